@@ -1,0 +1,152 @@
+"""Task ids: compared as they are, never as numbers that merely look alike.
+
+``canonical_ids`` gives every container one form (object array of ``str``, integers, floats or datetimes) and a mask of
+the missing ones; ``encode`` numbers the ids of a fit, ``lookup`` finds ids in those of a fit.
+"""
+
+import warnings
+from itertools import repeat
+
+import narwhals as nw
+import numpy as np
+
+__all__ = ["canonical_ids", "describe", "encode", "is_missing", "lookup"]
+
+_EXACT_FLOAT = 2.0**53  # beyond it neighbouring integers are one float
+
+
+def canonical_ids(ids, name="task"):
+    """One id per row, in a form in which equal ids are equal.
+
+    Parameters
+    ----------
+    ids : array-like of shape (n_samples,)
+        Strings, numbers, booleans or datetimes; a list, array or any Series that narwhals reads.
+    name : str
+        What the messages call them.
+
+    Returns
+    -------
+    ids : ndarray of shape (n_samples,)
+        Text as an object array of ``str``; whole numbers as int64, so that 3 and 3.0 are one task.
+    missing : ndarray of bool, shape (n_samples,)
+        None, NaN, NA and NaT.
+
+    Raises
+    ------
+    TypeError
+        Text and numbers are mixed, or something else came.
+    ValueError
+        The ids are not one-dimensional, or are floats too large to be told apart.
+    """
+    ids = _to_numpy(ids)
+    if ids.ndim == 2 and ids.shape[1] == 1:
+        ids = ids[:, 0]
+    if ids.ndim != 1:
+        raise ValueError(f"{name} must hold one id per row; got an array of shape {ids.shape}.")
+    if ids.dtype.kind in "OUST":
+        return _canonical_objects(ids.astype(object), name)
+    if ids.dtype.kind in "mM":
+        return ids, np.isnat(ids)
+    return _canonical_numbers(ids, name)
+
+
+def encode(ids):
+    """The sorted distinct ids, and the position of every id among them."""
+    if ids.dtype != object:
+        return np.unique(ids, return_inverse=True)
+    tasks = np.empty(len(distinct := sorted(set(ids))), dtype=object)  # hashing: 4 times as fast as sorting text
+    tasks[:] = distinct
+    return tasks, lookup(ids, tasks)
+
+
+def lookup(ids, tasks, missing=None):
+    """The position of every id in ``tasks`` (any order); -1 where unknown or missing."""
+    kinds = {"number" if array.dtype.kind in "iuf" else array.dtype.kind for array in (ids, tasks)}
+    if len(kinds) > 1 or len(tasks) == 0:  # 1 is not "1"
+        return np.full(len(ids), -1, dtype=np.intp)
+    if ids.dtype == object:
+        position = {task: t for t, task in enumerate(tasks.tolist())}
+        codes = np.fromiter(map(position.get, ids.tolist(), repeat(-1)), dtype=np.intp, count=len(ids))
+    else:
+        order = np.argsort(tasks)
+        at = np.searchsorted(tasks, ids, sorter=order).clip(max=len(tasks) - 1)
+        codes = np.where(tasks[order[at]] == ids, order[at], -1)
+    return codes if missing is None else np.where(missing, -1, codes)
+
+
+def describe(ids, most=5):
+    """The first few distinct ids, for a message."""
+    shown = [repr(i) for i in dict.fromkeys(np.asarray(ids).tolist())]
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
+
+
+def _to_numpy(ids):
+    if hasattr(ids, "to_numpy"):
+        ids = nw.from_native(ids, allow_series=True, pass_through=True).to_numpy()
+    elif isinstance(ids, (list, tuple)):
+        ids = np.asarray(ids, dtype=object)  # np.asarray(["a", 1]) would turn 1 into "1"
+    return np.asarray(ids)
+
+
+def _canonical_objects(ids, name):
+    values = ids.tolist()
+    kinds = set(map(type, values))
+    if kinds <= {str}:
+        return ids, np.zeros(len(ids), dtype=bool)
+    missing = np.fromiter((is_missing(v) for v in values), dtype=bool, count=len(ids))
+    kinds = {type(v) for v, gone in zip(values, missing, strict=True) if not gone}
+    if all(issubclass(kind, str) for kind in kinds):
+        text = np.full(len(ids), None, dtype=object)
+        text[~missing] = [str(v) for v, gone in zip(values, missing, strict=True) if not gone]
+        return text, missing
+    if all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
+        numbers = np.zeros(len(ids), dtype=np.int64)
+        known, gone = _canonical_numbers(np.array(ids[~missing].tolist()), name)
+        numbers = numbers.astype(known.dtype)
+        numbers[~missing] = known
+        missing[~missing] = gone
+        return numbers, missing
+    if all(issubclass(kind, np.datetime64) or hasattr(kind, "isoformat") for kind in kinds):
+        times = np.full(len(ids), np.datetime64("NaT"), dtype="datetime64[us]")
+        times[~missing] = ids[~missing].astype("datetime64[us]")
+        return times, missing
+    raise TypeError(
+        f"The ids in {name} must be uniformly strings or numbers; got {sorted(kind.__name__ for kind in kinds)}. "
+        "Convert them to one type first."
+    )
+
+
+def _canonical_numbers(ids, name):
+    if ids.dtype.kind == "b":
+        ids = ids.astype(np.int64)
+    if ids.dtype.kind in "iu":
+        return ids, np.zeros(len(ids), dtype=bool)
+    if ids.dtype.kind != "f":
+        raise TypeError(f"The ids in {name} must be uniformly strings or numbers; got dtype {ids.dtype}.")
+    missing = np.isnan(ids)
+    known = ids[~missing]
+    if known.size and np.abs(known).max() >= _EXACT_FLOAT:
+        raise ValueError(
+            f"The ids in {name} are floats of {_EXACT_FLOAT:.0f} or more, where neighbouring whole numbers can no "
+            "longer be told apart. Pass them as integers or strings."
+        )
+    if np.any(known != np.trunc(known)):
+        warnings.warn(
+            f"The ids in {name} are floats that are not whole numbers, such as {known[known != np.trunc(known)][0]}: "
+            "was the task column scaled? Pass it through the preprocessing unchanged.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return ids, missing
+    return np.where(missing, 0, ids).astype(np.int64), missing
+
+
+def is_missing(value):
+    """Whether a label or id is None, NaN, NaT or NA."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)  # NaN and NaT
+    except TypeError:  # pandas.NA answers neither yes nor no
+        return True

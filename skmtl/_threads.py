@@ -1,0 +1,39 @@
+"""BLAS threads: one while many small matrices are factorised, so that they do not wait for each other.
+
+``with one_blas_thread:`` may be entered by many threads at once: the first in sets the limit, the last out restores it.
+`threadpoolctl.threadpool_limits` alone would restore in the wrong order and leave the process at one thread.
+"""
+
+import os
+import threading
+
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["one_blas_thread"]
+
+
+class _OneBlasThread:
+    def __init__(self):
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)  # a child must not inherit a lock that is held
+
+    def _reset(self):
+        self._lock, self._depth, self._controller, self._limiter = threading.Lock(), 0, None, None
+
+    def __enter__(self):
+        with self._lock:
+            if self._depth == 0:
+                self._controller = self._controller or ThreadpoolController()  # scanning the libraries takes 3 ms, once
+                self._limiter = self._controller.limit(limits=1, user_api="blas")
+                self._limiter.__enter__()
+            self._depth += 1
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                self._limiter.__exit__(*error)
+
+
+one_blas_thread = _OneBlasThread()

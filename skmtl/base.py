@@ -1,0 +1,390 @@
+"""What all estimators share: fit = validate -> moments -> solve -> publish; predict = one product a row.
+
+`BaseMultiTask` knows the layouts and scikit-learn's contract, `LinearMultiTask` the linear model.  A named estimator
+adds its parameters and says in `_penalty` which belief they stand for.
+"""
+
+import copy
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._params import check_parameters
+from skmtl._sums import CACHE
+from skmtl._threads import one_blas_thread
+from skmtl.moments import TaskMoments
+from skmtl.penalties import Penalty
+from skmtl.solvers import solve
+from skmtl.tasks import check_data, check_labels, check_rows
+
+__all__ = ["BaseMultiTask", "LinearMultiTask", "MultiTaskRegressorMixin", "RegularizationPath"]
+
+
+class RegularizationPath(NamedTuple):
+    """Models along a grid of strengths, from the strongest to the weakest.
+
+    Attributes
+    ----------
+    alphas : array of shape (n_alphas,)
+        Descending.
+    coefs : array of shape (n_alphas, n_tasks, n_features)
+    intercepts : array of shape (n_alphas, n_tasks)
+    n_iters : int array of shape (n_alphas,)
+    """
+
+    alphas: np.ndarray
+    coefs: np.ndarray
+    intercepts: np.ndarray
+    n_iters: np.ndarray
+
+
+class BaseMultiTask(BaseEstimator):
+    """The layouts of data and scikit-learn's contract, for every estimator of this library."""
+
+    # Task ids are requested by default, as splitters do for groups: nobody should need set_fit_request for them.
+    __metadata_request__fit = {"task": True}
+    __metadata_request__predict = {"task": True}
+    __metadata_request__score = {"task": True}
+
+    def _check_rows(self, X, task):
+        """X and the position of every row's task in `tasks_`, -1 for the shared model; None if rows have no task."""
+        check_is_fitted(self)
+        X, codes, ids = check_rows(
+            X, task=task, task_column=self.task, estimator=self, source=self._source, tasks=self.tasks_
+        )
+        if codes is not None and (codes < 0).any() and self.unknown_task == "error":
+            unknown = ids[codes < 0]
+            raise ValueError(
+                f"{len(unknown)} row(s) of an unknown task: {describe(unknown)} not seen in fit, which knows "
+                f"{len(self.tasks_)} tasks: {describe(self.tasks_)}. Set unknown_task='shared' to predict them with "
+                "the shared model."
+            )
+        return X, codes
+
+
+class MultiTaskRegressorMixin(RegressorMixin):
+    """Score and tags of a regressor for one or many tasks."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def score(self, X, y, sample_weight=None, *, task=None):
+        r"""Coefficient of determination :math:`R^2` of the predictions.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            With one column per task the mean over tasks, each on its labelled rows; tasks with fewer than two are left
+            out.
+        sample_weight : array-like of shape (n_samples,), default=None
+        task : array-like of shape (n_samples,), default=None
+            Task ids, if `fit` got them.
+
+        Returns
+        -------
+        float
+        """
+        from sklearn.metrics import r2_score
+
+        predicted = self.predict(X) if task is None else self.predict(X, task=task)
+        y = check_labels(y)
+        if y.ndim == 1 or not np.isnan(y).any():
+            return r2_score(y, predicted, sample_weight=sample_weight)
+        scores = []
+        for labels, values in zip(y.T, np.reshape(predicted, y.shape).T, strict=True):
+            rows = ~np.isnan(labels)
+            if rows.sum() >= 2:
+                weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+                scores.append(r2_score(labels[rows], values[rows], sample_weight=weight))
+        return float(np.mean(scores)) if scores else np.nan
+
+
+class LinearMultiTask(BaseMultiTask):
+    """Fit, predict and path of a linear model with a penalty.
+
+    A subclass stores its parameters in ``__init__`` and gives `_penalty`.
+    """
+
+    def _penalty(self):
+        """The belief the parameters stand for, a `Penalty`."""
+        raise NotImplementedError
+
+    def fit(self, X, y, sample_weight=None, *, task=None):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            With the parameter `task`, one of the columns holds the task ids.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            1-D with task ids, or for a single task. 2-D: one column per task, NaN where a row has no label.
+        sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None
+            Weights >= 0; a row of weight 0 is the row left out.
+        task : array-like of shape (n_samples,), default=None
+            Task ids, if they are not a column of X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad data or parameters; the message names the argument, what came and what was expected.
+
+        Warns
+        -----
+        ConvergenceWarning
+            A solver that iterates did not converge in `max_iter` iterations.
+        """
+        fitted = copy.copy(self)  # so that an error or an interrupt leaves self as it was
+        data, penalty = fitted._prepare(X, y, sample_weight, task)
+        problem = _Problem.of(data, penalty, fitted)
+        (solution,) = problem.solve([penalty], fitted.max_iter, fitted._start(data))
+        fitted._warn_unless_converged(solution)
+        fitted._publish(data, solution)
+        self.__dict__ = fitted.__dict__
+        return self
+
+    def predict(self, X, *, task=None):
+        """Predict the targets of the rows.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            With the task column, if `fit` had one.
+        task : array-like of shape (n_samples,), default=None
+            Task ids, if `fit` got them.
+
+        Returns
+        -------
+        array of shape (n_samples,), or (n_samples, n_tasks) if y had one column per task
+            In units of y.
+        """
+        X, codes = self._check_rows(X, task)
+        if codes is None:
+            predicted = X @ self.coef_.T + self.intercept_
+            return predicted if self._source == "outputs" else predicted[:, 0]
+        W = np.vstack([self.coef_, self.shared_coef_])  # code -1 is the last row, the shared model
+        b = np.append(self.intercept_, self.shared_intercept_)
+        return _row_products(X, W, codes) + b[codes]
+
+    def path(self, X, y, sample_weight=None, *, task=None, alphas=None, n_alphas=100, eps=1e-3):
+        """Fit the model for a grid of strengths `alpha`; what does not depend on `alpha` is computed once.
+
+        Parameters
+        ----------
+        X, y, sample_weight, task
+            As in `fit`.
+        alphas : array-like, default=None
+            Strengths. None: `n_alphas` values, equally spaced on a logarithmic scale from s / eps to s * eps, where
+            s = sum_t c_t tr(G_t) / (T n_features) is the mean curvature of the loss.
+        n_alphas : int, default=100
+            Length of the default grid.
+        eps : float, default=1e-3
+            Half width of the default grid, 0 < eps < 1.
+
+        Returns
+        -------
+        RegularizationPath
+            alphas (n_alphas,) descending, coefs (n_alphas, n_tasks, n_features), intercepts (n_alphas, n_tasks) and
+            n_iters (n_alphas,). The estimator itself stays as it was.
+        """
+        fitted = copy.copy(self)
+        data, penalty = fitted._prepare(X, y, sample_weight, task)
+        problem = _Problem.of(data, penalty, fitted)
+        alphas = problem.grid(n_alphas, eps) if alphas is None else _check_alphas(alphas)
+        solutions = problem.solve([penalty.with_alpha(alpha) for alpha in alphas], fitted.max_iter)
+        for solution in solutions:
+            fitted._warn_unless_converged(solution)
+        return RegularizationPath(
+            alphas,
+            np.array([s.W for s in solutions], dtype=data.dtype),
+            np.array([s.b for s in solutions], dtype=data.dtype),
+            np.array([s.n_iter for s in solutions]),
+        )
+
+    @property
+    def specific_coef_(self):
+        """``coef_ - shared_coef_``, shape (n_tasks, n_features)."""
+        check_is_fitted(self)
+        return self.coef_ - self.shared_coef_
+
+    @property
+    def feature_importances_(self):
+        """Length of every feature's weights over tasks; the task column, if there is one, has their sum + 1.
+
+        In the order of the columns of X, so that ``SelectFromModel(..., importance_getter="feature_importances_")``
+        keeps the task column.
+        """
+        check_is_fitted(self)
+        lengths = np.linalg.norm(self.coef_, axis=0)
+        return lengths if self._task_position is None else np.insert(lengths, self._task_position, lengths.sum() + 1.0)
+
+    def coef_frame(self):
+        """Weights and intercepts with their names: a pandas data frame, a row per task and a last one "shared".
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        import pandas as pd
+
+        check_is_fitted(self)
+        names = getattr(
+            self, "feature_names_in_", np.array([f"x{j}" for j in range(self.n_features_in_)], dtype=object)
+        )
+        names = names if self._task_position is None else np.delete(names, self._task_position)
+        rows = pd.Index([*self.tasks_.tolist(), "shared"], name="task", dtype=object)
+        frame = pd.DataFrame(np.vstack([self.coef_, self.shared_coef_]), index=rows, columns=names)
+        frame["intercept"] = np.append(self.intercept_, self.shared_intercept_)
+        return frame
+
+    def _prepare(self, X, y, sample_weight, task):
+        """The validated data and penalty of a fit."""
+        penalty = self._penalty()
+        if not isinstance(penalty, Penalty):
+            raise TypeError(f"penalty must be a Penalty such as TaskGraph(), or None. Got {penalty!r}.")
+        check_parameters(self)
+        check_parameters(penalty)
+        data = check_data(X, y, sample_weight, task=task, task_column=self.task, estimator=self)
+        if not data.shared:  # nodes of a graph that have no rows are tasks, too
+            data = data.reindex(penalty.all_tasks(data.tasks))
+        return data, penalty
+
+    def _start(self, data):
+        """Where a solver that iterates starts: at the last solution for the same tasks if `warm_start`."""
+        if not self.warm_start or not hasattr(self, "coef_") or not np.array_equal(self.tasks_, data.tasks):
+            return None
+        return self.coef_.astype(np.float64) if self.coef_.shape[1] == data.X.shape[1] else None
+
+    def _publish(self, data, solution):
+        """Turn a solution into fitted attributes."""
+        self._source, self._task_position = data.source, data.task_position
+        self.tasks_ = data.tasks
+        self.coef_, self.intercept_ = solution.W.astype(data.dtype), solution.b.astype(data.dtype)
+        self.shared_coef_, self.shared_intercept_ = solution.w0.astype(data.dtype), float(solution.b0)
+        self.objective_, self.residual_, self.n_iter_ = solution.objective, solution.residual, solution.n_iter
+
+    def _warn_unless_converged(self, solution):
+        if not solution.converged:
+            warnings.warn(
+                f"{type(self).__name__} did not converge: residual {solution.residual:.1e} after {solution.n_iter} "
+                f"iterations (max_iter={self.max_iter}). Increase max_iter or alpha_ridge, or scale the features.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Moments and loss factors of one fit, and the way back from the coordinates they are in.
+
+    With more features than rows the weights lie in the span of the rows (every penalty here sees no directions), and
+    the problem is solved there: ``X = offset + Z basis'``, so that ``w = basis z`` and ``b = b_z - offset w``.
+    """
+
+    moments: TaskMoments
+    c: np.ndarray
+    offset: np.ndarray | None = None
+    basis: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, data, penalty, estimator):
+        """The problem that an estimator's parameters pose on `data`."""
+        offset = basis = None
+        n_samples, n_features = data.X.shape
+        if n_features > n_samples and penalty.rotation_invariant and (data.shared or not penalty.separable):
+            centered = estimator.fit_intercept and not penalty.penalizes_intercepts
+            offset = data.X.mean(axis=0) if centered else np.zeros(n_features)
+            basis, upper = np.linalg.qr((data.X - offset).T)
+            data = replace(data, X=np.ascontiguousarray(upper.T))
+        factor = _task_factors(estimator.task_weight, data.tasks)
+        if not factor.all():  # a task with factor 0 has no rows
+            data = data.reindex(data.tasks[factor > 0]).reindex(data.tasks)
+        moments = TaskMoments.from_data(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
+        return cls(moments, _loss_factors(moments, estimator.task_weight, factor), offset, basis)
+
+    def grid(self, n_alphas, eps):
+        """Strengths around the mean curvature of the loss, descending."""
+        if not 0 < eps < 1 or n_alphas < 1:
+            raise ValueError(f"eps must be in (0, 1) and n_alphas at least 1. Got eps={eps!r}, n_alphas={n_alphas!r}.")
+        n_features = self.moments.n_features if self.basis is None else len(self.basis)
+        scale = self.c @ self.moments.squares().sum(axis=1) / (self.moments.active.sum() * n_features)
+        return np.geomspace(1 / eps, eps, n_alphas) * (scale if scale > 0 else 1.0)
+
+    def solve(self, path, max_iter, init=None):
+        """The solutions for the penalties of a path, in the user's coordinates."""
+        if init is not None and self.basis is not None:
+            init = init @ self.basis
+        with one_blas_thread:
+            solutions = list(solve(path[0], path, self.moments, self.c, max_iter=max_iter, init=init))
+        return solutions if self.basis is None else [self._back(solution) for solution in solutions]
+
+    def _back(self, solution):
+        W, w0 = solution.W @ self.basis.T, self.basis @ solution.w0
+        return replace(solution, W=W, w0=w0, b=solution.b - W @ self.offset, b0=solution.b0 - w0 @ self.offset)
+
+
+def _task_factors(task_weight, tasks):
+    """The factors of a dict `task_weight` (n_tasks,), 1 where it names none; ones for the other settings."""
+    factors = np.ones(len(tasks))
+    if isinstance(task_weight, Mapping) and task_weight:
+        ids, _ = canonical_ids(list(task_weight), "task_weight")
+        at = lookup(ids, tasks)
+        if (at < 0).any():
+            raise ValueError(
+                f"task_weight names unknown tasks: {describe(ids[at < 0])}. The tasks are {describe(tasks)}."
+            )
+        factors[at] = list(task_weight.values())
+        if not factors.any():
+            raise ValueError("task_weight is zero for every task.")
+    return factors
+
+
+def _loss_factors(moments, task_weight, factor):
+    """The c_t of the objective; 1 for tasks without weight, where it multiplies nothing.
+
+    "samples": T / N.  "tasks": 1 / N_t.  "auto": in proportion to 1 / |q_t|, the gradient at w_t = 0 with the best
+    intercept (a zero gradient counts as the median), with sum_t c_t N_t = T.  A dict multiplies "samples".
+    """
+    active, N = moments.active, moments.weight
+    c, n_active = np.ones(len(N)), active.sum()
+    if task_weight == "tasks":
+        c[active] = 1.0 / N[active]
+    elif task_weight == "auto":
+        length = np.linalg.norm(moments.xy, axis=1)[active]
+        inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+        inverse[length == 0] = np.median(inverse[length > 0]) if length.any() else 1.0
+        c[active] = inverse * (n_active / (inverse @ N[active]))
+    else:
+        c[active] = n_active / N.sum() * factor[active]
+    return c
+
+
+def _check_alphas(alphas):
+    alphas = np.sort(np.asarray(alphas, dtype=float).ravel())[::-1]
+    if not len(alphas) or not np.isfinite(alphas).all() or alphas[-1] < 0:
+        raise ValueError(f"alphas must be finite numbers >= 0, at least one. Got {alphas!r}.")
+    return alphas
+
+
+def _row_products(X, W, codes):
+    """``X[i] @ W[codes[i]]`` for every row, without a copy of W as large as X."""
+    out = np.empty(len(X), dtype=np.result_type(X, W))
+    step = max(1, CACHE // X.shape[1])
+    for start in range(0, len(X), step):
+        part = slice(start, start + step)
+        np.einsum("ij,ij->i", X[part], W[codes[part]], out=out[part])
+    return out

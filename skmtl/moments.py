@@ -1,0 +1,431 @@
+"""Moments: all that a squared loss needs to know of a task, and how to add, subtract and factorise it.
+
+For task t with rows x_i, labels y_i, weights s_i and N_t = sum_i s_i, centred when there is an intercept:
+
+    G_t  = sum_i s_i (x_i - x_mean) (x_i - x_mean)'          (d, d)
+    q_t  = sum_i s_i (x_i - x_mean) (y_i - y_mean)           (d,)
+    yy_t = sum_i s_i (y_i - y_mean)^2
+
+so that ``sum_i s_i (y_i - x_i w - b)^2 = yy - 2 q'w + w'G w`` at the best b, and its gradient ``2 (G w - q)`` touches
+no row. A task with fewer rows than features keeps its centred rows A instead (G = A'A), and tasks that share their rows
+share one G.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+
+from skmtl._ids import encode, lookup
+from skmtl._sums import CACHE, large_task, small_tasks
+from skmtl._threads import one_blas_thread
+from skmtl.tasks import TaskData
+
+__all__ = ["Factor", "Rows", "TaskMoments"]
+
+_CANCELLED = 1e-6  # a remainder below this share of the total is summed again from its rows
+_WORTH_THREADS = 2e8  # multiplications; below, starting threads costs more than they bring
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Tasks with equally many rows, fewer than features: ``G_t = A_t' A_t`` and ``q_t = A_t' v_t``.
+
+    tasks (g,): positions.  A (g, r, d), or (1, r, d) for all: rows less their mean, times the roots of their weights.
+    v (g, r): labels likewise.
+    """
+
+    tasks: np.ndarray
+    A: np.ndarray
+    v: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """Tasks of equal rank: ``G_t = V_t' diag(l_t) V_t``, the rows of V_t orthonormal where l_t > 0 and zero elsewhere.
+
+    tasks (g,): positions.  V (g, r, d), l (g, r) >= 0; or (1, r, d) and (1, r) for all.
+    """
+
+    tasks: np.ndarray
+    V: np.ndarray
+    l: np.ndarray  # noqa: E741 - the field's letter
+
+    def down(self, R):
+        """Coordinates ``V_t r_t`` of vectors (g, d); shape (g, r)."""
+        return R @ self.V[0].T if len(self.V) == 1 else np.matmul(self.V, R[:, :, None])[:, :, 0]
+
+    def up(self, S):
+        """The vectors ``V_t' s_t`` of coordinates (g, r); shape (g, d)."""
+        return S @ self.V[0] if len(self.V) == 1 else np.matmul(S[:, None, :], self.V)[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskMoments:
+    """The sums of all tasks; ``a + b`` merges parts, ``total - fold`` removes a fold.
+
+    Attributes
+    ----------
+    tasks : array of shape (n_tasks,)
+        The ids.
+    n_rows : int64 array of shape (n_tasks,)
+    weight : array of shape (n_tasks,)
+        N_t, the sum of weights.
+    x_mean : array of shape (n_tasks, n_features)
+    y_mean : array of shape (n_tasks,)
+    xy : array of shape (n_tasks, n_features)
+        q_t.
+    yy : array of shape (n_tasks,)
+    gram : array of shape (n_full, n_features, n_features)
+        G_t of the tasks in `full`; one matrix for all of them when `shared`.
+    full : int array of shape (n_full,)
+        Positions of the tasks with at least as many rows as features.
+    rows : tuple of Rows
+        All other tasks that have rows.
+    shared : bool
+        All tasks share their rows and the weights of them.
+    centered : bool
+        The means were taken off: the model has an intercept. Otherwise the means are 0.
+    data : TaskData or None
+        What the sums came from, by reference: exact subtraction needs it. After ``a + b`` only tasks in `rows` have
+        theirs.
+    """
+
+    tasks: np.ndarray
+    n_rows: np.ndarray
+    weight: np.ndarray
+    x_mean: np.ndarray
+    y_mean: np.ndarray
+    xy: np.ndarray
+    yy: np.ndarray
+    gram: np.ndarray
+    full: np.ndarray
+    rows: tuple = ()
+    shared: bool = False
+    centered: bool = True
+    data: TaskData | None = field(default=None, repr=False)
+
+    # ---------------------------------------------------------------------------------------------- rows -> moments
+
+    @classmethod
+    def from_data(cls, data, *, fit_intercept=True, n_jobs=None):
+        """Sum the rows of every task of `data`; `n_jobs` threads share the tasks when that pays."""
+        n_tasks, n_features = data.n_tasks, data.X.shape[1]
+        if data.shared:
+            n_rows = np.full(n_tasks, len(data.X)) if data.complete else (data.weight > 0).sum(axis=0)
+        else:
+            n_rows = np.diff(data.starts)
+        full = np.flatnonzero(n_rows >= n_features)
+        sums = cls(
+            tasks=data.tasks,
+            n_rows=n_rows,
+            weight=np.zeros(n_tasks),
+            x_mean=np.zeros((n_tasks, n_features)),
+            y_mean=np.zeros(n_tasks),
+            xy=np.zeros((n_tasks, n_features)),
+            yy=np.zeros(n_tasks),
+            gram=np.empty((min(len(full), 1) if data.complete else len(full), n_features, n_features)),
+            full=full,
+            shared=data.complete,
+            centered=bool(fit_intercept),
+            data=data,
+        )
+        if data.complete:
+            sums._sum_together()
+        else:
+            _in_threads(sums._sum_each, np.maximum(n_rows, 1) * n_features**2, n_jobs)
+        return replace(sums, rows=tuple(sums._keep_rows()))
+
+    def _sum_together(self):
+        data, gram = self.data, self.gram[0] if len(self.gram) else None
+        sums = large_task(data.X, data.y, data.weight, self.centered, gram)
+        self.weight[:], self.x_mean[:], self.y_mean[:], self.xy[:], self.yy[:] = sums
+
+    def _sum_each(self, first, last):
+        """Fill the sums of the tasks in ``range(first, last)``."""
+        data, tasks = self.data, np.arange(first, last)
+        place = np.full(self.n_tasks, -1)
+        place[self.full] = np.arange(len(self.full))
+        large = tasks if data.shared else tasks[self.n_rows[tasks] * self.n_features > CACHE]
+        for t in large:
+            gram = self.gram[place[t]] if place[t] >= 0 else None
+            X, y, weight = data.block(t)
+            sums = large_task(X, y[:, None], weight, self.centered, gram)
+            self.weight[t], self.x_mean[t], self.y_mean[t], self.xy[t], self.yy[t] = (np.squeeze(s) for s in sums)
+        if len(large) == len(tasks):
+            return
+        place[large] = -2
+        root = np.empty(0) if data.weight is None else np.sqrt(data.weight)
+        most = int(self.n_rows[tasks][place[tasks] >= -1].max())
+        block = np.empty((most, self.n_features))
+        sums = (self.x_mean, self.y_mean, self.weight, self.gram, self.xy, self.yy)
+        root.flags.writeable = False  # as all inputs of a kernel: one signature, compiled once
+        small_tasks(data.X, data.y, root, data.starts, place, first, last, int(self.centered), block, *sums)
+
+    def _keep_rows(self):
+        """Rows of the tasks without a Gram matrix, those with equally many together."""
+        data, few = self.data, self.n_rows < self.n_features
+        if self.shared and few.all():
+            root = np.ones(len(data.X)) if data.weight is None else np.sqrt(data.weight)
+            A, v = (data.X - self.x_mean[0]) * root[:, None], (data.y - self.y_mean).T * root
+            yield Rows(np.arange(self.n_tasks), A[None], v)
+            return
+        for r in np.unique(self.n_rows[few & (self.n_rows > 0)]):
+            tasks = np.flatnonzero(self.n_rows == r)
+            if data.shared:
+                at = np.array([np.flatnonzero(data.weight[:, t]) for t in tasks])
+                y, weight = data.y[at, tasks[:, None]], data.weight[at, tasks[:, None]]
+            else:
+                at = data.starts[tasks, None] + np.arange(r)
+                y, weight = data.y[at], None if data.weight is None else data.weight[at]
+            A = data.X[at]
+            A -= self.x_mean[tasks, None, :]
+            v = y - self.y_mean[tasks, None]
+            if weight is not None:
+                A *= np.sqrt(weight)[:, :, None]
+                v *= np.sqrt(weight)
+            yield Rows(tasks, A, v)
+
+    # ------------------------------------------------------------------------------------------------ what they tell
+
+    @property
+    def n_tasks(self):
+        """Number of tasks, those without rows included."""
+        return len(self.tasks)
+
+    @property
+    def n_features(self):
+        """Number of features."""
+        return self.xy.shape[1]
+
+    @property
+    def active(self):
+        """Which tasks have any weight: the T of the objective counts these. Shape (n_tasks,), bool."""
+        return self.weight > 0
+
+    def times_gram(self, W):
+        """The products ``G_t w_t`` for W (n_tasks, n_features)."""
+        out = np.zeros_like(W)
+        if self.shared and len(self.gram):
+            return W @ self.gram[0]
+        if len(self.gram):
+            out[self.full] = np.matmul(W[self.full, None, :], self.gram)[:, 0]  # G = G': the row layout is the fast one
+        for rows in self.rows:
+            residual = np.matmul(rows.A, W[rows.tasks, :, None])
+            out[rows.tasks] = np.matmul(rows.A.swapaxes(1, 2), residual)[:, :, 0]
+        return out
+
+    def squared_error(self, W, GW):
+        """``sum_i s_i (y_i - x_i w_t - b_t)^2`` of every task at its best intercept, for GW = times_gram(W)."""
+        return np.maximum(self.yy - np.einsum("tj,tj->t", 2.0 * self.xy - GW, W), 0.0)
+
+    def intercepts(self, W):
+        """The best intercept of every task, ``y_mean - x_mean w``; zero where the moments are not centred."""
+        return self.y_mean - np.einsum("tj,tj->t", self.x_mean, W)
+
+    def dense_gram(self, tasks):
+        """G_t of the tasks at positions `tasks` as one array (len(tasks), n_features, n_features), a copy."""
+        out = np.zeros((len(tasks), self.n_features, self.n_features))
+        place = np.full(self.n_tasks, -1)
+        place[tasks] = np.arange(len(tasks))
+        wanted = place[self.full] >= 0
+        out[place[self.full[wanted]]] = self.gram if self.shared and len(self.gram) else self.gram[wanted]
+        for rows in self.rows:
+            wanted = place[rows.tasks] >= 0
+            A = rows.A if len(rows.A) == 1 else rows.A[wanted]
+            out[place[rows.tasks[wanted]]] = np.matmul(A.swapaxes(1, 2), A)
+        return out
+
+    @cached_property
+    def factors(self):
+        """One `Factor` for each group of tasks with equally large factors; tasks without rows have none."""
+        with one_blas_thread:
+            full = [_factor(self.full, *np.linalg.eigh(self.gram))] if len(self.gram) else []
+            return tuple(full + [_thin_factor(rows) for rows in self.rows])
+
+    # ------------------------------------------------------------------------------------------------------- algebra
+
+    def pooled(self, c, *, task_intercepts):
+        """One task made of all, each row weighted with its task's `c` (n_tasks,).
+
+        Its rows are centred task by task (`task_intercepts`, an intercept each) or on their common mean.
+        """
+        N = c * self.weight
+        x_mean, y_mean = (N @ self.x_mean) / N.sum(), (N @ self.y_mean) / N.sum()
+        gram = np.zeros((self.n_features, self.n_features))
+        if len(self.gram):
+            gram += c.sum() * self.gram[0] if self.shared else np.tensordot(c[self.full], self.gram, axes=1)
+        for rows in self.rows:
+            A = rows.A * np.sqrt(c[rows.tasks].sum() if self.shared else c[rows.tasks, None, None])
+            A = A.reshape(-1, self.n_features)
+            gram += A.T @ A
+        xy, yy = c @ self.xy, c @ self.yy
+        if not task_intercepts:
+            dx, dy = (self.x_mean - x_mean) * np.sqrt(N)[:, None], (self.y_mean - y_mean) * np.sqrt(N)
+            gram, xy, yy = gram + dx.T @ dx, xy + dy @ dx, yy + dy @ dy
+        return TaskMoments(
+            tasks=self.tasks[:1],
+            n_rows=np.array([self.n_rows.sum()]),
+            weight=np.array([N.sum()]),
+            x_mean=x_mean[None],
+            y_mean=np.array([y_mean]),
+            xy=xy[None],
+            yy=np.array([yy]),
+            gram=gram[None],
+            full=np.zeros(1, dtype=np.intp),
+            centered=self.centered,
+        )
+
+    def with_mean_rows(self, share):
+        """Give every task one more row, its mean, with weight `share` (n_tasks,), as if it were not centred there."""
+        if self.shared:
+            everyone = np.arange(self.n_tasks)
+            gram = self.dense_gram(everyone)
+            return replace(self, gram=gram, full=everyone, rows=(), shared=False).with_mean_rows(share)
+        x, y = np.sqrt(share)[:, None] * self.x_mean, np.sqrt(share) * self.y_mean
+        gram = self.gram + x[self.full, :, None] * x[self.full, None, :]
+        rows = tuple(
+            Rows(r.tasks, np.concatenate([r.A, x[r.tasks, None]], axis=1), np.column_stack([r.v, y[r.tasks]]))
+            for r in self.rows
+        )
+        return replace(self, xy=self.xy + y[:, None] * x, yy=self.yy + y**2, gram=gram, rows=rows, data=None)
+
+    def __add__(self, other):
+        """The moments of the rows of both; a task missing in one part has no rows there.
+
+        Sums of tasks with at least as many rows as features merge (Chan, Golub, LeVeque 1983, *The American
+        Statistician* 37:242-247); the rows of the others are put together.
+        """
+        tasks = self.tasks
+        if not np.array_equal(tasks, other.tasks):
+            tasks, _ = encode(np.concatenate([tasks, other.tasks]))
+            self, other = self._among(tasks), other._among(tasks)
+        n_rows = self.n_rows + other.n_rows
+        return self._merged(other, 1, np.flatnonzero((0 < n_rows) & (n_rows < self.n_features)))
+
+    def __sub__(self, fold):
+        """The moments without the rows of `fold`, which were taken from the same data.
+
+        To 1e-9 of the total. A task left with fewer rows than features, or with less than 1e-6 of the total on some
+        column, is summed again from the rows that are left.
+        """
+        if not np.isin(fold.tasks, self.tasks).all() or (fold._among(self.tasks).n_rows > self.n_rows).any():
+            raise ValueError("The fold has tasks or rows that the total has not: it was not taken from the same data.")
+        fold = fold._among(self.tasks)
+        left = self.n_rows - fold.n_rows
+        again = (0 < left) & ((left < self.n_features) | self._would_cancel(fold))
+        return self._merged(fold, -1, np.flatnonzero(again | again.any() & self.shared))
+
+    def _merged(self, other, sign, again):
+        """Both sums, `other` with its sign; the tasks at `again` anew from their rows."""
+        data = self._joint_rows(other, sign, again)
+        n_rows, weight = self.n_rows + sign * other.n_rows, self.weight + sign * other.weight
+        weight[n_rows == 0] = 0.0
+        share = np.divide(other.weight, weight, out=np.zeros_like(weight), where=weight > 0)
+        between = self.weight * share
+        dx, dy = other.x_mean - self.x_mean, other.y_mean - self.y_mean
+        shared, full = self.shared and other.shared, np.flatnonzero(n_rows >= self.n_features)
+        some = full[:1] if shared else full
+        dx_some = np.sqrt(between[some])[:, None] * dx[some]
+        gram = self.dense_gram(some)
+        gram += sign * (other.dense_gram(some) + dx_some[:, :, None] * dx_some[:, None, :])
+        alive = (n_rows > 0)[:, None]
+        sums = replace(
+            self,
+            n_rows=n_rows,
+            weight=weight,
+            x_mean=np.where(alive, self.x_mean + sign * share[:, None] * dx, 0.0),
+            y_mean=np.where(alive[:, 0], self.y_mean + sign * share * dy, 0.0),
+            xy=np.where(alive, self.xy + sign * (other.xy + (between * dy)[:, None] * dx), 0.0),
+            yy=np.where(alive[:, 0], self.yy + sign * (other.yy + between * dy**2), 0.0),
+            gram=gram,
+            full=full,
+            rows=(),
+            shared=shared,
+            data=data,
+        )
+        return sums if data is None else sums._replaced(again, TaskMoments.from_data(data, fit_intercept=self.centered))
+
+    def _joint_rows(self, other, sign, again):
+        """The rows of the tasks at `again` in the sum or difference; None if there are no such tasks."""
+        if not len(again):
+            return None
+        parts = [part for part in (self, other) if part.n_rows[again].any()]
+        if any(part.data is None for part in parts):
+            raise ValueError(
+                f"{len(again)} task(s) have to be summed anew from their rows, but these moments no longer have them: "
+                "add and subtract moments made by TaskMoments.from_data."
+            )
+        data = parts[0].data.reindex(self.tasks[again])
+        if len(parts) == 1:
+            return data
+        return data + parts[1].data.reindex(self.tasks[again]) if sign > 0 else data.drop(parts[1].data.rows)
+
+    def _replaced(self, at, part):
+        """The moments with those of `part` for the tasks at positions `at`."""
+        if part.shared:
+            return part
+        for name in ("weight", "x_mean", "y_mean", "xy", "yy"):
+            getattr(self, name)[at] = getattr(part, name)
+        self.gram[np.searchsorted(self.full, at[part.full])] = part.gram
+        return replace(self, rows=tuple(replace(rows, tasks=at[rows.tasks]) for rows in part.rows))
+
+    def _among(self, tasks):
+        """The same sums for the ids in `tasks`, which hold all of ours; the others have no rows."""
+        if np.array_equal(tasks, self.tasks):
+            return self
+        at = lookup(self.tasks, tasks)
+        order = np.argsort(at[self.full])
+        spread = {"tasks": tasks, "full": at[self.full][order], "shared": False}
+        for name in ("n_rows", "weight", "x_mean", "y_mean", "xy", "yy"):
+            mine = getattr(self, name)
+            spread[name] = np.zeros((len(tasks), *mine.shape[1:]), dtype=mine.dtype)
+            spread[name][at] = mine
+        rows = tuple(replace(rows, tasks=at[rows.tasks]) for rows in self.rows)
+        return replace(self, **spread, gram=self.dense_gram(self.full)[order], rows=rows)
+
+    def _would_cancel(self, fold):
+        """Where hardly anything of some column, of y or of the weight would be left; shape (n_tasks,), bool."""
+        left = self.weight - fold.weight
+        between = np.divide(self.weight * fold.weight, left, out=np.zeros_like(left), where=left > 0)
+        dx, dy = self.x_mean - fold.x_mean, self.y_mean - fold.y_mean
+        mine, taken = np.column_stack([self.squares(), self.yy]), np.column_stack([fold.squares(), fold.yy])
+        rest = mine - taken - between[:, None] * np.column_stack([dx, dy]) ** 2
+        return ((rest < _CANCELLED * mine) & (mine > 0)).any(axis=1) | (left < _CANCELLED * self.weight)
+
+    def squares(self):
+        """The diagonal of every G_t, shape (n_tasks, n_features)."""
+        out = np.zeros_like(self.xy)
+        out[self.full] = np.einsum("tjj->tj", self.gram)
+        for rows in self.rows:
+            out[rows.tasks] = np.einsum("trj,trj->tj", rows.A, rows.A)
+        return out
+
+
+def _factor(tasks, l, Q):  # noqa: E741
+    """Eigenvalues (g, r) and eigenvectors in columns (g, d, r) as a `Factor`; rounding noise counts as zero."""
+    noise = l <= l[:, -1:] * l.shape[1] * np.finfo(float).eps
+    V = np.ascontiguousarray(Q.swapaxes(1, 2))
+    V[noise] = 0.0
+    return Factor(tasks, V, np.where(noise, 0.0, l))
+
+
+def _thin_factor(rows):
+    """From ``A A' = U diag(l) U'``: V = diag(l)^(-1/2) U' A."""
+    l, U = np.linalg.eigh(np.matmul(rows.A, rows.A.swapaxes(1, 2)))  # noqa: E741
+    noise = l <= l[:, -1:] * rows.A.shape[2] * np.finfo(float).eps
+    scale = np.divide(1.0, np.sqrt(np.where(noise, 1.0, l)), where=~noise, out=np.zeros_like(l))
+    return Factor(rows.tasks, scale[:, :, None] * np.matmul(U.swapaxes(1, 2), rows.A), np.where(noise, 0.0, l))
+
+
+def _in_threads(fill, costs, n_jobs):
+    """Call ``fill(first, last)`` for ranges of all tasks, in threads if the work (multiplications) is worth it."""
+    jobs = effective_n_jobs(n_jobs) if costs.sum() > _WORTH_THREADS else 1
+    if jobs == 1:
+        return fill(0, len(costs))
+    work = np.cumsum(costs)
+    cuts = np.searchsorted(work, np.linspace(0, work[-1], 4 * jobs + 1)[1:-1])
+    ranges = [(a, b) for a, b in zip([0, *cuts], [*cuts, len(costs)], strict=True) if a < b]
+    with one_blas_thread:
+        Parallel(jobs, prefer="threads")(delayed(fill)(first, last) for first, last in ranges)

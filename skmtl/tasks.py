@@ -1,0 +1,443 @@
+"""Data: the one validation of rows, labels, weights and task ids; every layout becomes one `TaskData`.
+
+Three layouts, one meaning:
+
+    shared   X (n, d), Y (n, T)           every row may have a label for every task; NaN where it has none
+    long     X (n, d) with a task column  a row belongs to one task; the column is named or given by position
+    long     X (n, d), task (n,)          the same, the ids passed beside X
+
+``take_task_column`` splits the ids off X, ``check_data`` makes the `TaskData` of a fit, ``check_rows`` the rows of a
+prediction.  Nothing behind this module validates data again.
+"""
+
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import validate_data
+
+from skmtl._ids import canonical_ids, describe, encode, is_missing, lookup
+
+__all__ = ["TaskData", "check_data", "check_rows", "take_task_column"]
+
+_FLOATS = [np.float64, np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskData:
+    """Rows of all tasks, validated: what moments are made of.
+
+    Attributes
+    ----------
+    X : float64 array of shape (n_samples, n_features), C-ordered, read-only
+        In the long layout the rows of a task stand together, tasks in the order of `tasks`.
+    y : float64 array of shape (n_samples,), long, or (n_samples, n_tasks), shared
+        In units of the target; 0 where the label is missing.
+    weight : float64 array shaped as `y`, or (n_samples,) also in the shared layout, or None
+        None is 1 everywhere. A missing label is weight 0.
+    tasks : array of shape (n_tasks,)
+        The ids.
+    starts : int64 array of shape (n_tasks + 1,), or None
+        Long: task t is ``X[starts[t]:starts[t + 1]]``. None: shared.
+    rows : int64 array of shape (n_samples,)
+        Where each row stood in what the user passed.
+    source : {"column", "metadata", "outputs", "single"}
+        Where the tasks came from.
+    task_position : int or None
+        Which column of the user's X held the ids.
+    dtype : numpy dtype
+        Of the user's X: what `coef_` is returned in.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+    tasks: np.ndarray
+    starts: np.ndarray | None
+    rows: np.ndarray
+    source: str = "single"
+    task_position: int | None = None
+    dtype: np.dtype = np.dtype(np.float64)
+
+    @property
+    def shared(self):
+        """Whether all tasks share the rows of X."""
+        return self.starts is None
+
+    @property
+    def complete(self):
+        """Whether all tasks share their rows and the weights of them: then they share one Gram matrix, too."""
+        return self.shared and (self.weight is None or self.weight.ndim == 1)
+
+    @property
+    def n_tasks(self):
+        """Number of tasks, those without rows included."""
+        return len(self.tasks)
+
+    @cached_property
+    def task_of_row(self):
+        """The position of every row's task, long layout; shape (n_samples,)."""
+        return np.repeat(np.arange(self.n_tasks), np.diff(self.starts))
+
+    def block(self, t):
+        """Rows, labels and weights (or None) of task t: views of a long table, the labelled rows of a shared one."""
+        if not self.shared:
+            rows = slice(self.starts[t], self.starts[t + 1])
+            return self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows]
+        if self.complete:
+            return self.X, self.y[:, t], self.weight
+        labelled = np.flatnonzero(self.weight[:, t])
+        return self.X[labelled], self.y[labelled, t], self.weight[labelled, t]
+
+    def take(self, kept):
+        """The rows where the boolean mask `kept` (n_samples,) is true."""
+        starts = self.starts
+        if starts is not None:
+            starts = np.concatenate([[0], np.cumsum(kept)])[starts]
+        weight = None if self.weight is None else self.weight[kept]
+        return replace(self, X=self.X[kept], y=self.y[kept], weight=weight, starts=starts, rows=self.rows[kept])
+
+    def drop(self, rows):
+        """All rows but those whose position in the user's data is in `rows`."""
+        return self.take(~np.isin(self.rows, rows))
+
+    def reindex(self, tasks):
+        """The rows of the tasks with the ids `tasks`, in that order; an id that is new has no rows."""
+        if np.array_equal(tasks, self.tasks):
+            return self
+        at = lookup(tasks, self.tasks)
+        if self.shared:
+            if (at < 0).any():
+                weight = np.where(at >= 0, self.label_weight()[:, at], 0.0)
+            else:
+                weight = self.weight if self.complete else self.weight[:, at]
+            return replace(self, y=self.y[:, at], weight=weight, tasks=tasks)
+        sizes = np.where(at >= 0, np.diff(self.starts)[at], 0)
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        rows = np.arange(starts[-1]) + np.repeat(self.starts[at] - starts[:-1], sizes)
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(
+            self, X=self.X[rows], y=self.y[rows], weight=weight, tasks=tasks, starts=starts, rows=self.rows[rows]
+        )
+
+    def label_weight(self):
+        """The weight of every label, shaped as `y`."""
+        if self.weight is None:
+            return np.ones(self.y.shape)
+        return np.broadcast_to(self.weight if self.weight.ndim == self.y.ndim else self.weight[:, None], self.y.shape)
+
+    def __add__(self, other):
+        """The rows of both; the same tasks in the same layout."""
+        if self.weight is None and other.weight is None:
+            weight = None
+        elif self.complete and other.complete:
+            weight = np.concatenate(
+                [np.ones(len(part.X)) if part.weight is None else part.weight for part in (self, other)]
+            )
+        else:
+            weight = np.concatenate([self.label_weight(), other.label_weight()])
+        names = ("X", "y", "rows")
+        joint: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names}
+        if self.shared:
+            return replace(self, **joint, weight=weight)
+        order = np.argsort(np.concatenate([self.task_of_row, other.task_of_row]), kind="stable")
+        joint = {name: array[order] for name, array in joint.items()}
+        return replace(
+            self, **joint, weight=weight if weight is None else weight[order], starts=self.starts + other.starts
+        )
+
+
+def check_data(X, y, sample_weight=None, *, task=None, task_column=None, estimator=None):
+    """Validate rows, labels, weights and ids in any layout, once.
+
+    Parameters
+    ----------
+    X : array-like or data frame of shape (n_samples, n_features), with one more column if it holds the task ids
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+    sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks)
+        Nonnegative. A row of weight 0 is the row left out.
+    task : array-like of shape (n_samples,)
+        Task ids beside X.
+    task_column : str or int
+        Name or position of the column of X that holds them.
+    estimator : estimator
+        Gets ``n_features_in_`` and ``feature_names_in_``.
+
+    Returns
+    -------
+    TaskData
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, what came and what was expected.
+    """
+    if y is None:
+        name = "This estimator" if estimator is None else f"{type(estimator).__name__}"
+        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+    X, ids, source, position = _check_X(X, task, task_column, estimator, reset=True)
+    dtype = X.dtype
+    names = _column_names(y)
+    y = check_labels(y)
+    check_consistent_length(X, y)
+    if ids is None:
+        source = "single" if y.ndim == 1 else "outputs"
+    else:
+        y = _one_label_a_row(y)
+        ids, missing = ids
+        if missing.any():
+            raise ValueError(
+                f"The task ids hold {missing.sum()} missing value(s), the first in row {np.argmax(missing)}. "
+                "Every row of a fit needs a task: drop these rows or give them an id."
+            )
+    weight = _check_weight(sample_weight, y)
+    X, rows = np.ascontiguousarray(X, dtype=np.float64), np.arange(len(X))
+    if source == "outputs":
+        tasks = np.arange(y.shape[1]) if names is None else names
+        y, weight = _weigh_missing(y, weight, tasks)
+        data = TaskData(X, y, weight, tasks, None, rows, source, position, dtype)
+    else:
+        _refuse_missing(y)
+        tasks, codes = (np.zeros(1, dtype=np.int64), np.zeros(len(X), dtype=np.intp)) if ids is None else encode(ids)
+        data = _in_task_order(X, y, weight, tasks, codes, source, position, dtype)
+    if data.weight is not None and data.weight.ndim == 1 and (data.weight == 0).any():
+        data = data.take(data.weight > 0)
+    return _read_only(data)
+
+
+def check_rows(X, *, task=None, task_column=None, estimator, source, tasks):
+    """Validate the rows of a prediction.
+
+    Returns
+    -------
+    X : float64 or float32 array of shape (n_samples, n_features)
+    codes : int array of shape (n_samples,) or None
+        The position of each row's task in `tasks`; -1 where unknown or missing. None where `source` has no ids.
+    ids : array of shape (n_samples,) or None
+    """
+    name = type(estimator).__name__
+    if source == "metadata" and task is None:
+        raise ValueError(
+            f"This {name} was fitted with the task ids in fit(X, y, task=...); predict needs them, too: "
+            "predict(X, task=...). Tools of scikit-learn that call predict without metadata need the ids as a column "
+            "of X: see the parameter task."
+        )
+    if task is not None and source in ("outputs", "single"):
+        raise ValueError(
+            f"This {name} was fitted without task ids; predict takes none, but got task={type(task).__name__}."
+        )
+    X, ids, *_ = _check_X(X, task, task_column, estimator, reset=False)
+    if ids is None:
+        return X, None, None
+    return X, lookup(ids[0], tasks, ids[1]), ids[0]
+
+
+def take_task_column(X, column):
+    """Split the column of task ids off X.
+
+    Parameters
+    ----------
+    X : data frame that narwhals reads, array or list of rows
+    column : str or int
+        A name (data frames only) or a position; negative positions count from the end.
+
+    Returns
+    -------
+    rest : as X, without the column
+        Of the same kind; an array where X is a list.
+    ids : array or Series of shape (n_samples,)
+        Raw, as they stood in X.
+    position : int
+    """
+    if isinstance(column, bool) or not isinstance(column, (str, int, np.integer)):
+        raise ValueError(
+            f"The 'task' parameter must be a column name, a column position or None. Got {column!r} instead."
+        )
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame):
+        frame = None
+        X = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else X
+        X = X if sparse.issparse(X) or hasattr(X, "shape") else np.asarray(X)
+        if X.ndim != 2:
+            check_array(X, dtype=None, input_name="X")  # raises scikit-learn's own message
+    if isinstance(column, str):
+        position = _find_column(column, frame)
+    else:
+        position = int(column) + (X.shape[1] if column < 0 else 0)
+        if not 0 <= position < X.shape[1]:
+            raise ValueError(f"The 'task' parameter is position {column}, but X has {X.shape[1]} column(s).")
+    others: Any = [j for j in range(X.shape[1]) if j != position]
+    if frame is not None:
+        return frame[:, others].to_native(), frame.get_column(frame.columns[position]).to_native(), position
+    ids = X[:, [position]].toarray().ravel() if sparse.issparse(X) else X[:, position]
+    if position in (0, X.shape[1] - 1):  # a view, not a copy, where the ids stand first or last
+        others = slice(others[0], others[-1] + 1) if others else slice(0, 0)
+    return X[:, others], ids, position
+
+
+def check_labels(y):
+    """Labels as float64 of shape (n_samples,) or (n_samples, n_tasks); NaN, None, NA and null are missing."""
+    y = check_array(y, ensure_2d=False, allow_nd=True, dtype=None, ensure_all_finite="allow-nan", input_name="y")
+    if y.ndim not in (1, 2):
+        raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_tasks). Got an array of shape {y.shape}.")
+    if y.dtype == object:
+        y = np.where(np.frompyfunc(is_missing, 1, 1)(y).astype(bool), np.nan, y)
+    elif y.dtype.kind == "c":
+        raise ValueError("Complex data not supported: y must be real.")
+    try:
+        y = y.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y must be numeric; could not convert it to float: {error}") from error
+    if np.isinf(y).any():
+        raise ValueError("Input y contains infinity.")
+    return y
+
+
+def _check_X(X, task, task_column, estimator, reset):
+    """X without ids; (canonical ids, missing mask) or None; where they came from; their column."""
+    if task is not None and task_column is not None:
+        raise ValueError(
+            f"The task ids are given twice: in fit/predict(..., task=...) and as the column task={task_column!r} of X. "
+            "Use one of the two."
+        )
+    if task_column is None:
+        X = _validate(estimator, X, reset)
+        if task is None:
+            return X, None, None, None
+        ids = canonical_ids(task)
+        check_consistent_length(X, ids[0])
+        return X, ids, "metadata", None
+    if estimator is not None:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)  # names and number of columns, ids included
+    rest, ids, position = take_task_column(X, task_column)
+    if rest.shape[1] == 0:
+        raise ValueError(
+            f"Found array with 0 feature(s) (shape={rest.shape}) while a minimum of 1 is required besides the task "
+            "column."
+        )
+    rest = check_array(rest, dtype=_FLOATS, input_name="X", estimator=estimator)
+    return rest, canonical_ids(ids, f"column {task_column!r} of X"), "column", position
+
+
+def _validate(estimator, X, reset):
+    if estimator is None:
+        return check_array(X, dtype=_FLOATS, input_name="X")
+    return validate_data(estimator, X, dtype=_FLOATS, reset=reset)
+
+
+def _find_column(name, frame):
+    if frame is None:
+        raise ValueError(
+            f"The task column {name!r} is named, but X has no column names: keep the data frame through the pipeline "
+            "with .set_output(transform='pandas'), or give the task column as an integer position."
+        )
+    columns = frame.columns
+    if name in columns:
+        return columns.index(name)
+    prefixed = [c for c in columns if str(c).endswith(f"__{name}")]
+    encoded = [c for c in columns if str(c).rpartition("__")[2].startswith(f"{name}_")]
+    if prefixed:
+        hint = f" Did you mean task={prefixed[0]!r}? Or set verbose_feature_names_out=False in the ColumnTransformer."
+    elif encoded:
+        hint = f" It looks one-hot encoded ({describe(encoded, 2)}): pass the task column through unchanged."
+    else:
+        hint = f" The columns are {describe(columns)}. Does the preprocessing drop it? Pass it through unchanged."
+    raise ValueError(f"The task column {name!r} is not in X.{hint}")
+
+
+def _column_names(y):
+    """The names of y's columns, if y is a data frame and all are text."""
+    frame = nw.from_native(y, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame) and all(isinstance(name, str) for name in frame.columns):
+        return np.array(frame.columns, dtype=object)
+    return None
+
+
+def _one_label_a_row(y):
+    if y.ndim == 1:
+        return y
+    if y.shape[1] > 1:
+        raise ValueError(
+            f"With task ids, a row belongs to one task and y has shape (n_samples,). Got y of shape {y.shape}."
+        )
+    warnings.warn("A column-vector y was passed when a 1d array was expected.", DataConversionWarning, stacklevel=4)
+    return y.ravel()
+
+
+def _check_weight(sample_weight, y):
+    if sample_weight is None:
+        return None
+    weight = check_array(
+        sample_weight,
+        ensure_2d=False,
+        allow_nd=True,
+        dtype=np.float64,
+        order="C",
+        copy=False,
+        input_name="sample_weight",
+    )
+    shapes = [y.shape[:1]] + ([y.shape] if y.ndim == 2 else [])
+    if weight.shape not in shapes:
+        expected = " or ".join(map(str, shapes))
+        raise ValueError(
+            f"sample_weight must have shape {expected}. Got sample_weight.shape == {weight.shape} instead."
+        )
+    if (weight < 0).any():
+        raise ValueError(f"Negative values in sample_weight: the smallest is {weight.min()}. Weights must be >= 0.")
+    if not weight.any():
+        raise ValueError("Every sample weight is zero: sample_weight must have at least one positive value.")
+    return weight
+
+
+def _refuse_missing(y):
+    if np.isnan(y).any():
+        raise ValueError(
+            f"Input y contains NaN, first in row {np.argmax(np.isnan(y))}. Missing labels are understood in a 2-D y "
+            "(one column per task) only; drop these rows."
+        )
+
+
+def _weigh_missing(Y, weight, tasks):
+    """Zeros for missing labels, and the weights that say so; weights stay as they are where nothing is missing."""
+    labelled = ~np.isnan(Y)
+    if labelled.all():
+        return np.ascontiguousarray(Y), weight
+    empty = ~labelled.any(axis=0)
+    if empty.any():
+        raise ValueError(
+            f"Input y contains NaN only in the column(s) of task {describe(tasks[empty])}: no label to learn from."
+        )
+    if weight is None:
+        weight = labelled.astype(np.float64)
+    else:
+        weight = labelled * (weight if weight.ndim == 2 else weight[:, None])
+    if not weight.any():
+        raise ValueError(
+            "Every labelled row has sample weight zero: sample_weight must be positive on at least one label."
+        )
+    return np.where(labelled, Y, 0.0), weight
+
+
+def _in_task_order(X, y, weight, tasks, codes, *origin):
+    starts = np.zeros(len(tasks) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(codes, minlength=len(tasks)), out=starts[1:])
+    rows = np.arange(len(X))
+    if np.any(codes[1:] < codes[:-1]):
+        small = codes.astype(np.min_scalar_type(len(tasks)))  # 8 and 16 bits sort by radix, in linear time
+        rows = np.argsort(small, kind="stable")
+        X, y, weight = X[rows], y[rows], None if weight is None else weight[rows]
+    return TaskData(X, y, weight, tasks, starts, rows, *origin)
+
+
+def _read_only(data):
+    """The same data behind views that cannot be written, so that no kernel or solver touches the user's arrays."""
+    views = {name: getattr(data, name).view() for name in ("X", "y", "weight") if getattr(data, name) is not None}
+    for view in views.values():
+        view.flags.writeable = False
+    return replace(data, **views)
