@@ -1,0 +1,7 @@
+"""Run every benchmark."""
+
+from benchmarks import school, speed
+
+speed.main()
+print()
+school.main()

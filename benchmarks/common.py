@@ -1,0 +1,51 @@
+"""What the benchmarks share: data, the machine they ran on, fair timing."""
+
+import gc
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import scipy
+import sklearn
+
+import skmtl
+
+
+def load(name):
+    """The arrays of ``$SKMTL_DATA/name.npz``; without that folder the benchmark says so and ends."""
+    folder = os.environ.get("SKMTL_DATA")
+    if not folder:
+        sys.exit(f"skipped: {name}.npz is looked for in the folder SKMTL_DATA, which is not set")
+    return np.load(Path(folder) / f"{name}.npz", allow_pickle=False)
+
+
+def machine():
+    """One line that says what ran where."""
+    versions = {module.__name__: module.__version__ for module in (skmtl, sklearn, np, scipy)}
+    versions["Python"] = platform.python_version()
+    return ", ".join(f"{k} {v}" for k, v in versions.items()) + f"; {os.cpu_count()} cores ({platform.machine()})"
+
+
+def best_times(calls, repeats=7):
+    """Best seconds of each call of a dict, the calls taking turns so that all see the same neighbours."""
+    best = dict.fromkeys(calls, np.inf)
+    for call in calls.values():
+        call()  # compiles, fills caches
+    for _ in range(repeats):
+        for name, call in calls.items():
+            gc.collect()
+            start = time.perf_counter()
+            call()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def print_ratio(what, ours, theirs, seconds, asked):
+    """One row: our time, theirs, the ratio and what it should be."""
+    ratio = seconds[theirs] / seconds[ours]
+    print(
+        f"{what:58} {1e3 * seconds[ours]:9.2f} ms  {1e3 * seconds[theirs]:9.2f} ms  {ratio:7.2f}x   {asked}", flush=True
+    )
