@@ -62,7 +62,7 @@ def graph_own_rows():
     X = rng.normal(size=(len(task), d))
     y = np.einsum("ij,ij->i", X, W[task]) + rng.normal(size=len(task))
     chain = {(t, t + 1): 1.0 for t in range(n_tasks - 1)}
-    for alpha in (0.01, 1.0, 100.0):
+    for alpha in (0.01, 1.0, 100.0, 10_000.0):
         model = TaskGraphRegressor(alpha, graph=chain)
         seconds = best_times({"fit": lambda model=model: model.fit(X, y, task=task)}, repeats=1)["fit"]
         what = f"TaskGraph, chain of 500 tasks, d = 100, alpha = {alpha:g}"

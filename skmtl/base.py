@@ -5,6 +5,7 @@ adds its parameters and says in `_penalty` which belief they stand for.
 """
 
 import copy
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -147,12 +148,20 @@ class LinearMultiTask(BaseMultiTask):
         ConvergenceWarning
             A solver that iterates did not converge in `max_iter` iterations.
         """
+        start = time.perf_counter()
         fitted = copy.copy(self)  # so that an error or an interrupt leaves self as it was
         data, penalty = fitted._prepare(X, y, sample_weight, task)
         problem = _Problem.of(data, penalty, fitted)
         (solution,) = problem.solve([penalty], fitted.max_iter, fitted._start(data))
         fitted._warn_unless_converged(solution)
         fitted._publish(data, solution)
+        if self.verbose:
+            n_rows, n_features = data.X.shape
+            print(
+                f"{type(self).__name__}: {data.n_tasks} tasks, {n_rows} rows, {n_features} features; objective "
+                f"{solution.objective:.6g}, residual {solution.residual:.0e}, {solution.n_iter} iteration(s), "
+                f"{time.perf_counter() - start:.3f} s"
+            )
         self.__dict__ = fitted.__dict__
         return self
 

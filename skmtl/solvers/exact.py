@@ -182,7 +182,7 @@ def _(penalty: TaskGraph, path, moments, c, *, max_iter=1000, init=None):
         commuting = L if not len(hidden) and np.ptp(c) == 0.0 else None
         solutions = _by_eigenvectors(path, K_of, commuting, moments, c)
     else:
-        solutions = _by_conjugate_gradients(path, K_of, moments, c, max_iter, init)
+        solutions = _by_conjugate_gradients(path, K_of, L[: len(seen), : len(seen)], moments, c, max_iter, init)
     B, largest = c[:, None] * moments.xy, _largest(moments, c)
     for graph, (W, n_iter) in zip(path, solutions, strict=True):
 
@@ -237,29 +237,49 @@ def _by_eigenvectors(path, K_of, commuting, moments, c):
         yield (U @ f.up(_over(Q, np.maximum(mu, 0.0)[:, None] + f.l))) / root, 1
 
 
-def _by_conjugate_gradients(path, K_of, moments, c, max_iter, init):
-    """Tasks on rows of their own; the preconditioner inverts the blocks ``c_t G_t + K_tt I``."""
+def _by_conjugate_gradients(path, K_of, L, moments, c, max_iter, init):
+    """Tasks on rows of their own.
+
+    The preconditioner inverts the blocks ``c_t G_t + K_tt I``, and adds what blocks cannot see: the smooth functions of
+    the graph, as if every task had the mean of all c_t G_t.  Without it a chain of 500 tasks needs 3 times the iterations
+    at alpha = 100, and more than 1000 at 10 000 (`benchmarks/speed.py`).
+    """
     B = c[:, None] * moments.xy
     shape, W = B.shape, np.zeros_like(B) if init is None else init
-    for K in map(K_of, path):
+    mu, smooth = _smooth_functions(L)
+    mean, V = np.linalg.eigh(moments.pooled(c, task_intercepts=True).gram[0] / len(B))
+    for graph in path:
+        K = K_of(graph)
         k = K.diagonal()[:, None]
+        coarse = (graph.alpha * mu + graph.alpha_ridge)[:, None] + np.maximum(mean, 0.0)
         steps: list[np.ndarray] = []
 
         def product(w, K=K):
             return (c[:, None] * moments.times_gram(w.reshape(shape)) + K @ w.reshape(shape)).ravel()
 
-        def precondition(r, k=k):
+        def precondition(r, k=k, coarse=coarse):
             R = r.reshape(shape)
             out = _over(R, np.broadcast_to(k, shape))
             for f in moments.factors:
                 own, l = k[f.tasks], c[f.tasks, None] * f.l  # noqa: E741
                 out[f.tasks] += f.up(f.down(R[f.tasks]) * (_over(1.0, l + own) - _over(1.0, own)))
-            return out.ravel()
+            return (out + smooth @ _over(smooth.T @ R @ V, coarse) @ V.T).ravel()
 
         A, M = (sparse_linalg.LinearOperator((B.size, B.size), f, dtype=float) for f in (product, precondition))
         w, _ = sparse_linalg.cg(A, B.ravel(), W.ravel(), rtol=1e-11, maxiter=max_iter, M=M, callback=steps.append)
         W = w.reshape(shape)
         yield W, max(len(steps), 1)
+
+
+def _smooth_functions(L):
+    """Eigenvectors of L with the smallest eigenvalues: the latter (m,) and the former (n_tasks, m)."""
+    most = np.clip(L.shape[0] // 16, 32, 128)
+    if L.shape[0] <= 1000:
+        mu, U = np.linalg.eigh(L.toarray() if sparse.issparse(L) else L)
+        return np.maximum(mu[:most], 0.0), U[:, :most]
+    shift = -1e-3 * L.diagonal().max()  # L itself is singular
+    mu, U = sparse_linalg.eigsh(L, most, sigma=shift, v0=np.ones(L.shape[0]))
+    return np.maximum(mu, 0.0), U
 
 
 def _harmonic(penalty, nodes, seen, b, active):
