@@ -1,7 +1,7 @@
 """Task ids: compared as they are, never as numbers that merely look alike.
 
 ``canonical_ids`` gives every container one form (object array of ``str``, integers, floats or datetimes) and a mask of
-the missing ones; ``encode`` numbers the ids of a fit, ``lookup`` finds ids in those of a fit.
+the missing ones; ``number_tasks`` numbers the ids of a fit, ``find_tasks`` finds the ids of a prediction among them.
 """
 
 import warnings
@@ -10,9 +10,7 @@ from itertools import repeat
 import narwhals as nw
 import numpy as np
 
-__all__ = ["canonical_ids", "describe", "encode", "is_missing", "lookup"]
-
-_EXACT_FLOAT = 2.0**53  # beyond it neighbouring integers are one float
+__all__ = ["canonical_ids", "describe", "encode", "find_tasks", "is_missing", "lookup", "number_tasks"]
 
 
 def canonical_ids(ids, name="task"):
@@ -60,33 +58,57 @@ def encode(ids):
     return tasks, lookup(ids, tasks)
 
 
-def lookup(ids, tasks, missing=None):
-    """The position of every id in ``tasks`` (any order); -1 where unknown or missing."""
+def lookup(ids, tasks):
+    """The position of every canonical id in ``tasks`` (any order); -1 where it is not there."""
     kinds = {"number" if array.dtype.kind in "iuf" else array.dtype.kind for array in (ids, tasks)}
     if len(kinds) > 1 or len(tasks) == 0:  # 1 is not "1"
         return np.full(len(ids), -1, dtype=np.intp)
-    if ids.dtype == object:
-        position = {task: t for t, task in enumerate(tasks.tolist())}
-        codes = np.fromiter(map(position.get, ids.tolist(), repeat(-1)), dtype=np.intp, count=len(ids))
-    else:
+    if ids.dtype.kind in "mM" or (ids.dtype == tasks.dtype and ids.dtype != object):
         order = np.argsort(tasks)
         at = np.searchsorted(tasks, ids, sorter=order).clip(max=len(tasks) - 1)
         codes = np.where(tasks[order[at]] == ids, order[at], -1)
-    return codes if missing is None else np.where(missing, -1, codes)
+    else:  # by hash, which also compares int64 with uint64 and float64 exactly
+        position = {task: t for t, task in enumerate(tasks.tolist())}
+        codes = np.fromiter(map(position.get, ids.tolist(), repeat(-1)), dtype=np.intp, count=len(ids))
+    return codes
+
+
+def number_tasks(ids, name="task"):
+    """The sorted distinct ids of the rows of a fit, and the position of every row's id; none may be missing."""
+    ids, missing = canonical_ids(ids, name)
+    if missing.any():
+        raise ValueError(
+            f"The ids in {name} hold {missing.sum()} missing value(s), the first in row {np.argmax(missing)}. Every "
+            "row of a fit needs a task: drop these rows or give them an id."
+        )
+    return encode(ids)
+
+
+def find_tasks(ids, tasks, unknown, name="task"):
+    """The position of every id in `tasks`; one that is not there is -1, or an error if `unknown` is "error"."""
+    known, missing = canonical_ids(ids, name)
+    codes = np.where(missing, -1, lookup(known, tasks))
+    if unknown == "error" and (codes < 0).any():
+        lost = known.astype(object)
+        lost[missing] = None
+        raise ValueError(
+            f"{(codes < 0).sum()} row(s) of an unknown task: {describe(lost[codes < 0])} not seen in fit, which knows "
+            f"{len(tasks)} tasks: {describe(tasks)}. Set unknown_task='shared' for what all tasks have in common."
+        )
+    return codes
 
 
 def describe(ids, most=5):
     """The first few distinct ids, for a message."""
-    shown = [repr(i) for i in dict.fromkeys(np.asarray(ids).tolist())]
+    shown = [repr(i) for i in dict.fromkeys(np.asarray(ids, dtype=object).tolist())]
     return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
 
 
 def _to_numpy(ids):
-    if hasattr(ids, "to_numpy"):
-        ids = nw.from_native(ids, allow_series=True, pass_through=True).to_numpy()
-    elif isinstance(ids, (list, tuple)):
-        ids = np.asarray(ids, dtype=object)  # np.asarray(["a", 1]) would turn 1 into "1"
-    return np.asarray(ids)
+    if isinstance(ids, (list, tuple)):
+        return np.asarray(ids, dtype=object)  # np.asarray(["a", 1]) would turn 1 into "1"
+    series = nw.from_native(ids, series_only=True, pass_through=True)
+    return np.asarray(series.to_numpy() if isinstance(series, nw.Series) else ids)
 
 
 def _canonical_objects(ids, name):
@@ -124,11 +146,12 @@ def _canonical_numbers(ids, name):
         return ids, np.zeros(len(ids), dtype=bool)
     if ids.dtype.kind != "f":
         raise TypeError(f"The ids in {name} must be uniformly strings or numbers; got dtype {ids.dtype}.")
-    missing = np.isnan(ids)
+    missing, exact = np.isnan(ids), 2.0 ** (np.finfo(ids.dtype).nmant + 1)  # neighbours beyond it are one float
+    ids = ids.astype(np.float64)
     known = ids[~missing]
-    if known.size and np.abs(known).max() >= _EXACT_FLOAT:
+    if known.size and np.abs(known).max() >= exact:
         raise ValueError(
-            f"The ids in {name} are floats of {_EXACT_FLOAT:.0f} or more, where neighbouring whole numbers can no "
+            f"The ids in {name} are floats of {exact:.0f} or more, where neighbouring whole numbers can no "
             "longer be told apart. Pass them as integers or strings."
         )
     if np.any(known != np.trunc(known)):

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 __all__ = ["check_parameters"]
 
 
@@ -16,7 +18,7 @@ def _number(low, kind=Real):
 
 
 def _choice(*values):
-    return (lambda value: type(value) in map(type, values) and value in values), " or ".join(map(repr, values))
+    return (lambda value: isinstance(value, str) and value in values), " or ".join(map(repr, values))
 
 
 _STRENGTH = _number(0)
@@ -32,7 +34,7 @@ def _is_task_weight(value):
     return isinstance(value, str) and value in ("samples", "tasks", "auto")
 
 
-_FLAG = _choice(True, False)
+_FLAG = (lambda value: isinstance(value, (bool, np.bool_))), "True or False"
 _RANGES = {
     "alpha": _STRENGTH,
     "alpha_shared": _STRENGTH,
@@ -45,6 +47,7 @@ _RANGES = {
         "None or an int other than 0",
     ),
     "normalized": _FLAG,
+    "per_task": _FLAG,
     "task": (_is_position_or_name, "a column name, a column position or None"),
     "task_intercepts": _FLAG,
     "task_weight": (_is_task_weight, "'samples', 'tasks', 'auto' or a dict of task ids and factors >= 0"),

@@ -54,21 +54,6 @@ class BaseMultiTask(BaseEstimator):
     __metadata_request__predict = {"task": True}
     __metadata_request__score = {"task": True}
 
-    def _check_rows(self, X, task):
-        """X and the position of every row's task in `tasks_`, -1 for the shared model; None if rows have no task."""
-        check_is_fitted(self)
-        X, codes, ids = check_rows(
-            X, task=task, task_column=self.task, estimator=self, source=self._source, tasks=self.tasks_
-        )
-        if codes is not None and (codes < 0).any() and self.unknown_task == "error":
-            unknown = ids[codes < 0]
-            raise ValueError(
-                f"{len(unknown)} row(s) of an unknown task: {describe(unknown)} not seen in fit, which knows "
-                f"{len(self.tasks_)} tasks: {describe(self.tasks_)}. Set unknown_task='shared' to predict them with "
-                "the shared model."
-            )
-        return X, codes
-
 
 class MultiTaskRegressorMixin(RegressorMixin):
     """Score and tags of a regressor for one or many tasks."""
@@ -87,7 +72,7 @@ class MultiTaskRegressorMixin(RegressorMixin):
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             With one column per task the mean over tasks, each on its labelled rows; tasks with fewer than two are left
             out.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None
         task : array-like of shape (n_samples,), default=None
             Task ids, if `fit` got them.
 
@@ -99,14 +84,15 @@ class MultiTaskRegressorMixin(RegressorMixin):
 
         predicted = self.predict(X) if task is None else self.predict(X, task=task)
         y = check_labels(y)
-        if y.ndim == 1 or not np.isnan(y).any():
+        if y.ndim == 1:
             return r2_score(y, predicted, sample_weight=sample_weight)
+        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        weight = np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], y.shape)
         scores = []
-        for labels, values in zip(y.T, np.reshape(predicted, y.shape).T, strict=True):
+        for labels, values, w in zip(y.T, np.reshape(predicted, y.shape).T, weight.T, strict=True):
             rows = ~np.isnan(labels)
             if rows.sum() >= 2:
-                weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
-                scores.append(r2_score(labels[rows], values[rows], sample_weight=weight))
+                scores.append(r2_score(labels[rows], values[rows], sample_weight=w[rows]))
         return float(np.mean(scores)) if scores else np.nan
 
 
@@ -154,7 +140,7 @@ class LinearMultiTask(BaseMultiTask):
         problem = _Problem.of(data, penalty, fitted)
         (solution,) = problem.solve([penalty], fitted.max_iter, fitted._start(data))
         fitted._warn_unless_converged(solution)
-        fitted._publish(data, solution)
+        fitted._publish(data, penalty, solution)
         if self.verbose:
             n_rows, n_features = data.X.shape
             print(
@@ -180,12 +166,14 @@ class LinearMultiTask(BaseMultiTask):
         array of shape (n_samples,), or (n_samples, n_tasks) if y had one column per task
             In units of y.
         """
-        X, codes = self._check_rows(X, task)
+        check_is_fitted(self)
+        check_parameters(self)  # unknown_task may be changed after the fit
+        X, codes = check_rows(X, task, self)
         if codes is None:
             predicted = X @ self.coef_.T + self.intercept_
             return predicted if self._source == "outputs" else predicted[:, 0]
         W = np.vstack([self.coef_, self.shared_coef_])  # code -1 is the last row, the shared model
-        b = np.append(self.intercept_, self.shared_intercept_)
+        b = np.append(self.intercept_, self.intercept_.dtype.type(self.shared_intercept_))
         return _row_products(X, W, codes) + b[codes]
 
     def path(self, X, y, sample_weight=None, *, task=None, alphas=None, n_alphas=100, eps=1e-3):
@@ -256,9 +244,8 @@ class LinearMultiTask(BaseMultiTask):
         )
         names = names if self._task_position is None else np.delete(names, self._task_position)
         rows = pd.Index([*self.tasks_.tolist(), "shared"], name="task", dtype=object)
-        frame = pd.DataFrame(np.vstack([self.coef_, self.shared_coef_]), index=rows, columns=names)
-        frame["intercept"] = np.append(self.intercept_, self.shared_intercept_)
-        return frame
+        weights, intercepts = np.vstack([self.coef_, self.shared_coef_]), [*self.intercept_, self.shared_intercept_]
+        return pd.DataFrame(np.column_stack([weights, intercepts]), index=rows, columns=[*names, "intercept"])
 
     def _prepare(self, X, y, sample_weight, task):
         """The validated data and penalty of a fit."""
@@ -278,10 +265,10 @@ class LinearMultiTask(BaseMultiTask):
             return None
         return self.coef_.astype(np.float64) if self.coef_.shape[1] == data.X.shape[1] else None
 
-    def _publish(self, data, solution):
+    def _publish(self, data, penalty, solution):
         """Turn a solution into fitted attributes."""
         self._source, self._task_position = data.source, data.task_position
-        self.tasks_ = data.tasks
+        self.tasks_, self.penalty_ = data.tasks, penalty
         self.coef_, self.intercept_ = solution.W.astype(data.dtype), solution.b.astype(data.dtype)
         self.shared_coef_, self.shared_intercept_ = solution.w0.astype(data.dtype), float(solution.b0)
         self.objective_, self.residual_, self.n_iter_ = solution.objective, solution.residual, solution.n_iter
@@ -300,19 +287,18 @@ class LinearMultiTask(BaseMultiTask):
 class _Problem:
     """Moments and loss factors of one fit, and the way back from the coordinates they are in.
 
-    With more features than rows the weights lie in the span of the rows (every penalty here sees no directions), and
-    the problem is solved there: ``X = offset + Z basis'``, so that ``w = basis z`` and ``b = b_z - offset w``.
+    With more features than rows the weights lie in the span of the rows, if the penalty prefers no direction, and the
+    problem is solved there: ``X = offset + Z basis'``, ``w = basis z``.
     """
 
     moments: TaskMoments
     c: np.ndarray
-    offset: np.ndarray | None = None
     basis: np.ndarray | None = None
 
     @classmethod
     def of(cls, data, penalty, estimator):
         """The problem that an estimator's parameters pose on `data`."""
-        offset = basis = None
+        basis = None
         n_samples, n_features = data.X.shape
         if n_features > n_samples and penalty.rotation_invariant and (data.shared or not penalty.separable):
             centered = estimator.fit_intercept and not penalty.penalizes_intercepts
@@ -323,7 +309,9 @@ class _Problem:
         if not factor.all():  # a task with factor 0 has no rows
             data = data.reindex(data.tasks[factor > 0]).reindex(data.tasks)
         moments = TaskMoments.from_data(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
-        return cls(moments, _loss_factors(moments, estimator.task_weight, factor), offset, basis)
+        if basis is not None:  # so that x_mean z is what x_mean w would be, and intercepts are those of X
+            moments = replace(moments, x_mean=moments.x_mean + offset @ basis)
+        return cls(moments, _loss_factors(moments, estimator.task_weight, factor), basis)
 
     def grid(self, n_alphas, eps):
         """Strengths around the mean curvature of the loss, descending."""
@@ -342,8 +330,7 @@ class _Problem:
         return solutions if self.basis is None else [self._back(solution) for solution in solutions]
 
     def _back(self, solution):
-        W, w0 = solution.W @ self.basis.T, self.basis @ solution.w0
-        return replace(solution, W=W, w0=w0, b=solution.b - W @ self.offset, b0=solution.b0 - w0 @ self.offset)
+        return replace(solution, W=solution.W @ self.basis.T, w0=self.basis @ solution.w0)
 
 
 def _task_factors(task_weight, tasks):

@@ -68,8 +68,12 @@ class IndependentRegressor(_LinearRegressor):
         Its intercept: the mean over these tasks.
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
+    feature_importances_ : array of shape (n_features_in_,)
+        Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)
         The task ids, in the order of the rows of `coef_`.
+    penalty_ : Penalty
+        The penalty of the fit.
     objective_ : float
         The value of the objective above.
     residual_ : float
@@ -180,8 +184,12 @@ class PooledRegressor(_LinearRegressor):
         Its intercept: theirs, or its mean over the tasks with weight.
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
+    feature_importances_ : array of shape (n_features_in_,)
+        Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)
         The task ids, in the order of the rows of `coef_`.
+    penalty_ : Penalty
+        The penalty of the fit.
     objective_ : float
         The value of the objective above.
     residual_ : float
@@ -298,8 +306,12 @@ class MeanRegularizedRegressor(_LinearRegressor):
         Its intercept: :math:`b_0`, the mean over the tasks with weight when intercepts are free.
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
+    feature_importances_ : array of shape (n_features_in_,)
+        Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)
         The task ids, in the order of the rows of `coef_`.
+    penalty_ : Penalty
+        The penalty of the fit.
     objective_ : float
         The value of the objective above.
     residual_ : float
@@ -421,8 +433,12 @@ class TaskGraphRegressor(_LinearRegressor):
         Its intercept: the mean over these tasks.
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
+    feature_importances_ : array of shape (n_features_in_,)
+        Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)
         The task ids, in the order of the rows of `coef_`.
+    penalty_ : Penalty
+        The penalty of the fit.
     objective_ : float
         The value of the objective above.
     residual_ : float
@@ -529,8 +545,6 @@ class MultiTaskRegressor(_LinearRegressor):
 
     Attributes
     ----------
-    penalty_ : Penalty
-        The penalty of the fit.
     coef_ : array of shape (n_tasks, n_features)
         Weights :math:`w_t`, in units of y per unit of X.
     intercept_ : array of shape (n_tasks,)
@@ -540,8 +554,12 @@ class MultiTaskRegressor(_LinearRegressor):
         Its intercept: likewise.
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
+    feature_importances_ : array of shape (n_features_in_,)
+        Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)
         The task ids, in the order of the rows of `coef_`.
+    penalty_ : Penalty
+        The penalty of the fit.
     objective_ : float
         The value of the objective above.
     residual_ : float

@@ -22,7 +22,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from skmtl._ids import canonical_ids, describe, encode, is_missing, lookup
+from skmtl._ids import describe, find_tasks, is_missing, lookup, number_tasks
 
 __all__ = ["TaskData", "check_data", "check_rows", "take_task_column"]
 
@@ -183,45 +183,40 @@ def check_data(X, y, sample_weight=None, *, task=None, task_column=None, estimat
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
     X, ids, source, position = _check_X(X, task, task_column, estimator, reset=True)
     dtype = X.dtype
-    names = _column_names(y)
+    names = column_names(y)
     y = check_labels(y)
     check_consistent_length(X, y)
     if ids is None:
         source = "single" if y.ndim == 1 else "outputs"
     else:
         y = _one_label_a_row(y)
-        ids, missing = ids
-        if missing.any():
-            raise ValueError(
-                f"The task ids hold {missing.sum()} missing value(s), the first in row {np.argmax(missing)}. "
-                "Every row of a fit needs a task: drop these rows or give them an id."
-            )
     weight = _check_weight(sample_weight, y)
-    X, rows = np.ascontiguousarray(X, dtype=np.float64), np.arange(len(X))
     if source == "outputs":
         tasks = np.arange(y.shape[1]) if names is None else names
         y, weight = _weigh_missing(y, weight, tasks)
-        data = TaskData(X, y, weight, tasks, None, rows, source, position, dtype)
+        data = TaskData(X, y, weight, tasks, None, np.arange(len(X)), source, position, dtype)
     else:
         _refuse_missing(y)
-        tasks, codes = (np.zeros(1, dtype=np.int64), np.zeros(len(X), dtype=np.intp)) if ids is None else encode(ids)
+        tasks, codes = (
+            (np.zeros(1, dtype=np.int64), np.zeros(len(X), dtype=np.intp)) if ids is None else number_tasks(ids)
+        )
         data = _in_task_order(X, y, weight, tasks, codes, source, position, dtype)
     if data.weight is not None and data.weight.ndim == 1 and (data.weight == 0).any():
         data = data.take(data.weight > 0)
-    return _read_only(data)
+    return _for_kernels(data)
 
 
-def check_rows(X, *, task=None, task_column=None, estimator, source, tasks):
-    """Validate the rows of a prediction.
+def check_rows(X, task, estimator):
+    """Validate the rows of a prediction by a fitted estimator.
 
     Returns
     -------
     X : float64 or float32 array of shape (n_samples, n_features)
     codes : int array of shape (n_samples,) or None
-        The position of each row's task in `tasks`; -1 where unknown or missing. None where `source` has no ids.
-    ids : array of shape (n_samples,) or None
+        The position of each row's task in ``estimator.tasks_``; -1 for the shared model. None if rows have no
+        task.
     """
-    name = type(estimator).__name__
+    name, source = type(estimator).__name__, estimator._source
     if source == "metadata" and task is None:
         raise ValueError(
             f"This {name} was fitted with the task ids in fit(X, y, task=...); predict needs them, too: "
@@ -232,10 +227,8 @@ def check_rows(X, *, task=None, task_column=None, estimator, source, tasks):
         raise ValueError(
             f"This {name} was fitted without task ids; predict takes none, but got task={type(task).__name__}."
         )
-    X, ids, *_ = _check_X(X, task, task_column, estimator, reset=False)
-    if ids is None:
-        return X, None, None
-    return X, lookup(ids[0], tasks, ids[1]), ids[0]
+    X, ids, *_ = _check_X(X, task, estimator.task, estimator, reset=False)
+    return X, None if ids is None else find_tasks(ids, estimator.tasks_, estimator.unknown_task)
 
 
 def take_task_column(X, column):
@@ -273,11 +266,11 @@ def take_task_column(X, column):
         if not 0 <= position < X.shape[1]:
             raise ValueError(f"The 'task' parameter is position {column}, but X has {X.shape[1]} column(s).")
     others: Any = [j for j in range(X.shape[1]) if j != position]
+    if others and others[-1] - others[0] == len(others) - 1:  # a view, not a copy, where the ids stand first or last
+        others = slice(others[0], others[-1] + 1)
     if frame is not None:
         return frame[:, others].to_native(), frame.get_column(frame.columns[position]).to_native(), position
     ids = X[:, [position]].toarray().ravel() if sparse.issparse(X) else X[:, position]
-    if position in (0, X.shape[1] - 1):  # a view, not a copy, where the ids stand first or last
-        others = slice(others[0], others[-1] + 1) if others else slice(0, 0)
     return X[:, others], ids, position
 
 
@@ -300,7 +293,7 @@ def check_labels(y):
 
 
 def _check_X(X, task, task_column, estimator, reset):
-    """X without ids; (canonical ids, missing mask) or None; where they came from; their column."""
+    """X without ids; the raw ids or None; where they came from; their column."""
     if task is not None and task_column is not None:
         raise ValueError(
             f"The task ids are given twice: in fit/predict(..., task=...) and as the column task={task_column!r} of X. "
@@ -310,9 +303,13 @@ def _check_X(X, task, task_column, estimator, reset):
         X = _validate(estimator, X, reset)
         if task is None:
             return X, None, None, None
-        ids = canonical_ids(task)
-        check_consistent_length(X, ids[0])
-        return X, ids, "metadata", None
+        if isinstance(task, str):
+            raise ValueError(
+                f"task must hold one id per row; got {task!r}. A column of X is named in the constructor: "
+                f"{type(estimator).__name__}(task={task!r})."
+            )
+        check_consistent_length(X, task)
+        return X, task, "metadata", None
     if estimator is not None:
         validate_data(estimator, X, reset=reset, skip_check_array=True)  # names and number of columns, ids included
     rest, ids, position = take_task_column(X, task_column)
@@ -322,7 +319,7 @@ def _check_X(X, task, task_column, estimator, reset):
             "column."
         )
     rest = check_array(rest, dtype=_FLOATS, input_name="X", estimator=estimator)
-    return rest, canonical_ids(ids, f"column {task_column!r} of X"), "column", position
+    return rest, ids, "column", position
 
 
 def _validate(estimator, X, reset):
@@ -351,7 +348,7 @@ def _find_column(name, frame):
     raise ValueError(f"The task column {name!r} is not in X.{hint}")
 
 
-def _column_names(y):
+def column_names(y):
     """The names of y's columns, if y is a data frame and all are text."""
     frame = nw.from_native(y, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame) and all(isinstance(name, str) for name in frame.columns):
@@ -435,9 +432,11 @@ def _in_task_order(X, y, weight, tasks, codes, *origin):
     return TaskData(X, y, weight, tasks, starts, rows, *origin)
 
 
-def _read_only(data):
-    """The same data behind views that cannot be written, so that no kernel or solver touches the user's arrays."""
-    views = {name: getattr(data, name).view() for name in ("X", "y", "weight") if getattr(data, name) is not None}
-    for view in views.values():
-        view.flags.writeable = False
-    return replace(data, **views)
+def _for_kernels(data):
+    """The same data as float64 in C order, behind views that cannot be written: nobody touches the user's arrays."""
+    arrays: dict[str, Any] = {name: getattr(data, name) for name in ("X", "y", "weight")}
+    for name, array in arrays.items():
+        if array is not None:
+            arrays[name] = np.ascontiguousarray(array, dtype=np.float64).view()
+            arrays[name].flags.writeable = False
+    return replace(data, **arrays)

@@ -5,7 +5,6 @@ V_t`` of a task, ``(c_t G_t + a I)^-1`` is division by ``c_t l_t + a``: another 
 """
 
 import functools
-from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -199,13 +198,12 @@ def _(penalty: TaskGraph, path, moments, c, *, max_iter=1000, init=None):
 
 def _complete_graph(path, moments, c):
     """Every pair of tasks alike: deviations from a shared vector with ``a_1 = a_r + T a`` and ``a_0 = a_1 a_r / a``."""
-    active = moments.active
     for graph in path:
-        a1 = graph.alpha_ridge + moments.n_tasks * graph.alpha
+        a1 = graph.alpha_ridge + moments.active.sum() * graph.alpha
         alone = graph.alpha == 0.0
         same = Ridge(a1) if alone else SharedPlusSpecific(a1, a1 * graph.alpha_ridge / graph.alpha)
         (solution,) = solve(same, [same], moments, c)
-        yield replace(solution, w0=solution.W[active].mean(axis=0), b0=solution.b[active].mean())
+        yield _solution(moments, solution.W, solution.certificate)
 
 
 def _coupling(L, n_tasks, graph):
@@ -241,8 +239,8 @@ def _by_conjugate_gradients(path, K_of, L, moments, c, max_iter, init):
     """Tasks on rows of their own.
 
     The preconditioner inverts the blocks ``c_t G_t + K_tt I``, and adds what blocks cannot see: the smooth functions of
-    the graph, as if every task had the mean of all c_t G_t.  Without it a chain of 500 tasks needs 3 times the iterations
-    at alpha = 100, and more than 1000 at 10 000 (`benchmarks/speed.py`).
+    the graph, as if every task had the mean of all c_t G_t.  Without that a chain of 500 tasks needs 3 times as many
+    iterations at alpha = 100, and more than 1000 at 10 000 (`benchmarks/speed.py`).
     """
     B = c[:, None] * moments.xy
     shape, W = B.shape, np.zeros_like(B) if init is None else init

@@ -1,0 +1,394 @@
+"""Scores of many tasks: task by task, averaged over tasks, pooled, and within tasks.
+
+A score is computed on labels in a row, so wide labels are listed first; one that is missing is not there any more:
+
+    y (m,)    labels                      wide: Y[i, t] for every label, long: y
+    pred      (m,) or (m, n_classes)      the prediction of each
+    codes     (m,)                        the position of its task in `tasks` (n_tasks,)
+
+Scores answer different questions. Pooled R2 credits a model for knowing which tasks lie high and which low; the
+variance explained within tasks does not. The mean over tasks counts every task alike, however few its rows.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+
+import narwhals as nw
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import accuracy_score, r2_score, root_mean_squared_error
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch, check_consistent_length, column_or_1d
+from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
+
+from skmtl._ids import number_tasks
+from skmtl.preprocessing import list_labels
+from skmtl.tasks import take_task_column
+
+__all__ = ["TaskScores", "make_task_scorer", "masked_scorer", "task_scores", "within_task_explained_variance"]
+
+_INNER = ("best_estimator_", "regressor_", "estimator_")  # where a wrapper keeps the estimator it fitted
+
+
+def make_task_scorer(func, *, greater_is_better=True, average="pooled", response_method="predict", task=None, **kwargs):
+    """Make a scorer that knows about tasks: for ``scoring=`` in GridSearchCV, cross_validate and their like.
+
+    It takes y with one column per task, where missing labels are left out, as well as y with one label a row. Ids that
+    are passed as metadata reach ``predict``, which scikit-learn's own scorers do not do.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(y_true, y_pred, **kwargs)``, such as :func:`sklearn.metrics.r2_score`; with weights, it also gets
+        ``sample_weight``.
+    greater_is_better : bool, default=True
+        False flips the sign, so that greater is better.
+    average : {'pooled', 'task'}, default='pooled'
+        'pooled' is `func` of all labels; 'task' is the mean of `func` over tasks, without those on which it is not
+        defined (R2 needs two labels, AUC two classes).
+    response_method : {'predict', 'predict_proba', 'decision_function', ...}, default='predict'
+        The method that gives y_pred. Of two classes, ``predict_proba`` means the probability of the second.
+    task : str or int, default=None
+        Name or position of the task column in the X that is scored; only ``average='task'`` asks. With None, the
+        parameter `task` of the estimator tells; it is looked for inside pipelines and searches, and a pipeline
+        transforms X once more.
+    **kwargs : dict
+        Passed to `func`.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y, *, task=None, sample_weight=None)``; it can be pickled. With metadata routing it
+        requests the ids, and the weights if `func` takes any.
+
+    Raises
+    ------
+    ValueError
+        `average` is something else.
+
+    See Also
+    --------
+    masked_scorer : The mean over tasks, of wide labels with gaps.
+    task_scores : The table behind the mean.
+
+    Examples
+    --------
+    >>> from sklearn.metrics import mean_absolute_error
+    >>> from skmtl.metrics import make_task_scorer
+    >>> make_task_scorer(mean_absolute_error, greater_is_better=False, average="task")
+    make_task_scorer(mean_absolute_error, greater_is_better=False, average='task')
+    """
+    if average not in ("pooled", "task"):
+        raise ValueError(f"average must be 'pooled' or 'task'. Got {average!r} instead.")
+    return _TaskScorer(func, greater_is_better, average, response_method, task, kwargs)
+
+
+def masked_scorer(func, *, response_method="predict", greater_is_better=True, **kwargs):
+    """Make a scorer for y with one column per task and gaps: the mean over tasks of `func` on their labelled rows.
+
+    Where scikit-learn's scorers stop at the first NaN, this one leaves it out. It is
+    ``make_task_scorer(average="task")``.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(y_true, y_pred, **kwargs)`` on the labels of one task.
+    response_method : {'predict', 'predict_proba', 'decision_function', ...}, default='predict'
+        The method that gives y_pred.
+    greater_is_better : bool, default=True
+        False flips the sign.
+    **kwargs : dict
+        Passed to `func`.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, Y)``; it can be pickled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from sklearn.metrics import mean_absolute_error
+    >>> from skmtl.metrics import masked_scorer
+    >>> model = DummyRegressor(strategy="constant", constant=[1.0, 2.0]).fit([[0.0]], [[1.0, 2.0]])
+    >>> Y = np.array([[2.0, np.nan], [4.0, 2.0]])
+    >>> masked_scorer(mean_absolute_error, greater_is_better=False)(model, np.zeros((2, 1)), Y)  # -(2 + 0) / 2
+    -1.0
+    """
+    return make_task_scorer(
+        func, greater_is_better=greater_is_better, average="task", response_method=response_method, **kwargs
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _TaskScorer:
+    """What make_task_scorer returns: a class, as a closure could not be pickled."""
+
+    func: Callable
+    greater_is_better: bool = True
+    average: str = "pooled"
+    response_method: str = "predict"
+    task: str | int | None = None
+    kwargs: dict = field(default_factory=dict)
+
+    def __call__(self, estimator, X, y, *, task=None, sample_weight=None):
+        """The score of `estimator` on X and y; ids beside X go to its predict, too."""
+        pred = _respond(estimator, X, y, task, self.response_method)
+        ids = _find_ids(estimator, X, y, self.task if task is None else task) if self.average == "task" else None
+        scored = _Scored.of(y, pred, ids, sample_weight)
+        score = (scored.mean if self.average == "task" else scored.overall)(self.func, **self.kwargs)
+        return score if self.greater_is_better else -score
+
+    def get_metadata_routing(self):
+        """What scikit-learn is to pass on: the ids, and weights if `func` takes them."""
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="task", alias=True)
+        if self._accept_sample_weight():
+            request.score.add_request(param="sample_weight", alias=True)
+        return request
+
+    def _accept_sample_weight(self):  # scikit-learn asks this where routing is not enabled
+        return "sample_weight" in inspect.signature(self.func).parameters
+
+    def __repr__(self):
+        name = getattr(self.func, "__name__", repr(self.func))
+        options = {o.name: value for o in fields(self)[1:-1] if (value := getattr(self, o.name)) != o.default}
+        words = [name, *(f"{option}={value!r}" for option, value in (options | self.kwargs).items())]
+        return f"make_task_scorer({', '.join(words)})"
+
+
+def task_scores(estimator, X, y, *, task=None, scoring=None, response_method="predict", sample_weight=None):
+    """Score a fitted estimator task by task.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; of this library or not, in a pipeline or not.
+    X : array-like or data frame of shape (n_samples, n_features)
+        As its predict takes it.
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        With one column per task, missing labels are left out.
+    task : str, int or array-like of shape (n_samples,), default=None
+        If y has one label a row: the task column of X, or the ids, which go to predict as well if it takes them. With
+        None, the parameter `task` of the estimator tells; it is looked for inside pipelines and searches.
+    scoring : callable or dict of str -> callable, default=None
+        Functions ``func(y_true, y_pred)``. None is R2 and the root mean squared error, for classifiers the accuracy.
+    response_method : {'predict', 'predict_proba', 'decision_function', ...}, default='predict'
+        The method that gives y_pred. Of two classes, ``predict_proba`` means the probability of the second.
+    sample_weight : array-like of shape (n_samples,) or that of y, default=None
+        Passed to the functions.
+
+    Returns
+    -------
+    scores : TaskScores
+        Columns ``task``, ``n_samples`` and one per score; NaN where a score is not defined, as R2 of a single label.
+
+    Raises
+    ------
+    ValueError
+        The tasks of the rows cannot be found.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from skmtl.metrics import task_scores
+    >>> X = np.array([[0.0, 1], [1.0, 1], [2.0, 1], [0.0, 2], [2.0, 2]])
+    >>> y = np.array([0.0, 1.0, 2.0, 1.0, 3.0])
+    >>> pooled = LinearRegression().fit(X[:, :1], y)
+    >>> task_scores(pooled, X[:, :1], y, task=X[:, 1])
+    task  n_samples    r2  rmse
+       1          3  0.76   0.4
+       2          2  0.64   0.6
+    """
+    scoring = _default_scoring(estimator) if scoring is None else scoring
+    scoring = {scoring.__name__: scoring} if callable(scoring) else scoring
+    pred = _respond(estimator, X, y, None if _is_column(task) else task, response_method)
+    scored = _Scored.of(y, pred, _find_ids(estimator, X, y, task), sample_weight)
+    return TaskScores(
+        task=scored.tasks,
+        n_samples=np.bincount(scored.codes, minlength=len(scored.tasks)),
+        **{name: scored.by_task(func) for name, func in scoring.items()},
+    )
+
+
+class TaskScores(Bunch):
+    """A table of scores: arrays of equal length by name, as keys and as attributes.
+
+    ``pandas.DataFrame(scores)`` and ``polars.DataFrame(scores)`` read it.
+    """
+
+    def to_frame(self, backend="pandas"):
+        """The table as a data frame.
+
+        Parameters
+        ----------
+        backend : {'pandas', 'polars', 'pyarrow'}, default='pandas'
+            The library that makes it.
+
+        Returns
+        -------
+        frame : data frame of shape (n_tasks, n_columns)
+        """
+        return nw.from_dict({name: column.tolist() for name, column in self.items()}, backend=backend).to_native()
+
+    def __repr__(self):
+        cells = [
+            [name, *(f"{v:.4g}" if isinstance(v, float) else str(v) for v in self[name].tolist())] for name in self
+        ]
+        widths = [max(map(len, column)) for column in cells]
+        return "\n".join("  ".join(map(str.rjust, row, widths)) for row in zip(*cells, strict=True))
+
+
+def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=None):
+    r"""The fraction of the variance within tasks that is explained.
+
+    .. math:: 1 - \frac{\sum_t \sum_i s_{ti} (y_{ti} - \hat y_{ti})^2}{\sum_t \sum_i s_{ti} (y_{ti} - \bar y_t)^2},
+              \qquad \bar y_t = \frac{\sum_i s_{ti} y_{ti}}{\sum_i s_{ti}}
+
+    Predicting the mean of each task, as seen here, gives 0. :func:`sklearn.metrics.r2_score` on the same rows measures
+    against the mean of all and is greater, the more so the further the tasks lie apart: say which one a table shows.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        With one column per task, missing labels are left out.
+    y_pred : array-like of the same shape
+    task : array-like of shape (n_samples,), default=None
+        The task of each row, if y has one label a row.
+    sample_weight : array-like of shape (n_samples,) or that of y, default=None
+        The weights s.
+
+    Returns
+    -------
+    fraction : float
+        At most 1; NaN, with a warning, where no task has two different labels.
+
+    Raises
+    ------
+    ValueError
+        y has one label a row and `task` is missing.
+
+    Examples
+    --------
+    >>> from skmtl.metrics import within_task_explained_variance
+    >>> within_task_explained_variance([0.0, 2.0, 10.0, 12.0], [0.0, 2.0, 11.0, 11.0], ["a", "a", "b", "b"])
+    0.5
+    """
+    if task is None and not _is_wide(y_true):
+        raise ValueError(
+            "within_task_explained_variance needs the task of every row: the argument task is None, and y is 1-D."
+        )
+    scored = _Scored.of(y_true, y_pred, task, sample_weight)
+    y, pred, codes = scored.y.astype(np.float64), scored.pred, scored.codes
+    weight = np.ones(len(y)) if scored.weight is None else scored.weight
+    mean = np.bincount(codes, weight * y) / np.maximum(np.bincount(codes, weight), np.finfo(float).tiny)
+    residual, total = np.sum(weight * (y - pred) ** 2), np.sum(weight * (y - mean[codes]) ** 2)
+    if total == 0:
+        warnings.warn("No task has two different labels: nothing to explain.", UndefinedMetricWarning, stacklevel=2)
+        return float("nan")
+    return float(1 - residual / total)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """Labels and their predictions, one a row, and where they belong; see the head of this module."""
+
+    y: np.ndarray
+    pred: np.ndarray
+    weight: np.ndarray | None
+    tasks: np.ndarray
+    codes: np.ndarray
+
+    @classmethod
+    def of(cls, y, pred, ids, weight):
+        """From one label a row, or, if there are no ids, from wide ones; with neither, all rows are one task."""
+        pred = np.asarray(pred)
+        weight = None if weight is None else np.asarray(weight, dtype=np.float64)
+        check_consistent_length(y, pred, ids, weight)
+        if ids is None and _is_wide(y):
+            return cls._of_wide(y, pred, weight)
+        tasks, codes = number_tasks(np.zeros(len(pred)) if ids is None else ids)
+        return cls(column_or_1d(np.asarray(y)), pred, weight, tasks, codes)
+
+    @classmethod
+    def _of_wide(cls, Y, pred, weight):
+        y, rows, tasks, codes = list_labels(Y)
+        pred = pred[:, None] if pred.ndim == 1 else pred
+        if pred.shape[1] != len(tasks):
+            raise ValueError(f"y has {len(tasks)} columns, one per task, but the prediction has shape {pred.shape}.")
+        if weight is not None:
+            weight = weight[rows, codes] if weight.ndim == 2 else weight[rows]
+        return cls(y, pred[rows, codes], weight, tasks, codes)
+
+    def overall(self, func, rows=slice(None), **kwargs):
+        """`func` of these rows."""
+        weight = {} if self.weight is None else {"sample_weight": self.weight[rows]}
+        return func(self.y[rows], self.pred[rows], **weight, **kwargs)
+
+    def by_task(self, func, **kwargs):
+        """`func` of every task; NaN where it is not defined."""
+        order = np.argsort(self.codes, kind="stable")
+        blocks = np.split(order, np.cumsum(np.bincount(self.codes, minlength=len(self.tasks)))[:-1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            return np.array([self.overall(func, rows, **kwargs) if len(rows) else np.nan for rows in blocks])
+
+    def mean(self, func, **kwargs):
+        """The mean over the tasks on which `func` is defined."""
+        scores = self.by_task(func, **kwargs)
+        defined = scores[~np.isnan(scores)]
+        if len(defined) == 0:
+            warnings.warn("The score is not defined on any task.", UndefinedMetricWarning, stacklevel=3)
+            return float("nan")
+        return float(defined.mean())
+
+
+def _default_scoring(estimator):
+    return (
+        {"accuracy": accuracy_score} if is_classifier(estimator) else {"r2": r2_score, "rmse": root_mean_squared_error}
+    )
+
+
+def _is_wide(y):
+    return len(np.shape(y)) == 2
+
+
+def _is_column(task):
+    return isinstance(task, (str, int, np.integer))
+
+
+def _respond(estimator, X, y, ids, method):
+    """The estimator's answer, (n_samples, ...) or (n_samples, n_tasks, ...); it gets the ids if it asks for them."""
+    takes_ids = ids is not None and get_routing_for_object(estimator).consumes(method, ["task"])
+    answer = getattr(estimator, method)(X, **({"task": ids} if takes_ids else {}))
+    n_outputs = np.shape(y)[1] if _is_wide(y) else 1
+    if per_output := isinstance(answer, list):
+        answer = np.stack(answer, axis=1)
+    if method == "predict_proba" and answer.shape[-1] == 2 and (per_output or n_outputs != 2):
+        return answer[..., 1]  # of the second class; an array (n, 2) for two outputs holds that already
+    return answer
+
+
+def _find_ids(estimator, X, y, task):
+    """The task of every row: `task`, or the column of X that it or the innermost estimator names; None for wide y."""
+    if _is_column(task):
+        return take_task_column(X, task)[1]
+    if task is not None or _is_wide(y):
+        return task
+    while getattr(estimator, "task", None) is None:
+        if isinstance(estimator, Pipeline):
+            X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+            estimator = estimator[-1]
+        elif inner := [getattr(estimator, name) for name in _INNER if hasattr(estimator, name)]:
+            estimator = inner[0]
+        else:
+            raise ValueError(
+                f"The task of each row is needed, but {type(estimator).__name__} does not name a task column: "
+                "pass task=, the ids or the column of X that holds them."
+            )
+    return take_task_column(X, estimator.task)[1]
