@@ -303,8 +303,8 @@ class _Problem:
         if n_features > n_samples and penalty.rotation_invariant and (data.shared or not penalty.separable):
             centered = estimator.fit_intercept and not penalty.penalizes_intercepts
             offset = data.X.mean(axis=0) if centered else np.zeros(n_features)
-            basis, upper = np.linalg.qr((data.X - offset).T)
-            data = replace(data, X=np.ascontiguousarray(upper.T))
+            basis = _row_space(data.X - offset)
+            data = replace(data, X=np.ascontiguousarray((data.X - offset) @ basis))
         factor = _task_factors(estimator.task_weight, data.tasks)
         if not factor.all():  # a task with factor 0 has no rows
             data = data.reindex(data.tasks[factor > 0]).reindex(data.tasks)
@@ -331,6 +331,17 @@ class _Problem:
 
     def _back(self, solution):
         return replace(solution, W=solution.W @ self.basis.T, w0=self.basis @ solution.w0)
+
+
+def _row_space(X):
+    """An orthonormal basis (n_features, rank) of the span of the rows of X, which are fewer than its features."""
+    l, U = np.linalg.eigh(X @ X.T)  # noqa: E741
+    solid = l > 1e-8 * l[-1]
+    if solid.sum() < len(X) - 1:  # more than centring takes: squares cannot tell what is small from what is nothing
+        _, s, V = np.linalg.svd(X, full_matrices=False)
+        return V[: max(1, np.sum(s > s[0] * X.shape[1] * np.finfo(float).eps))].T
+    V = (X.T @ U[:, solid]) / np.sqrt(l[solid])
+    return V @ (1.5 * np.eye(V.shape[1]) - 0.5 * V.T @ V)  # orthonormal to 1e-8 before, to 1e-16 after
 
 
 def _task_factors(task_weight, tasks):

@@ -43,7 +43,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """Tasks of equal rank: ``G_t = V_t' diag(l_t) V_t``, the rows of V_t orthonormal where l_t > 0 and zero elsewhere.
+    """Tasks with factors of one size: ``G_t = V_t' diag(l_t) V_t``, the rows of V_t orthonormal.
 
     tasks (g,): positions.  V (g, r, d), l (g, r) >= 0; or (1, r, d) and (1, r) for all.
     """
@@ -241,8 +241,13 @@ class TaskMoments:
     def factors(self):
         """One `Factor` for each group of tasks with equally large factors; tasks without rows have none."""
         with one_blas_thread:
-            full = [_factor(self.full, *np.linalg.eigh(self.gram))] if len(self.gram) else []
-            return tuple(full + [_thin_factor(rows) for rows in self.rows])
+            return (*([_factor(self.full, self.gram)] if len(self.gram) else []), *self.thin_factors)
+
+    @cached_property
+    def thin_factors(self):
+        """The factors of the tasks that keep rows."""
+        with one_blas_thread:
+            return tuple(_thin_factor(rows) for rows in self.rows)
 
     # ------------------------------------------------------------------------------------------------------- algebra
 
@@ -403,20 +408,19 @@ class TaskMoments:
         return out
 
 
-def _factor(tasks, l, Q):  # noqa: E741
-    """Eigenvalues (g, r) and eigenvectors in columns (g, d, r) as a `Factor`; rounding noise counts as zero."""
-    noise = l <= l[:, -1:] * l.shape[1] * np.finfo(float).eps
-    V = np.ascontiguousarray(Q.swapaxes(1, 2))
-    V[noise] = 0.0
-    return Factor(tasks, V, np.where(noise, 0.0, l))
+def _factor(tasks, gram):
+    l, Q = np.linalg.eigh(gram)  # noqa: E741
+    return Factor(tasks, np.ascontiguousarray(Q.swapaxes(1, 2)), _without_noise(l, l[:, -1:]))
 
 
 def _thin_factor(rows):
-    """From ``A A' = U diag(l) U'``: V = diag(l)^(-1/2) U' A."""
-    l, U = np.linalg.eigh(np.matmul(rows.A, rows.A.swapaxes(1, 2)))  # noqa: E741
-    noise = l <= l[:, -1:] * rows.A.shape[2] * np.finfo(float).eps
-    scale = np.divide(1.0, np.sqrt(np.where(noise, 1.0, l)), where=~noise, out=np.zeros_like(l))
-    return Factor(rows.tasks, scale[:, :, None] * np.matmul(U.swapaxes(1, 2), rows.A), np.where(noise, 0.0, l))
+    _, s, V = np.linalg.svd(rows.A, full_matrices=False)  # eigh of A A' would lose what is below 1e-8 of the largest s
+    return Factor(rows.tasks, V, _without_noise(s, s[:, :1]) ** 2)
+
+
+def _without_noise(values, largest):
+    """Zero for what is no more than rounding noise beside the `largest`."""
+    return np.where(values > largest * values.shape[1] * np.finfo(float).eps, values, 0.0)
 
 
 def _in_threads(fill, costs, n_jobs):

@@ -10,6 +10,7 @@ Three layouts, one meaning:
 prediction.  Nothing behind this module validates data again.
 """
 
+import uuid
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -46,7 +47,7 @@ class TaskData:
     starts : int64 array of shape (n_tasks + 1,), or None
         Long: task t is ``X[starts[t]:starts[t + 1]]``. None: shared.
     rows : int64 array of shape (n_samples,)
-        Where each row stood in what the user passed.
+        A number for each row that no other row has, wherever it was read: moments of parts are told apart by them.
     source : {"column", "metadata", "outputs", "single"}
         Where the tasks came from.
     task_position : int or None
@@ -104,7 +105,7 @@ class TaskData:
         return replace(self, X=self.X[kept], y=self.y[kept], weight=weight, starts=starts, rows=self.rows[kept])
 
     def drop(self, rows):
-        """All rows but those whose position in the user's data is in `rows`."""
+        """All rows but those with a number in `rows`."""
         return self.take(~np.isin(self.rows, rows))
 
     def reindex(self, tasks):
@@ -194,7 +195,7 @@ def check_data(X, y, sample_weight=None, *, task=None, task_column=None, estimat
     if source == "outputs":
         tasks = np.arange(y.shape[1]) if names is None else names
         y, weight = _weigh_missing(y, weight, tasks)
-        data = TaskData(X, y, weight, tasks, None, np.arange(len(X)), source, position, dtype)
+        data = TaskData(X, y, weight, tasks, None, _new_row_numbers(len(X)), source, position, dtype)
     else:
         _refuse_missing(y)
         tasks, codes = (
@@ -424,12 +425,17 @@ def _weigh_missing(Y, weight, tasks):
 def _in_task_order(X, y, weight, tasks, codes, *origin):
     starts = np.zeros(len(tasks) + 1, dtype=np.int64)
     np.cumsum(np.bincount(codes, minlength=len(tasks)), out=starts[1:])
-    rows = np.arange(len(X))
+    rows = _new_row_numbers(len(X))
     if np.any(codes[1:] < codes[:-1]):
         small = codes.astype(np.min_scalar_type(len(tasks)))  # 8 and 16 bits sort by radix, in linear time
-        rows = np.argsort(small, kind="stable")
-        X, y, weight = X[rows], y[rows], None if weight is None else weight[rows]
+        order = np.argsort(small, kind="stable")
+        X, y, weight, rows = X[order], y[order], None if weight is None else weight[order], rows[order]
     return TaskData(X, y, weight, tasks, starts, rows, *origin)
+
+
+def _new_row_numbers(n_samples):
+    """Consecutive numbers from a random start: parts read in different processes do not meet by chance."""
+    return (uuid.uuid4().int >> 67) + np.arange(n_samples)
 
 
 def _for_kernels(data):

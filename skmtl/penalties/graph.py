@@ -58,8 +58,10 @@ class TaskGraph(Penalty):
 
     def value(self, W, tasks=None):
         """Omega(W); `tasks` (n_tasks,) are the ids of the rows of W, 0, 1, ... by default."""
-        L = self.laplacian(np.arange(len(W)) if tasks is None else tasks)
-        return float(0.5 * self.alpha * np.sum(W * (L @ W)) + 0.5 * self.alpha_ridge * np.sum(W**2))
+        K = sparse.triu(self._adjacency(np.arange(len(W)) if tasks is None else tasks), 1).tocoo()
+        W_ = _per_root_degree(K + K.T)[:, None] * W if self.normalized else W
+        edges = K.data @ np.sum((W_[K.row] - W_[K.col]) ** 2, axis=1)  # edge by edge: tr(W L W') cancels
+        return float(0.5 * self.alpha * edges + 0.5 * self.alpha_ridge * np.sum(W**2))
 
     def all_tasks(self, tasks):
         """The ids of `tasks` and of the graph; sorted if the graph brings new ones."""
@@ -79,11 +81,9 @@ class TaskGraph(Penalty):
     def laplacian(self, tasks):
         """L for the ids `tasks` (n_tasks,), which hold all of the graph's; CSR array (n_tasks, n_tasks)."""
         K = self._adjacency(tasks)
-        degree = np.asarray(K.sum(axis=1)).ravel()
-        if not self.normalized:
-            return (sparse.diags_array(degree) - K).tocsr()
-        root = sparse.diags_array(np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0))
-        return (sparse.diags_array((degree > 0).astype(float)) - root @ K @ root).tocsr()
+        L = sparse.diags_array(np.asarray(K.sum(axis=1)).ravel()) - K
+        root = sparse.diags_array(_per_root_degree(K)) if self.normalized else None
+        return (L if root is None else root @ L @ root).tocsr()
 
     def _by_id(self):
         return self.graph is not None and not isinstance(self.graph, np.ndarray) and not sparse.issparse(self.graph)
@@ -137,6 +137,12 @@ class TaskGraph(Penalty):
         return (half + half.T).tocsr()
 
 
+def _per_root_degree(K):
+    """1 / sqrt(degree) of every node, 0 for one without edges."""
+    degree = np.asarray(K.sum(axis=1)).ravel()
+    return np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
+
+
 def _pair(edge):
     if not isinstance(edge, tuple) or len(edge) != 2:
         raise ValueError(f"An edge of the graph is a pair of task ids (a, b). Got {edge!r}.")
@@ -145,7 +151,7 @@ def _pair(edge):
 
 def _symmetric(K):
     """The array or sparse matrix K as float, if it is one of undirected weights."""
-    K = K.astype(float)
+    K = K.tocsr().astype(float) if sparse.issparse(K) else K.astype(float)
     values = K.data if sparse.issparse(K) else K
     if K.ndim != 2 or K.shape[0] != K.shape[1]:
         raise ValueError(f"graph must be square, of shape (n_tasks, n_tasks). Got shape {K.shape}.")

@@ -1,10 +1,8 @@
-"""Quadratic penalties, solved exactly: the normal equations by factorisation, then one step of refinement.
+"""Quadratic penalties, solved exactly: the normal equations by factorisation, then iterative refinement.
 
 All of them ask for w_t with ``c_t G_t w_t + (dOmega/dW)_t = c_t q_t``.  Written in the factor ``G_t = V_t' diag(l_t)
 V_t`` of a task, ``(c_t G_t + a I)^-1`` is division by ``c_t l_t + a``: another strength costs no factorisation.
 """
-
-import functools
 
 import numpy as np
 from scipy import sparse
@@ -12,12 +10,16 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, pinvh
 from scipy.sparse import linalg as sparse_linalg
 
 from skmtl._ids import lookup
+from skmtl.moments import Factor
 from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific, TaskGraph
 from skmtl.solvers.solution import Solution, residual_norm, solve
 
 __all__ = []
 
 _CONVERGED = 1e-8  # residual of conjugate gradients; factorisations reach 1e-13 and better
+_REFINEMENTS = 6  # at most; two do unless features differ in length by orders of magnitude
+_SETTLED = 1e-11
+_SINGULAR = 1e-12  # of the largest eigenvalue of a matrix of unit diagonal
 
 
 # ------------------------------------------------------------------------------------------------ tasks on their own
@@ -28,12 +30,12 @@ def _(penalty: Ridge, path, moments, c, *, max_iter=1000, init=None):
     r"""``(c_t G_t + a I) w_t = c_t q_t``, task by task."""
     B, size = c[:, None] * moments.xy, _largest(moments, c)
     for ridge in path:
-        a = ridge.alpha
-        if len(path) == 1 and a > 0 and not moments.shared:
-            W = _solve_each(moments, c, a)  # one strength: a tenth of the time of the factors
+        if len(path) == 1 and ridge.alpha > 0 and not moments.shared:
+            W = _solve_each(moments, c, ridge.alpha)  # one strength: a tenth of the time of the factors
+        elif ridge.alpha > 0:
+            W = _by_factors(moments, c, ridge.alpha)
         else:
-            W = _divide(moments, c, a, B)
-            W += _divide(moments, c, a, B - c[:, None] * moments.times_gram(W) - a * W)
+            W = _pseudo_inverse(moments, moments.xy)
 
         def certificate(W=W, ridge=ridge):
             GW = moments.times_gram(W)
@@ -57,22 +59,47 @@ def _solve_each(moments, c, a):
     """Solve for one a > 0; from the rows by ``w_t = A_t' (A_t A_t' + a / c_t I)^-1 v_t``."""
     W = np.zeros_like(moments.xy)
     full = moments.full
-    A = c[full, None, None] * moments.gram
-    np.einsum("tjj->tj", A)[...] += a
+    A = _plus_diagonal(c[full, None, None] * moments.gram, a)
     W[full] = np.linalg.solve(A, (c[:, None] * moments.xy)[full, :, None])[:, :, 0]
     for rows in moments.rows:
-        K = np.matmul(rows.A, rows.A.swapaxes(1, 2))
-        np.einsum("tii->ti", K)[...] += a / c[rows.tasks, None]
+        K = _plus_diagonal(np.matmul(rows.A, rows.A.swapaxes(1, 2)), a / c[rows.tasks, None])
         W[rows.tasks] = np.matmul(np.linalg.solve(K, rows.v[:, :, None]).swapaxes(1, 2), rows.A)[:, 0]
     return W
 
 
-def _divide(moments, c, a, R):
-    """``(c_t G_t + a I)^-1 r_t`` for r_t in the range of G_t; the smallest solution where the matrix is singular."""
-    out = np.zeros_like(R)
-    for f in moments.factors:
-        out[f.tasks] = f.up(_over(f.down(R[f.tasks]), c[f.tasks, None] * f.l + a * (f.l > 0)))
-    return out
+def _by_factors(moments, c, a):
+    """Solve for one a > 0 of many: division by ``c_t l_t + a``, and once more for what is left."""
+    R, W = c[:, None] * moments.xy, np.zeros_like(moments.xy)
+    for _ in range(2):
+        for f in moments.factors:
+            W[f.tasks] += f.up(f.down(R[f.tasks]) / (c[f.tasks, None] * f.l + a))
+        R = c[:, None] * (moments.xy - moments.times_gram(W)) - a * W
+    return W
+
+
+def _pseudo_inverse(moments, R):
+    """The smallest w_t with ``G_t w_t = r_t``, for r_t in the range of G_t.
+
+    Where features differ much in length D, the eigenvalues are those of D^-1 G D^-1: beside a feature of length 1e4
+    those of G would take what one of length 1e-4 says for rounding noise.  Rows need none of this: they are no squares.
+    """
+    W = np.zeros_like(R)
+    for f in moments.thin_factors:
+        W[f.tasks] = f.up(_over(f.down(R[f.tasks]), f.l))
+    if not len(moments.gram):
+        return W
+    D = _lengths(np.einsum("tjj->tj", moments.gram))
+    scale = 1.0 / D
+    l, Q = np.linalg.eigh(moments.gram * scale[:, :, None] * scale[:, None, :])  # noqa: E741
+    f = Factor(moments.full, Q.swapaxes(1, 2) * scale[:, None, :], np.where(l > _SINGULAR * l[:, -1:], l, 0.0))
+    for _ in range(2):  # solve, refine
+        rest = R - moments.times_gram(W)
+        W[f.tasks] += f.up(_over(f.down(rest[f.tasks]), f.l))
+    for t in np.flatnonzero((f.l == 0).any(axis=1)):  # several solutions: the smallest is in the range of G = D (...) D
+        onto, _ = np.linalg.qr(D[t, :, None] * Q[t][:, f.l[t] > 0])
+        tasks = f.tasks if moments.shared else f.tasks[t]
+        W[tasks] = W[tasks] @ onto @ onto.T
+    return W
 
 
 # -------------------------------------------------------------------------------------------- shared plus specific
@@ -95,9 +122,13 @@ def _(penalty: SharedPlusSpecific, path, moments, c, *, max_iter=1000, init=None
     rows = moments.with_mean_rows(np.divide(k, c, out=np.zeros_like(c), where=c > 0)) if k.any() else moments
     U = k[:, None] * moments.x_mean
     for shared in path:
-        equations = _SharedEquations(rows, c, U, k, shared.alpha, shared.alpha_shared)
-        w0, V, b0, residual = equations.solve(c[:, None] * rows.xy, k @ moments.y_mean)
-        W = w0 + V
+        if shared.alpha > 0:
+            equations = _SharedEquations(rows, c, U, k, shared.alpha, shared.alpha_shared)
+            w0, V, b0, residual = equations.solve(k @ moments.y_mean)
+            W = w0 + V
+        else:
+            W, b0, residual = _free_deviations(rows, c, U, k, k @ moments.y_mean)
+            w0 = shared.shared(W[moments.active])
         off = np.where(moments.active, moments.intercepts(W) - b0, 0.0)  # 0 counts where k does
 
         def certificate(W=W, off=off, shared=shared, residual=residual):
@@ -111,42 +142,55 @@ def _(penalty: SharedPlusSpecific, path, moments, c, *, max_iter=1000, init=None
             yield _solution(moments, W, certificate, w0)
 
 
+def _free_deviations(rows, c, U, k, beta):
+    """Deviations at no cost: every task its own least squares, W = P - b_0 S, and the b_0 that all agree on."""
+    P, S, b0 = _pseudo_inverse(rows, rows.xy), 0.0, 0.0
+    if k.any():
+        S = _pseudo_inverse(rows, U / c[:, None])
+        b0 = float(_over(beta - np.sum(U * P), k.sum() - np.sum(U * S)))
+    W = P - b0 * S
+    residual = c[:, None] * (rows.xy - rows.times_gram(W)) - b0 * U
+    return W, b0, residual_norm((residual,), _largest(rows, c), (W,), (c[:, None] * rows.xy,))
+
+
 class _SharedEquations:
     """The equations for w_0 and, where not all weights `k` of the mean rows are zero, b_0; ``U_t = k_t x_mean_t``."""
 
     def __init__(self, rows, c, U, k, a, a0):
         self.rows, self.c, self.U, self.k, self.a, self.a0 = rows, c, U, k, a, a0
-        n_features = rows.n_features
-        S = a0 * np.eye(n_features + bool(k.any()))
-        for f in rows.factors:
-            l = c[f.tasks, None] * f.l  # noqa: E741
-            damped = _over(a * l, l + a)  # the eigenvalues of a A (A + a I)^-1
-            if len(f.V) == 1:
-                damped = damped.sum(axis=0, keepdims=True)
-            half = (np.sqrt(damped)[:, :, None] * f.V).reshape(-1, n_features)
-            S[:n_features, :n_features] += half.T @ half
+        self.divide = _Resolvent(rows, c, a)
+        S = self.divide.sum_damped() + a0 * np.eye(rows.n_features)
         if k.any():
-            through = _divide(rows, c, a, U)
-            S[-1, :-1] = S[:-1, -1] = a * through.sum(axis=0)
-            S[-1, -1] = k.sum() - np.sum(U * through)
+            through = self.divide(U)
+            side = a * through.sum(axis=0)[:, None]
+            S = np.block([[S, side], [side.T, k.sum() - np.sum(U * through)]])
         self.solve_shared = _positive_solver(S, singular=a0 == 0)
 
-    def solve(self, B, beta):
-        """w_0, V, b_0 and the residual for the right-hand sides B (n_tasks, d) of the tasks and `beta` of b_0."""
-        a, a0, U = self.a, self.a0, self.U
-        w0, V, b0 = np.zeros(U.shape[1]), np.zeros_like(B), 0.0
-        for _ in range(2):  # solve, refine
-            R, r0, rho = self.residual(B, beta, w0, V, b0)
-            D = _divide(self.rows, self.c, a, R)
-            right = a * D.sum(axis=0) + (r0 - R.sum(axis=0))
-            step = self.solve_shared(np.append(right, rho - np.sum(U * D)) if self.k.any() else right)
-            dw = step[: len(w0)]
-            db = step[-1] if self.k.any() else 0.0
-            V = V + _divide(self.rows, self.c, a, R - self.times_A(np.broadcast_to(dw, V.shape)) - db * U)
-            w0, b0 = w0 + dw, b0 + db
-        R, r0, rho = self.residual(B, beta, w0, V, b0)
-        size = np.max(self.c @ self.rows.squares(), initial=0.0) + a0
-        return w0, V, b0, residual_norm((R, r0, rho), size, (w0, V, b0), (B, B.sum(axis=0), beta))
+    def solve(self, beta):
+        """w_0, V, b_0 and the residual, for the right-hand side `beta` of b_0."""
+        B = self.c[:, None] * self.rows.xy
+        x = np.zeros(self.rows.n_features), np.zeros_like(B), 0.0
+        last = np.inf
+        for _ in range(_REFINEMENTS):
+            step = self.step(*self.residual(B, beta, *x))
+            length = max(np.abs(part).max() for part in step)
+            if not length < 0.5 * last:  # rounding error is all that is left
+                break
+            x, last = tuple(old + new for old, new in zip(x, step, strict=True)), length
+            if length <= _SETTLED * max(np.abs(part).max() for part in x):
+                break
+        size = np.max(self.c @ self.rows.squares(), initial=0.0) + self.a0
+        return *x, residual_norm(self.residual(B, beta, *x), size, x, (B, B.sum(axis=0), beta))
+
+    def step(self, R, r0, rho):
+        """The solution in w_0, V and b_0 for the right-hand sides R of the deviations, r0 of w_0 and rho of b_0."""
+        D = self.divide(R)
+        right = self.a * D.sum(axis=0) + (r0 - R.sum(axis=0))
+        if not self.k.any():
+            dw, db = self.solve_shared(right), 0.0
+        else:
+            *dw, db = self.solve_shared(np.append(right, rho - np.sum(self.U * D)))
+        return np.array(dw), self.divide(R - self.times_A(np.broadcast_to(dw, R.shape)) - db * self.U), db
 
     def residual(self, B, beta, w0, V, b0):
         """What is left of the equations of the deviations, of w_0 and of b_0."""
@@ -157,6 +201,48 @@ class _SharedEquations:
     def times_A(self, W):
         """``A_t w_t = c_t G_t w_t``."""
         return self.c[:, None] * self.rows.times_gram(W)
+
+
+class _Resolvent:
+    """``(A_t + a I)^-1`` for A_t = c_t G_t and a > 0.
+
+    By inversion where a task has a Gram matrix of its own: half the time of an eigendecomposition, and features may
+    differ in length by orders of magnitude, which eigenvalues do not bear.
+    """
+
+    def __init__(self, moments, c, a):
+        self.moments, self.c, self.a = moments, c, a
+        self.factors = moments.factors if moments.shared else moments.thin_factors
+        self.inverse = None
+        if len(moments.gram) and not moments.shared:
+            self.inverse = np.linalg.inv(_plus_diagonal(c[moments.full, None, None] * moments.gram, a))
+
+    def __call__(self, R):
+        """``(A_t + a I)^-1 r_t`` for r_t in the range of A_t."""
+        out = np.zeros_like(R)
+        if self.inverse is not None:
+            full = self.moments.full
+            out[full] = np.matmul(R[full, None, :], self.inverse)[:, 0]
+        for f in self.factors:
+            out[f.tasks] = f.up(f.down(R[f.tasks]) / (self.c[f.tasks, None] * f.l + self.a))
+        return out
+
+    def sum_damped(self):
+        """``sum_t a A_t (A_t + a I)^-1``, shape (d, d)."""
+        d = self.moments.n_features
+        S = np.zeros((d, d))
+        if self.inverse is not None:
+            A = self.c[self.moments.full, None, None] * self.moments.gram
+            S = self.a * (self.inverse.swapaxes(0, 1).reshape(d, -1) @ A.reshape(-1, d))
+            S = 0.5 * (S + S.T)
+        for f in self.factors:
+            l = self.c[f.tasks, None] * f.l  # noqa: E741
+            damped = self.a * l / (l + self.a)
+            if len(f.V) == 1:
+                damped = damped.sum(axis=0, keepdims=True)
+            half = (np.sqrt(damped)[:, :, None] * f.V).reshape(-1, d)
+            S += half.T @ half
+        return S
 
 
 # ------------------------------------------------------------------------------------------------------------ graph
@@ -175,23 +261,21 @@ def _(penalty: TaskGraph, path, moments, c, *, max_iter=1000, init=None):
     if moments.shared or len(hidden):
         L = L.toarray()
     order = np.concatenate([seen, hidden])
-    L = L[order][:, order]
-    K_of = functools.partial(_coupling, L, len(seen))
+    nodes, L = nodes[order], L[order][:, order]
     if moments.shared:
-        commuting = L if not len(hidden) and np.ptp(c) == 0.0 else None
-        solutions = _by_eigenvectors(path, K_of, commuting, moments, c)
+        solutions = _by_eigenvectors(path, L, moments, c)
     else:
-        solutions = _by_conjugate_gradients(path, K_of, L[: len(seen), : len(seen)], moments, c, max_iter, init)
+        solutions = _by_conjugate_gradients(path, L, moments, c, max_iter, init)
     B, largest = c[:, None] * moments.xy, _largest(moments, c)
     for graph, (W, n_iter) in zip(path, solutions, strict=True):
 
         def certificate(W=W, graph=graph):
-            K = K_of(graph)
-            GW, KW = moments.times_gram(W), K @ W
-            residual = residual_norm((B - c[:, None] * GW - KW,), largest + K.diagonal().max(), (W,), (B,))
-            return float(_loss(moments, c, W, GW) + 0.5 * np.sum(W * KW)), residual
+            K = _coupling(L, len(W), graph)
+            GW = moments.times_gram(W)
+            residual = residual_norm((B - c[:, None] * GW - K @ W,), largest + K.diagonal().max(), (W,), (B,))
+            return _loss(moments, c, W, GW) + graph.value(_with_hidden(L, W, graph), nodes), residual
 
-        b = _harmonic(penalty, nodes, seen, moments.intercepts(W), moments.active)
+        b = _harmonic(penalty, nodes, moments.intercepts(W), moments.active)
         converged = n_iter < max_iter or certificate()[1] <= _CONVERGED
         yield _solution(moments, W, certificate, b=b, n_iter=n_iter, converged=converged)
 
@@ -208,34 +292,47 @@ def _complete_graph(path, moments, c):
 
 def _coupling(L, n_tasks, graph):
     """K for the first `n_tasks` nodes of L when the others, which are no tasks of the data, take their best values."""
-    identity = np.eye(len(L)) if isinstance(L, np.ndarray) else sparse.eye_array(L.shape[0])
-    K = graph.alpha * L + graph.alpha_ridge * identity
+    K = _full_coupling(L, graph)
     if K.shape[0] == n_tasks:
         return K
     return K[:n_tasks, :n_tasks] - K[:n_tasks, n_tasks:] @ pinvh(K[n_tasks:, n_tasks:]) @ K[n_tasks:, :n_tasks]
 
 
-def _by_eigenvectors(path, K_of, commuting, moments, c):
+def _with_hidden(L, W, graph):
+    """W with the best values of the nodes that are no tasks of the data."""
+    if L.shape[0] == len(W):
+        return W
+    K = _full_coupling(L, graph)
+    return np.vstack([W, -pinvh(K[len(W) :, len(W) :]) @ K[len(W) :, : len(W)] @ W])
+
+
+def _full_coupling(L, graph):
+    """``K = a L + a_r I`` of all nodes."""
+    identity = np.eye(len(L)) if isinstance(L, np.ndarray) else sparse.eye_array(L.shape[0])
+    return graph.alpha * L + graph.alpha_ridge * identity
+
+
+def _by_eigenvectors(path, L, moments, c):
     """All tasks on one G: in the eigenvectors of G and of ``K' = C^(-1/2) K C^(-1/2)`` the equations are divisions.
 
-    `commuting` is L where every K' is a function of it (equal c, no hidden nodes): one eigendecomposition for the whole
-    path.
+    Where c is the same for all and no node is hidden, every K' is a function of L: one eigendecomposition for the path.
     """
     (f,) = moments.factors
     root = np.sqrt(c)[:, None]
-    spectrum, Q = None, None
+    commuting = len(L) == len(c) and np.ptp(c) == 0.0
+    if commuting:
+        mu_L, U = np.linalg.eigh(L)
+        Q = U.T @ f.down(root * moments.xy)
     for graph in path:
-        if commuting is None:
-            mu, U = np.linalg.eigh(K_of(graph) / (root * root.T))
+        if commuting:
+            mu = (graph.alpha * mu_L + graph.alpha_ridge) / c[0]
         else:
-            spectrum = np.linalg.eigh(commuting) if spectrum is None else spectrum
-            mu, U = (graph.alpha * spectrum[0] + graph.alpha_ridge) / c[0], spectrum[1]
-        if commuting is None or Q is None:
+            mu, U = np.linalg.eigh(_coupling(L, len(c), graph) / (root * root.T))
             Q = U.T @ f.down(root * moments.xy)
         yield (U @ f.up(_over(Q, np.maximum(mu, 0.0)[:, None] + f.l))) / root, 1
 
 
-def _by_conjugate_gradients(path, K_of, L, moments, c, max_iter, init):
+def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
     """Tasks on rows of their own.
 
     The preconditioner inverts the blocks ``c_t G_t + K_tt I``, and adds what blocks cannot see: the smooth functions of
@@ -244,12 +341,13 @@ def _by_conjugate_gradients(path, K_of, L, moments, c, max_iter, init):
     """
     B = c[:, None] * moments.xy
     shape, W = B.shape, np.zeros_like(B) if init is None else init
-    mu, smooth = _smooth_functions(L)
+    mu, smooth = _smooth_functions(L[: len(B), : len(B)])
     mean, V = np.linalg.eigh(moments.pooled(c, task_intercepts=True).gram[0] / len(B))
     for graph in path:
-        K = K_of(graph)
+        K = _coupling(L, len(B), graph)
         k = K.diagonal()[:, None]
-        coarse = (graph.alpha * mu + graph.alpha_ridge)[:, None] + np.maximum(mean, 0.0)
+        coarse = (graph.alpha * mu + graph.alpha_ridge)[:, None] + mean
+        coarse[coarse < _SINGULAR * coarse.max()] = 0.0
         steps: list[np.ndarray] = []
 
         def product(w, K=K):
@@ -280,7 +378,7 @@ def _smooth_functions(L):
     return np.maximum(mu, 0.0), U
 
 
-def _harmonic(penalty, nodes, seen, b, active):
+def _harmonic(penalty, nodes, b, active):
     """Intercepts that nothing penalises: those of tasks without rows are the weighted means of their neighbours'.
 
     The limit of a vanishing graph penalty on the intercepts, as the mean over tasks is elsewhere; it is also what
@@ -288,13 +386,14 @@ def _harmonic(penalty, nodes, seen, b, active):
     """
     if active.all():
         return b
-    known = np.isin(np.arange(len(nodes)), seen[active])
+    known = np.zeros(len(nodes), dtype=bool)
+    known[: len(b)] = active
     b0 = b[active].mean()
     off = np.zeros(len(nodes))
-    off[seen[active]] = b[active] - b0
+    off[known] = b[active] - b0
     L = TaskGraph(graph=penalty.graph).laplacian(nodes)
     off[~known], _ = sparse_linalg.cg(L[~known][:, ~known], -(L[~known][:, known] @ off[known]), rtol=1e-12)
-    return b0 + off[seen]
+    return b0 + off[: len(b)]
 
 
 # -------------------------------------------------------------------------------------------------------- small parts
@@ -329,6 +428,19 @@ def _over(numerator, denominator):
     )
 
 
+def _lengths(squares):
+    """The roots of `squares` (..., d) where they differ much; else, and for features of length 0, ones."""
+    D = np.sqrt(np.maximum(squares, 0.0))
+    shortest = np.min(D, axis=-1, keepdims=True, initial=np.inf, where=D > 0)
+    return np.where((D > 0) & (shortest < 1e-3 * D.max(axis=-1, keepdims=True)), D, 1.0)
+
+
+def _plus_diagonal(A, a):
+    """The matrices A (n, d, d) with `a`, a number or (n, 1), added to their diagonals in place."""
+    np.einsum("tjj->tj", A)[...] += a
+    return A
+
+
 def _largest(moments, c):
     """A lower bound of the largest eigenvalue of any c_t G_t: the largest diagonal entry."""
     return np.max(c[:, None] * moments.squares(), initial=0.0)
@@ -342,5 +454,8 @@ def _positive_solver(S, *, singular):
             return lambda r: cho_solve(factor, r)
         except LinAlgError:  # positive only in exact arithmetic
             pass
-    inverse = pinvh(S)
-    return lambda r: inverse @ r
+    D = _lengths(np.diag(S))
+    l, Q = np.linalg.eigh(S / D[:, None] / D)  # noqa: E741
+    solid = l > _SINGULAR * l[-1]
+    V, onto = Q[:, solid] / D[:, None], np.linalg.qr(Q[:, solid] * D[:, None])[0]
+    return lambda r: onto @ (onto.T @ (V @ ((V.T @ r) / l[solid])))
