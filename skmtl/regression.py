@@ -68,7 +68,7 @@ class IndependentRegressor(_LinearRegressor):
         Its intercept: the mean over these tasks.
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
-    feature_importances_ : array of shape (n_features_in_,)
+    feature_importances_ : array of shape (`n_features_in_`,)
         Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)
         The task ids, in the order of the rows of `coef_`.
@@ -82,7 +82,7 @@ class IndependentRegressor(_LinearRegressor):
         1: the solution is direct.
     n_features_in_ : int
         Columns of X, the task column included.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Their names, if X had any.
 
     See Also
@@ -184,7 +184,7 @@ class PooledRegressor(_LinearRegressor):
         Its intercept: theirs, or its mean over the tasks with weight.
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
-    feature_importances_ : array of shape (n_features_in_,)
+    feature_importances_ : array of shape (`n_features_in_`,)
         Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)
         The task ids, in the order of the rows of `coef_`.
@@ -198,7 +198,7 @@ class PooledRegressor(_LinearRegressor):
         1: the solution is direct.
     n_features_in_ : int
         Columns of X, the task column included.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Their names, if X had any.
 
     See Also
@@ -306,7 +306,7 @@ class MeanRegularizedRegressor(_LinearRegressor):
         Its intercept: :math:`b_0`, the mean over the tasks with weight when intercepts are free.
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
-    feature_importances_ : array of shape (n_features_in_,)
+    feature_importances_ : array of shape (`n_features_in_`,)
         Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)
         The task ids, in the order of the rows of `coef_`.
@@ -320,7 +320,7 @@ class MeanRegularizedRegressor(_LinearRegressor):
         1: the solution is direct.
     n_features_in_ : int
         Columns of X, the task column included.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Their names, if X had any.
 
     See Also
@@ -433,7 +433,7 @@ class TaskGraphRegressor(_LinearRegressor):
         Its intercept: the mean over these tasks.
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
-    feature_importances_ : array of shape (n_features_in_,)
+    feature_importances_ : array of shape (`n_features_in_`,)
         Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)
         The task ids, in the order of the rows of `coef_`.
@@ -447,7 +447,7 @@ class TaskGraphRegressor(_LinearRegressor):
         Iterations of conjugate gradients; 1 where the solution is direct.
     n_features_in_ : int
         Columns of X, the task column included.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Their names, if X had any.
 
     See Also
@@ -554,7 +554,7 @@ class MultiTaskRegressor(_LinearRegressor):
         Its intercept: likewise.
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
-    feature_importances_ : array of shape (n_features_in_,)
+    feature_importances_ : array of shape (`n_features_in_`,)
         Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)
         The task ids, in the order of the rows of `coef_`.
@@ -568,7 +568,7 @@ class MultiTaskRegressor(_LinearRegressor):
         1: the solution is direct.
     n_features_in_ : int
         Columns of X, the task column included.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Their names, if X had any.
 
     See Also

@@ -24,6 +24,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from skmtl._ids import describe, find_tasks, is_missing, lookup, number_tasks
+from skmtl._numba import read_only
 
 __all__ = ["TaskData", "check_data", "check_rows", "take_task_column"]
 
@@ -443,6 +444,5 @@ def _for_kernels(data):
     arrays: dict[str, Any] = {name: getattr(data, name) for name in ("X", "y", "weight")}
     for name, array in arrays.items():
         if array is not None:
-            arrays[name] = np.ascontiguousarray(array, dtype=np.float64).view()
-            arrays[name].flags.writeable = False
+            arrays[name] = read_only(np.ascontiguousarray(array, dtype=np.float64))
     return replace(data, **arrays)
