@@ -11,6 +11,7 @@ no row. A task with fewer rows than features keeps its centred rows A instead (G
 share one G.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -26,6 +27,7 @@ from skmtl.tasks import TaskData
 __all__ = ["Factor", "Rows", "TaskMoments"]
 
 _CANCELLED = 1e-6  # a remainder below this share of the total is summed again from its rows
+_ONE_THREAD = 256  # features: with fewer, the threads of BLAS wait for each other longer than they work
 _WORTH_THREADS = 2e8  # multiplications; below, starting threads costs more than they bring
 
 
@@ -132,10 +134,11 @@ class TaskMoments:
             centered=bool(fit_intercept),
             data=data,
         )
-        if data.complete:
-            sums._sum_together()
-        else:
-            _in_threads(sums._sum_each, np.maximum(n_rows, 1) * n_features**2, n_jobs)
+        with one_blas_thread if n_features <= _ONE_THREAD else nullcontext():
+            if data.complete:
+                sums._sum_together()
+            else:
+                _in_threads(sums._sum_each, np.maximum(n_rows, 1) * n_features**2, n_jobs)
         return replace(sums, rows=tuple(sums._keep_rows()))
 
     def _sum_together(self):
