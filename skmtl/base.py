@@ -336,6 +336,8 @@ class _Problem:
 def _row_space(X):
     """An orthonormal basis (n_features, rank) of the span of the rows of X, which are fewer than its features."""
     l, U = np.linalg.eigh(X @ X.T)  # noqa: E741
+    if not l[-1] > 0:  # nothing but zeros: any direction will do
+        return np.eye(X.shape[1], 1)
     solid = l > 1e-8 * l[-1]
     if solid.sum() < len(X) - 1:  # more than centring takes: squares cannot tell what is small from what is nothing
         _, s, V = np.linalg.svd(X, full_matrices=False)

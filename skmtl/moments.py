@@ -251,7 +251,7 @@ class TaskMoments:
     def thin_factors(self):
         """The factors of the tasks that keep rows."""
         with one_blas_thread:
-            return tuple(_thin_factor(rows) for rows in self.rows)
+            return tuple(_thin_factor(rows, self.centered) for rows in self.rows)
 
     # ------------------------------------------------------------------------------------------------------- algebra
 
@@ -421,8 +421,10 @@ def _factor(tasks, gram):
     return Factor(tasks, np.ascontiguousarray(Q.swapaxes(1, 2)), _without_noise(l, l[:, -1:]))
 
 
-def _thin_factor(rows):
+def _thin_factor(rows, centered):
     _, s, V = np.linalg.svd(rows.A, full_matrices=False)  # eigh of A A' would lose what is below 1e-8 of the largest s
+    if centered:
+        s[:, -1] = 0.0  # centred rows have a combination that is zero, but for the rounding of their mean
     return Factor(rows.tasks, V, _without_noise(s, s[:, :1]) ** 2)
 
 

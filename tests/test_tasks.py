@@ -366,10 +366,11 @@ def test_rows_in_task_order_are_not_copied(rows):
 
 def test_rows_in_disorder_are_brought_into_task_order(rows):
     data = check_data(rows.X, rows.y, np.arange(1.0, rows.n + 1), task=rows.ids)
-    assert_array_equal(data.rows - data.rows.min(), np.argsort(rows.ids, kind="stable"))
-    assert_array_equal(data.X, rows.X[data.rows])
-    assert_array_equal(data.y, rows.y[data.rows])
-    assert_array_equal(data.weight, 1.0 + data.rows)
+    order = data.rows - data.rows.min()
+    assert_array_equal(order, np.argsort(rows.ids, kind="stable"))
+    assert_array_equal(data.X, rows.X[order])
+    assert_array_equal(data.y, rows.y[order])
+    assert_array_equal(data.weight, 1.0 + order)
     assert_array_equal(np.diff(data.starts), [14, 10, 6, 4])
 
 

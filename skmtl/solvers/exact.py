@@ -17,7 +17,7 @@ from skmtl.solvers.solution import Solution, residual_norm, solve
 __all__ = []
 
 _CONVERGED = 1e-8  # residual of conjugate gradients; factorisations reach 1e-13 and better
-_REFINEMENTS = 6  # at most; two do unless features differ in length by orders of magnitude
+_REFINEMENTS = 20  # at most; two do unless features differ in length by orders of magnitude, or nearly depend
 _SETTLED = 1e-11
 _SINGULAR = 1e-12  # of the largest eigenvalue of a matrix of unit diagonal
 
@@ -162,9 +162,12 @@ class _SharedEquations:
         S = self.divide.sum_damped() + a0 * np.eye(rows.n_features)
         if k.any():
             through = self.divide(U)
-            side = a * through.sum(axis=0)[:, None]
-            S = np.block([[S, side], [side.T, k.sum() - np.sum(U * through)]])
-        self.solve_shared = _positive_solver(S, singular=a0 == 0)
+            S = _bordered(S, a * through.sum(axis=0), k.sum() - np.sum(U * through))
+        span = None
+        if a0 == 0:
+            span = rows.pooled(c, task_intercepts=True).gram[0]
+            span = _bordered(span, U.sum(axis=0), k.sum()) if k.any() else span
+        self.solve_shared = _positive_solver(S, span)
 
     def solve(self, beta):
         """w_0, V, b_0 and the residual, for the right-hand side `beta` of b_0."""
@@ -174,7 +177,7 @@ class _SharedEquations:
         for _ in range(_REFINEMENTS):
             step = self.step(*self.residual(B, beta, *x))
             length = max(np.abs(part).max() for part in step)
-            if not length < 0.5 * last:  # rounding error is all that is left
+            if not length < 0.9 * last:  # rounding error is all that is left
                 break
             x, last = tuple(old + new for old, new in zip(x, step, strict=True)), length
             if length <= _SETTLED * max(np.abs(part).max() for part in x):
@@ -435,6 +438,11 @@ def _lengths(squares):
     return np.where((D > 0) & (shortest < 1e-3 * D.max(axis=-1, keepdims=True)), D, 1.0)
 
 
+def _bordered(S, side, corner):
+    """S with one more row and column."""
+    return np.block([[S, side[:, None]], [side[None], corner]])
+
+
 def _plus_diagonal(A, a):
     """The matrices A (n, d, d) with `a`, a number or (n, 1), added to their diagonals in place."""
     np.einsum("tjj->tj", A)[...] += a
@@ -446,16 +454,20 @@ def _largest(moments, c):
     return np.max(c[:, None] * moments.squares(), initial=0.0)
 
 
-def _positive_solver(S, *, singular):
-    """A function that solves ``S x = r`` for positive semidefinite S; the smallest x where S is `singular`."""
-    if not singular:
+def _positive_solver(S, span=None):
+    """A function that solves ``S x = r`` for positive definite S, or for one that is so only on the range of `span`.
+
+    Then x is the smallest solution.  The range cannot be read off S, whose smallest eigenvalues are rounding noise.
+    """
+    if span is None:
         try:
             factor = cho_factor(S)
             return lambda r: cho_solve(factor, r)
-        except LinAlgError:  # positive only in exact arithmetic
-            pass
-    D = _lengths(np.diag(S))
-    l, Q = np.linalg.eigh(S / D[:, None] / D)  # noqa: E741
+        except LinAlgError:  # positive in exact arithmetic only
+            span = S
+    D = _lengths(np.diag(span))
+    l, Q = np.linalg.eigh(span / D[:, None] / D)  # noqa: E741
     solid = l > _SINGULAR * l[-1]
     V, onto = Q[:, solid] / D[:, None], np.linalg.qr(Q[:, solid] * D[:, None])[0]
-    return lambda r: onto @ (onto.T @ (V @ ((V.T @ r) / l[solid])))
+    inverse = pinvh(V.T @ S @ V)
+    return lambda r: onto @ (onto.T @ (V @ (inverse @ (V.T @ r))))
