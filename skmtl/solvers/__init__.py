@@ -1,9 +1,12 @@
 """Solvers: moments and a penalty in, one `Solution` out; no row of the data comes this far.
 
-exact      quadratic penalties, by factorisation (conjugate gradients for a graph over tasks with their own rows)
+    exact      separate, pooled and shared-plus-specific weights, by factorisation
+    graph      neighbouring tasks alike, by eigenvectors or conjugate gradients
+
+Each registers with `solve`, which finds it by the type of the penalty.
 """
 
-from skmtl.solvers import exact  # noqa: F401 - registers its solvers
+from skmtl.solvers import exact, graph  # noqa: F401 - they register
 from skmtl.solvers.solution import Solution, solve
 
 __all__ = ["Solution", "solve"]

@@ -5,21 +5,16 @@ V_t`` of a task, ``(c_t G_t + a I)^-1`` is division by ``c_t l_t + a``: another 
 """
 
 import numpy as np
-from scipy import sparse
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, pinvh
-from scipy.sparse import linalg as sparse_linalg
 
-from skmtl._ids import lookup
 from skmtl.moments import Factor
-from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific, TaskGraph
-from skmtl.solvers.solution import Solution, residual_norm, solve
+from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
+from skmtl.solvers._algebra import SINGULAR, bordered, lengths_of, over, plus_diagonal, positive_solver
+from skmtl.solvers.solution import largest_of, loss_of, residual_norm, solution_of, solve
 
-__all__ = []
+__all__: list[str] = []  # found through `solve`
 
-_CONVERGED = 1e-8  # residual of conjugate gradients; factorisations reach 1e-13 and better
 _REFINEMENTS = 20  # at most; two do unless features differ in length by orders of magnitude, or nearly depend
 _SETTLED = 1e-11
-_SINGULAR = 1e-12  # of the largest eigenvalue of a matrix of unit diagonal
 
 
 # ------------------------------------------------------------------------------------------------ tasks on their own
@@ -28,7 +23,7 @@ _SINGULAR = 1e-12  # of the largest eigenvalue of a matrix of unit diagonal
 @solve.register
 def _(penalty: Ridge, path, moments, c, *, max_iter=1000, init=None):
     r"""``(c_t G_t + a I) w_t = c_t q_t``, task by task."""
-    B, size = c[:, None] * moments.xy, _largest(moments, c)
+    B, size = c[:, None] * moments.xy, largest_of(moments, c)
     for ridge in path:
         if len(path) == 1 and ridge.alpha > 0 and not moments.shared:
             W = _solve_each(moments, c, ridge.alpha)  # one strength: a tenth of the time of the factors
@@ -40,9 +35,9 @@ def _(penalty: Ridge, path, moments, c, *, max_iter=1000, init=None):
         def certificate(W=W, ridge=ridge):
             GW = moments.times_gram(W)
             residual = residual_norm((B - c[:, None] * GW - ridge.alpha * W,), size + ridge.alpha, (W,), (B,))
-            return _loss(moments, c, W, GW) + ridge.value(W), residual
+            return loss_of(moments, c, W, GW) + ridge.value(W), residual
 
-        yield _solution(moments, W, certificate)
+        yield solution_of(moments, W, certificate)
 
 
 @solve.register
@@ -52,17 +47,17 @@ def _(penalty: Pooled, path, moments, c, *, max_iter=1000, init=None):
     for one in solve(Ridge(), [Ridge(pool.alpha) for pool in path], pooled, np.ones(1)):
         W = np.repeat(one.W, moments.n_tasks, axis=0)
         b = None if penalty.task_intercepts else np.repeat(one.b, moments.n_tasks)
-        yield _solution(moments, W, one.certificate, one.w0, b)
+        yield solution_of(moments, W, one.certificate, one.w0, b)
 
 
 def _solve_each(moments, c, a):
     """Solve for one a > 0; from the rows by ``w_t = A_t' (A_t A_t' + a / c_t I)^-1 v_t``."""
     W = np.zeros_like(moments.xy)
     full = moments.full
-    A = _plus_diagonal(c[full, None, None] * moments.gram, a)
+    A = plus_diagonal(c[full, None, None] * moments.gram, a)
     W[full] = np.linalg.solve(A, (c[:, None] * moments.xy)[full, :, None])[:, :, 0]
     for rows in moments.rows:
-        K = _plus_diagonal(np.matmul(rows.A, rows.A.swapaxes(1, 2)), a / c[rows.tasks, None])
+        K = plus_diagonal(np.matmul(rows.A, rows.A.swapaxes(1, 2)), a / c[rows.tasks, None])
         W[rows.tasks] = np.matmul(np.linalg.solve(K, rows.v[:, :, None]).swapaxes(1, 2), rows.A)[:, 0]
     return W
 
@@ -85,16 +80,16 @@ def _pseudo_inverse(moments, R):
     """
     W = np.zeros_like(R)
     for f in moments.thin_factors:
-        W[f.tasks] = f.up(_over(f.down(R[f.tasks]), f.l))
+        W[f.tasks] = f.up(over(f.down(R[f.tasks]), f.l))
     if not len(moments.gram):
         return W
-    D = _lengths(np.einsum("tjj->tj", moments.gram))
+    D = lengths_of(np.einsum("tjj->tj", moments.gram))
     scale = 1.0 / D
     l, Q = np.linalg.eigh(moments.gram * scale[:, :, None] * scale[:, None, :])  # noqa: E741
-    f = Factor(moments.full, Q.swapaxes(1, 2) * scale[:, None, :], np.where(l > _SINGULAR * l[:, -1:], l, 0.0))
+    f = Factor(moments.full, Q.swapaxes(1, 2) * scale[:, None, :], np.where(l > SINGULAR * l[:, -1:], l, 0.0))
     for _ in range(2):  # solve, refine
         rest = R - moments.times_gram(W)
-        W[f.tasks] += f.up(_over(f.down(rest[f.tasks]), f.l))
+        W[f.tasks] += f.up(over(f.down(rest[f.tasks]), f.l))
     for t in np.flatnonzero((f.l == 0).any(axis=1)):  # several solutions: the smallest is in the range of G = D (...) D
         onto, _ = np.linalg.qr(D[t, :, None] * Q[t][:, f.l[t] > 0])
         tasks = f.tasks if moments.shared else f.tasks[t]
@@ -132,14 +127,14 @@ def _(penalty: SharedPlusSpecific, path, moments, c, *, max_iter=1000, init=None
         off = np.where(moments.active, moments.intercepts(W) - b0, 0.0)  # 0 counts where k does
 
         def certificate(W=W, off=off, shared=shared, residual=residual):
-            loss = _loss(moments, c, W, moments.times_gram(W))
+            loss = loss_of(moments, c, W, moments.times_gram(W))
             return float(loss + 0.5 * k @ off**2 + shared.value(W)), residual
 
         if k.any():
             b = b0 + off * np.divide(N, N + a_b, out=np.zeros_like(N), where=N > 0)
-            yield _solution(moments, W, certificate, w0, b, b0)
+            yield solution_of(moments, W, certificate, w0, b, b0)
         else:
-            yield _solution(moments, W, certificate, w0)
+            yield solution_of(moments, W, certificate, w0)
 
 
 def _free_deviations(rows, c, U, k, beta):
@@ -147,10 +142,10 @@ def _free_deviations(rows, c, U, k, beta):
     P, S, b0 = _pseudo_inverse(rows, rows.xy), 0.0, 0.0
     if k.any():
         S = _pseudo_inverse(rows, U / c[:, None])
-        b0 = float(_over(beta - np.sum(U * P), k.sum() - np.sum(U * S)))
+        b0 = float(over(beta - np.sum(U * P), k.sum() - np.sum(U * S)))
     W = P - b0 * S
     residual = c[:, None] * (rows.xy - rows.times_gram(W)) - b0 * U
-    return W, b0, residual_norm((residual,), _largest(rows, c), (W,), (c[:, None] * rows.xy,))
+    return W, b0, residual_norm((residual,), largest_of(rows, c), (W,), (c[:, None] * rows.xy,))
 
 
 class _SharedEquations:
@@ -162,12 +157,12 @@ class _SharedEquations:
         S = self.divide.sum_damped() + a0 * np.eye(rows.n_features)
         if k.any():
             through = self.divide(U)
-            S = _bordered(S, a * through.sum(axis=0), k.sum() - np.sum(U * through))
+            S = bordered(S, a * through.sum(axis=0), k.sum() - np.sum(U * through))
         span = None
         if a0 == 0:
             span = rows.pooled(c, task_intercepts=True).gram[0]
-            span = _bordered(span, U.sum(axis=0), k.sum()) if k.any() else span
-        self.solve_shared = _positive_solver(S, span)
+            span = bordered(span, U.sum(axis=0), k.sum()) if k.any() else span
+        self.solve_shared = positive_solver(S, span)
 
     def solve(self, beta):
         """w_0, V, b_0 and the residual, for the right-hand side `beta` of b_0."""
@@ -218,7 +213,7 @@ class _Resolvent:
         self.factors = moments.factors if moments.shared else moments.thin_factors
         self.inverse = None
         if len(moments.gram) and not moments.shared:
-            self.inverse = np.linalg.inv(_plus_diagonal(c[moments.full, None, None] * moments.gram, a))
+            self.inverse = np.linalg.inv(plus_diagonal(c[moments.full, None, None] * moments.gram, a))
 
     def __call__(self, R):
         """``(A_t + a I)^-1 r_t`` for r_t in the range of A_t."""
@@ -246,228 +241,3 @@ class _Resolvent:
             half = (np.sqrt(damped)[:, :, None] * f.V).reshape(-1, d)
             S += half.T @ half
         return S
-
-
-# ------------------------------------------------------------------------------------------------------------ graph
-
-
-@solve.register
-def _(penalty: TaskGraph, path, moments, c, *, max_iter=1000, init=None):
-    r"""``c_t G_t w_t + sum_s K_ts w_s = c_t q_t`` with ``K = a L + a_r I``."""
-    if penalty.graph is None and not penalty.normalized:
-        yield from _complete_graph(path, moments, c)
-        return
-    nodes = penalty.all_tasks(moments.tasks)
-    seen = lookup(moments.tasks, nodes)
-    L = penalty.laplacian(nodes)
-    hidden = np.setdiff1d(np.arange(len(nodes)), seen)
-    if moments.shared or len(hidden):
-        L = L.toarray()
-    order = np.concatenate([seen, hidden])
-    nodes, L = nodes[order], L[order][:, order]
-    if moments.shared:
-        solutions = _by_eigenvectors(path, L, moments, c)
-    else:
-        solutions = _by_conjugate_gradients(path, L, moments, c, max_iter, init)
-    B, largest = c[:, None] * moments.xy, _largest(moments, c)
-    for graph, (W, n_iter) in zip(path, solutions, strict=True):
-
-        def certificate(W=W, graph=graph):
-            K = _coupling(L, len(W), graph)
-            GW = moments.times_gram(W)
-            residual = residual_norm((B - c[:, None] * GW - K @ W,), largest + K.diagonal().max(), (W,), (B,))
-            return _loss(moments, c, W, GW) + graph.value(_with_hidden(L, W, graph), nodes), residual
-
-        b = _harmonic(penalty, nodes, moments.intercepts(W), moments.active)
-        converged = n_iter < max_iter or certificate()[1] <= _CONVERGED
-        yield _solution(moments, W, certificate, b=b, n_iter=n_iter, converged=converged)
-
-
-def _complete_graph(path, moments, c):
-    """Every pair of tasks alike: deviations from a shared vector with ``a_1 = a_r + T a`` and ``a_0 = a_1 a_r / a``."""
-    for graph in path:
-        a1 = graph.alpha_ridge + moments.active.sum() * graph.alpha
-        alone = graph.alpha == 0.0
-        same = Ridge(a1) if alone else SharedPlusSpecific(a1, a1 * graph.alpha_ridge / graph.alpha)
-        (solution,) = solve(same, [same], moments, c)
-        yield _solution(moments, solution.W, solution.certificate)
-
-
-def _coupling(L, n_tasks, graph):
-    """K for the first `n_tasks` nodes of L when the others, which are no tasks of the data, take their best values."""
-    K = _full_coupling(L, graph)
-    if K.shape[0] == n_tasks:
-        return K
-    return K[:n_tasks, :n_tasks] - K[:n_tasks, n_tasks:] @ pinvh(K[n_tasks:, n_tasks:]) @ K[n_tasks:, :n_tasks]
-
-
-def _with_hidden(L, W, graph):
-    """W with the best values of the nodes that are no tasks of the data."""
-    if L.shape[0] == len(W):
-        return W
-    K = _full_coupling(L, graph)
-    return np.vstack([W, -pinvh(K[len(W) :, len(W) :]) @ K[len(W) :, : len(W)] @ W])
-
-
-def _full_coupling(L, graph):
-    """``K = a L + a_r I`` of all nodes."""
-    identity = np.eye(len(L)) if isinstance(L, np.ndarray) else sparse.eye_array(L.shape[0])
-    return graph.alpha * L + graph.alpha_ridge * identity
-
-
-def _by_eigenvectors(path, L, moments, c):
-    """All tasks on one G: in the eigenvectors of G and of ``K' = C^(-1/2) K C^(-1/2)`` the equations are divisions.
-
-    Where c is the same for all and no node is hidden, every K' is a function of L: one eigendecomposition for the path.
-    """
-    (f,) = moments.factors
-    root = np.sqrt(c)[:, None]
-    commuting = len(L) == len(c) and np.ptp(c) == 0.0
-    if commuting:
-        mu_L, U = np.linalg.eigh(L)
-        Q = U.T @ f.down(root * moments.xy)
-    for graph in path:
-        if commuting:
-            mu = (graph.alpha * mu_L + graph.alpha_ridge) / c[0]
-        else:
-            mu, U = np.linalg.eigh(_coupling(L, len(c), graph) / (root * root.T))
-            Q = U.T @ f.down(root * moments.xy)
-        yield (U @ f.up(_over(Q, np.maximum(mu, 0.0)[:, None] + f.l))) / root, 1
-
-
-def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
-    """Tasks on rows of their own.
-
-    The preconditioner inverts the blocks ``c_t G_t + K_tt I``, and adds what blocks cannot see: the smooth functions of
-    the graph, as if every task had the mean of all c_t G_t.  Without that a chain of 500 tasks needs 3 times as many
-    iterations at alpha = 100, and more than 1000 at 10 000 (`benchmarks/speed.py`).
-    """
-    B = c[:, None] * moments.xy
-    shape, W = B.shape, np.zeros_like(B) if init is None else init
-    mu, smooth = _smooth_functions(L[: len(B), : len(B)])
-    mean, V = np.linalg.eigh(moments.pooled(c, task_intercepts=True).gram[0] / len(B))
-    for graph in path:
-        K = _coupling(L, len(B), graph)
-        k = K.diagonal()[:, None]
-        coarse = (graph.alpha * mu + graph.alpha_ridge)[:, None] + mean
-        coarse[coarse < _SINGULAR * coarse.max()] = 0.0
-        steps: list[np.ndarray] = []
-
-        def product(w, K=K):
-            return (c[:, None] * moments.times_gram(w.reshape(shape)) + K @ w.reshape(shape)).ravel()
-
-        def precondition(r, k=k, coarse=coarse):
-            R = r.reshape(shape)
-            out = _over(R, np.broadcast_to(k, shape))
-            for f in moments.factors:
-                own, l = k[f.tasks], c[f.tasks, None] * f.l  # noqa: E741
-                out[f.tasks] += f.up(f.down(R[f.tasks]) * (_over(1.0, l + own) - _over(1.0, own)))
-            return (out + smooth @ _over(smooth.T @ R @ V, coarse) @ V.T).ravel()
-
-        A, M = (sparse_linalg.LinearOperator((B.size, B.size), f, dtype=float) for f in (product, precondition))
-        w, _ = sparse_linalg.cg(A, B.ravel(), W.ravel(), rtol=1e-11, maxiter=max_iter, M=M, callback=steps.append)
-        W = w.reshape(shape)
-        yield W, max(len(steps), 1)
-
-
-def _smooth_functions(L):
-    """Eigenvectors of L with the smallest eigenvalues: the latter (m,) and the former (n_tasks, m)."""
-    most = np.clip(L.shape[0] // 16, 32, 128)
-    if L.shape[0] <= 1000:
-        mu, U = np.linalg.eigh(L.toarray() if sparse.issparse(L) else L)
-        return np.maximum(mu[:most], 0.0), U[:, :most]
-    shift = -1e-3 * L.diagonal().max()  # L itself is singular
-    mu, U = sparse_linalg.eigsh(L, most, sigma=shift, v0=np.ones(L.shape[0]))
-    return np.maximum(mu, 0.0), U
-
-
-def _harmonic(penalty, nodes, b, active):
-    """Intercepts that nothing penalises: those of tasks without rows are the weighted means of their neighbours'.
-
-    The limit of a vanishing graph penalty on the intercepts, as the mean over tasks is elsewhere; it is also what
-    remains where no neighbour, near or far, has rows.
-    """
-    if active.all():
-        return b
-    known = np.zeros(len(nodes), dtype=bool)
-    known[: len(b)] = active
-    b0 = b[active].mean()
-    off = np.zeros(len(nodes))
-    off[known] = b[active] - b0
-    L = TaskGraph(graph=penalty.graph).laplacian(nodes)
-    off[~known], _ = sparse_linalg.cg(L[~known][:, ~known], -(L[~known][:, known] @ off[known]), rtol=1e-12)
-    return b0 + off[: len(b)]
-
-
-# -------------------------------------------------------------------------------------------------------- small parts
-
-
-def _solution(moments, W, certificate, w0=None, b=None, b0=None, **how):
-    """The Solution of W; w0 and b0 are the means over tasks with weight where the penalty knows no shared model.
-
-    Tasks without weight get that model, unless the penalty has said theirs by giving b.
-    """
-    active = moments.active
-    known = slice(None) if active.all() else active
-    w0 = W[known].mean(axis=0) if w0 is None else w0
-    if b is None:
-        W, b = np.where(active[:, None], W, w0), moments.intercepts(W)
-        b = np.where(active, b, b[known].mean())
-    return Solution(W, b, w0, b[known].mean() if b0 is None else b0, certificate, **how)
-
-
-def _loss(moments, c, W, GW):
-    """``sum_t c_t / 2 * squared_error_t`` at the best intercepts."""
-    return float(0.5 * c @ moments.squared_error(W, GW))
-
-
-def _over(numerator, denominator):
-    """The quotient, 0 where the denominator is 0: the pseudo-inverse of a diagonal matrix."""
-    denominator = np.asarray(denominator, dtype=float)
-    if denominator.all():
-        return numerator / denominator
-    return np.divide(
-        numerator, denominator, out=np.zeros(np.broadcast(numerator, denominator).shape), where=denominator > 0
-    )
-
-
-def _lengths(squares):
-    """The roots of `squares` (..., d) where they differ much; else, and for features of length 0, ones."""
-    D = np.sqrt(np.maximum(squares, 0.0))
-    shortest = np.min(D, axis=-1, keepdims=True, initial=np.inf, where=D > 0)
-    return np.where((D > 0) & (shortest < 1e-3 * D.max(axis=-1, keepdims=True)), D, 1.0)
-
-
-def _bordered(S, side, corner):
-    """S with one more row and column."""
-    return np.block([[S, side[:, None]], [side[None], corner]])
-
-
-def _plus_diagonal(A, a):
-    """The matrices A (n, d, d) with `a`, a number or (n, 1), added to their diagonals in place."""
-    np.einsum("tjj->tj", A)[...] += a
-    return A
-
-
-def _largest(moments, c):
-    """A lower bound of the largest eigenvalue of any c_t G_t: the largest diagonal entry."""
-    return np.max(c[:, None] * moments.squares(), initial=0.0)
-
-
-def _positive_solver(S, span=None):
-    """A function that solves ``S x = r`` for positive definite S, or for one that is so only on the range of `span`.
-
-    Then x is the smallest solution.  The range cannot be read off S, whose smallest eigenvalues are rounding noise.
-    """
-    if span is None:
-        try:
-            factor = cho_factor(S)
-            return lambda r: cho_solve(factor, r)
-        except LinAlgError:  # positive in exact arithmetic only
-            span = S
-    D = _lengths(np.diag(span))
-    l, Q = np.linalg.eigh(span / D[:, None] / D)  # noqa: E741
-    solid = l > _SINGULAR * l[-1]
-    V, onto = Q[:, solid] / D[:, None], np.linalg.qr(Q[:, solid] * D[:, None])[0]
-    inverse = pinvh(V.T @ S @ V)
-    return lambda r: onto @ (onto.T @ (V @ (inverse @ (V.T @ r))))

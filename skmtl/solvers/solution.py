@@ -6,7 +6,7 @@ from functools import cached_property, singledispatch
 
 import numpy as np
 
-__all__ = ["Solution", "residual_norm", "solve"]
+__all__ = ["Solution", "largest_of", "loss_of", "residual_norm", "solution_of", "solve"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +80,27 @@ def residual_norm(residual, size_A, x, b):
     error, length, right = (np.sqrt(sum(np.vdot(part, part) for part in parts)) for parts in (residual, x, b))
     scale = size_A * length + right
     return float(error / scale) if scale > 0 else 0.0
+
+
+def solution_of(moments, W, certificate, w0=None, b=None, b0=None, **how):
+    """The Solution of W; w0 and b0 are the means over tasks with weight where the penalty knows no shared model.
+
+    Tasks without weight get that model, unless the penalty has said theirs by giving b.
+    """
+    active = moments.active
+    known = slice(None) if active.all() else active
+    w0 = W[known].mean(axis=0) if w0 is None else w0
+    if b is None:
+        W, b = np.where(active[:, None], W, w0), moments.intercepts(W)
+        b = np.where(active, b, b[known].mean())
+    return Solution(W, b, w0, b[known].mean() if b0 is None else b0, certificate, **how)
+
+
+def loss_of(moments, c, W, GW):
+    """``sum_t c_t / 2 * squared_error_t`` at the best intercepts."""
+    return float(0.5 * c @ moments.squared_error(W, GW))
+
+
+def largest_of(moments, c):
+    """A lower bound of the largest eigenvalue of any c_t G_t: the largest diagonal entry."""
+    return np.max(c[:, None] * moments.squares(), initial=0.0)

@@ -1,0 +1,55 @@
+"""Small dense matrices that may be singular or have rows of very different length."""
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, pinvh
+
+__all__ = ["SINGULAR", "bordered", "lengths_of", "over", "plus_diagonal", "positive_solver"]
+
+SINGULAR = 1e-12  # of the largest eigenvalue of a matrix of unit diagonal: rounding noise
+
+
+def over(numerator, denominator):
+    """The quotient, 0 where the denominator is 0: the pseudo-inverse of a diagonal matrix."""
+    denominator = np.asarray(denominator, dtype=float)
+    if denominator.all():
+        return numerator / denominator
+    return np.divide(
+        numerator, denominator, out=np.zeros(np.broadcast(numerator, denominator).shape), where=denominator > 0
+    )
+
+
+def lengths_of(squares):
+    """The roots of `squares` (..., d) where they differ much; else, and for features of length 0, ones."""
+    D = np.sqrt(np.maximum(squares, 0.0))
+    shortest = np.min(D, axis=-1, keepdims=True, initial=np.inf, where=D > 0)
+    return np.where((D > 0) & (shortest < 1e-3 * D.max(axis=-1, keepdims=True)), D, 1.0)
+
+
+def bordered(S, side, corner):
+    """S with one more row and column."""
+    return np.block([[S, side[:, None]], [side[None], corner]])
+
+
+def plus_diagonal(A, a):
+    """The matrices A (n, d, d) with `a`, a number or (n, 1), added to their diagonals in place."""
+    np.einsum("tjj->tj", A)[...] += a
+    return A
+
+
+def positive_solver(S, span=None):
+    """A function that solves ``S x = r`` for positive definite S, or for one that is so only on the range of `span`.
+
+    Then x is the smallest solution.  The range cannot be read off S, whose smallest eigenvalues are rounding noise.
+    """
+    if span is None:
+        try:
+            factor = cho_factor(S)
+            return lambda r: cho_solve(factor, r)
+        except LinAlgError:  # positive in exact arithmetic only
+            span = S
+    D = lengths_of(np.diag(span))
+    l, Q = np.linalg.eigh(span / D[:, None] / D)  # noqa: E741
+    solid = l > SINGULAR * l[-1]
+    V, onto = Q[:, solid] / D[:, None], np.linalg.qr(Q[:, solid] * D[:, None])[0]
+    inverse = pinvh(V.T @ S @ V)
+    return lambda r: onto @ (onto.T @ (V @ (inverse @ (V.T @ r))))

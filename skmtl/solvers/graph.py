@@ -1,0 +1,170 @@
+"""The task graph, solved exactly: ``c_t G_t w_t + sum_s K_ts w_s = c_t q_t`` with ``K = a L + a_r I``.
+
+    complete graph           a shared vector and deviations: closed form
+    tasks that share rows    two eigendecompositions turn the equations into divisions
+    tasks with own rows      conjugate gradients, to a residual of 1e-8 at least
+
+Nodes of the graph that are no tasks of the data take their best values and are eliminated.
+"""
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import pinvh
+from scipy.sparse import linalg as sparse_linalg
+
+from skmtl._ids import lookup
+from skmtl.penalties import Ridge, SharedPlusSpecific, TaskGraph
+from skmtl.solvers._algebra import SINGULAR, over
+from skmtl.solvers.solution import largest_of, loss_of, residual_norm, solution_of, solve
+
+__all__: list[str] = []  # found through `solve`
+
+_CONVERGED = 1e-8  # residual of conjugate gradients
+
+
+@solve.register
+def _(penalty: TaskGraph, path, moments, c, *, max_iter=1000, init=None):
+    r"""``c_t G_t w_t + sum_s K_ts w_s = c_t q_t`` with ``K = a L + a_r I``."""
+    if penalty.graph is None and not penalty.normalized:
+        yield from _complete_graph(path, moments, c)
+        return
+    nodes = penalty.all_tasks(moments.tasks)
+    seen = lookup(moments.tasks, nodes)
+    L = penalty.laplacian(nodes)
+    hidden = np.setdiff1d(np.arange(len(nodes)), seen)
+    if moments.shared or len(hidden):
+        L = L.toarray()
+    order = np.concatenate([seen, hidden])
+    nodes, L = nodes[order], L[order][:, order]
+    if moments.shared:
+        solutions = _by_eigenvectors(path, L, moments, c)
+    else:
+        solutions = _by_conjugate_gradients(path, L, moments, c, max_iter, init)
+    B, largest = c[:, None] * moments.xy, largest_of(moments, c)
+    for graph, (W, n_iter) in zip(path, solutions, strict=True):
+
+        def certificate(W=W, graph=graph):
+            K = _coupling(L, len(W), graph)
+            GW = moments.times_gram(W)
+            residual = residual_norm((B - c[:, None] * GW - K @ W,), largest + K.diagonal().max(), (W,), (B,))
+            return loss_of(moments, c, W, GW) + graph.value(_with_hidden(L, W, graph), nodes), residual
+
+        b = _harmonic(penalty, nodes, moments.intercepts(W), moments.active)
+        converged = n_iter < max_iter or certificate()[1] <= _CONVERGED
+        yield solution_of(moments, W, certificate, b=b, n_iter=n_iter, converged=converged)
+
+
+def _complete_graph(path, moments, c):
+    """Every pair of tasks alike: deviations from a shared vector with ``a_1 = a_r + T a`` and ``a_0 = a_1 a_r / a``."""
+    for graph in path:
+        a1 = graph.alpha_ridge + moments.active.sum() * graph.alpha
+        alone = graph.alpha == 0.0
+        same = Ridge(a1) if alone else SharedPlusSpecific(a1, a1 * graph.alpha_ridge / graph.alpha)
+        (solution,) = solve(same, [same], moments, c)
+        yield solution_of(moments, solution.W, solution.certificate)
+
+
+def _coupling(L, n_tasks, graph):
+    """K for the first `n_tasks` nodes of L when the others, which are no tasks of the data, take their best values."""
+    K = _full_coupling(L, graph)
+    if K.shape[0] == n_tasks:
+        return K
+    return K[:n_tasks, :n_tasks] - K[:n_tasks, n_tasks:] @ pinvh(K[n_tasks:, n_tasks:]) @ K[n_tasks:, :n_tasks]
+
+
+def _with_hidden(L, W, graph):
+    """W with the best values of the nodes that are no tasks of the data."""
+    if L.shape[0] == len(W):
+        return W
+    K = _full_coupling(L, graph)
+    return np.vstack([W, -pinvh(K[len(W) :, len(W) :]) @ K[len(W) :, : len(W)] @ W])
+
+
+def _full_coupling(L, graph):
+    """``K = a L + a_r I`` of all nodes."""
+    identity = np.eye(len(L)) if isinstance(L, np.ndarray) else sparse.eye_array(L.shape[0])
+    return graph.alpha * L + graph.alpha_ridge * identity
+
+
+def _by_eigenvectors(path, L, moments, c):
+    """All tasks on one G: in the eigenvectors of G and of ``K' = C^(-1/2) K C^(-1/2)`` the equations are divisions.
+
+    Where c is the same for all and no node is hidden, every K' is a function of L: one eigendecomposition for the path.
+    """
+    (f,) = moments.factors
+    root = np.sqrt(c)[:, None]
+    commuting = len(L) == len(c) and np.ptp(c) == 0.0
+    if commuting:
+        mu_L, U = np.linalg.eigh(L)
+        Q = U.T @ f.down(root * moments.xy)
+    for graph in path:
+        if commuting:
+            mu = (graph.alpha * mu_L + graph.alpha_ridge) / c[0]
+        else:
+            mu, U = np.linalg.eigh(_coupling(L, len(c), graph) / (root * root.T))
+            Q = U.T @ f.down(root * moments.xy)
+        yield (U @ f.up(over(Q, np.maximum(mu, 0.0)[:, None] + f.l))) / root, 1
+
+
+def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
+    """Tasks on rows of their own.
+
+    The preconditioner inverts the blocks ``c_t G_t + K_tt I``, and adds what blocks cannot see: the smooth functions of
+    the graph, as if every task had the mean of all c_t G_t.  Without that a chain of 500 tasks needs 3 times as many
+    iterations at alpha = 100, and more than 1000 at 10 000 (`benchmarks/speed.py`).
+    """
+    B = c[:, None] * moments.xy
+    shape, W = B.shape, np.zeros_like(B) if init is None else init
+    mu, smooth = _smooth_functions(L[: len(B), : len(B)])
+    mean, V = np.linalg.eigh(moments.pooled(c, task_intercepts=True).gram[0] / len(B))
+    for graph in path:
+        K = _coupling(L, len(B), graph)
+        k = K.diagonal()[:, None]
+        coarse = (graph.alpha * mu + graph.alpha_ridge)[:, None] + mean
+        coarse[coarse < SINGULAR * coarse.max()] = 0.0
+        steps: list[np.ndarray] = []
+
+        def product(w, K=K):
+            return (c[:, None] * moments.times_gram(w.reshape(shape)) + K @ w.reshape(shape)).ravel()
+
+        def precondition(r, k=k, coarse=coarse):
+            R = r.reshape(shape)
+            out = over(R, np.broadcast_to(k, shape))
+            for f in moments.factors:
+                own, l = k[f.tasks], c[f.tasks, None] * f.l  # noqa: E741
+                out[f.tasks] += f.up(f.down(R[f.tasks]) * (over(1.0, l + own) - over(1.0, own)))
+            return (out + smooth @ over(smooth.T @ R @ V, coarse) @ V.T).ravel()
+
+        A, M = (sparse_linalg.LinearOperator((B.size, B.size), f, dtype=float) for f in (product, precondition))
+        w, _ = sparse_linalg.cg(A, B.ravel(), W.ravel(), rtol=1e-11, maxiter=max_iter, M=M, callback=steps.append)
+        W = w.reshape(shape)
+        yield W, max(len(steps), 1)
+
+
+def _smooth_functions(L):
+    """Eigenvectors of L with the smallest eigenvalues: the latter (m,) and the former (n_tasks, m)."""
+    most = np.clip(L.shape[0] // 16, 32, 128)
+    if L.shape[0] <= 1000:
+        mu, U = np.linalg.eigh(L.toarray() if sparse.issparse(L) else L)
+        return np.maximum(mu[:most], 0.0), U[:, :most]
+    shift = -1e-3 * L.diagonal().max()  # L itself is singular
+    mu, U = sparse_linalg.eigsh(L, most, sigma=shift, v0=np.ones(L.shape[0]))
+    return np.maximum(mu, 0.0), U
+
+
+def _harmonic(penalty, nodes, b, active):
+    """Intercepts that nothing penalises: those of tasks without rows are the weighted means of their neighbours'.
+
+    The limit of a vanishing graph penalty on the intercepts, as the mean over tasks is elsewhere; it is also what
+    remains where no neighbour, near or far, has rows.
+    """
+    if active.all():
+        return b
+    known = np.zeros(len(nodes), dtype=bool)
+    known[: len(b)] = active
+    b0 = b[active].mean()
+    off = np.zeros(len(nodes))
+    off[known] = b[active] - b0
+    L = TaskGraph(graph=penalty.graph).laplacian(nodes)
+    off[~known], _ = sparse_linalg.cg(L[~known][:, ~known], -(L[~known][:, known] @ off[known]), rtol=1e-12)
+    return b0 + off[: len(b)]
