@@ -317,7 +317,7 @@ def _check_X(X, task, task_column, estimator, reset):
     rest, ids, position = take_task_column(X, task_column)
     if rest.shape[1] == 0:
         raise ValueError(
-            f"Found array with 0 feature(s) (shape={rest.shape}) while a minimum of 1 is required besides the task "
+            f"Found array with 0 feature(s) (shape=({len(ids)}, 0)) while a minimum of 1 is required besides the task "
             "column."
         )
     rest = check_array(rest, dtype=_FLOATS, input_name="X", estimator=estimator)
