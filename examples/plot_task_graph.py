@@ -2,9 +2,9 @@
 Neighbours know more than the average
 =====================================
 
-Sixty places, twelve rows each, and weights that change smoothly from place to place. Because the data are generated,
-the risk of every model is known exactly, and `path` shows it along the whole range of strengths: too weak, every place is
-on its own; too strong, all are the same. Between the two, knowing the neighbours beats knowing the mean of all.
+Sixty places, twelve rows each, and weights that change smoothly from place to place. The data are generated, so the
+risk of every model is known exactly, and `path` shows it for all strengths: too weak, every place is on its own; too
+strong, all are the same. Between the two, knowing the neighbours beats knowing the mean of all.
 """
 
 import matplotlib.pyplot as plt

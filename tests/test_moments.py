@@ -534,6 +534,17 @@ def _with_data(moments, data, gone):
     return replace(moments, data=data.take(~gone))
 
 
+def test_a_task_taken_off_piece_by_piece_leaves_the_count(rng):
+    """0.1 + 0.2 - 0.1 - 0.2 is not 0: a task without rows has no weight, or T would count it."""
+    instance = weighted(long_table(rng, [40, 30], 2), rng)
+    data = data_of(instance)
+    moments = TaskMoments.from_data(data)
+    for part in np.array_split(rng.permutation(np.flatnonzero(data.task_of_row == 0)), 4):
+        moments = moments - TaskMoments.from_data(data.take(np.isin(np.arange(len(data.X)), part)))
+    assert moments.active.tolist() == [False, True]
+    assert moments.weight[0] == 0.0
+
+
 def test_a_fold_from_elsewhere_is_refused(rng):
     instance = long_table(rng, [10, 20], 2)
     total = moments_of(instance)
