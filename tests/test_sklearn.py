@@ -306,7 +306,7 @@ LOST = {
     ),
     "column encoded": (
         make_column_transformer(
-            (OneHotEncoder(sparse_output=False), make_column_selector(dtype_include=["object", "string", "str"])),
+            (OneHotEncoder(sparse_output=False), make_column_selector(dtype_exclude="number")),
             verbose_feature_names_out=False,
         ).set_output(transform="pandas"),
         "one-hot encoded",

@@ -1,7 +1,7 @@
 """Small dense matrices that may be singular or have rows of very different length."""
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, pinvh
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 __all__ = ["SINGULAR", "bordered", "lengths_of", "over", "plus_diagonal", "positive_solver"]
 
@@ -51,5 +51,5 @@ def positive_solver(S, span=None):
     l, Q = np.linalg.eigh(span / D[:, None] / D)  # noqa: E741
     solid = l > SINGULAR * l[-1]
     V, onto = Q[:, solid] / D[:, None], np.linalg.qr(Q[:, solid] * D[:, None])[0]
-    inverse = pinvh(V.T @ S @ V)
+    inverse = np.linalg.pinv(V.T @ S @ V, hermitian=True)
     return lambda r: onto @ (onto.T @ (V @ (inverse @ (V.T @ r))))

@@ -9,7 +9,6 @@ Nodes of the graph that are no tasks of the data take their best values and are 
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import pinvh
 from scipy.sparse import linalg as sparse_linalg
 
 from skmtl._ids import lookup
@@ -69,7 +68,7 @@ def _coupling(L, n_tasks, graph):
     K = _full_coupling(L, graph)
     if K.shape[0] == n_tasks:
         return K
-    return K[:n_tasks, :n_tasks] - K[:n_tasks, n_tasks:] @ pinvh(K[n_tasks:, n_tasks:]) @ K[n_tasks:, :n_tasks]
+    return K[:n_tasks, :n_tasks] - K[:n_tasks, n_tasks:] @ _inverse(K[n_tasks:, n_tasks:]) @ K[n_tasks:, :n_tasks]
 
 
 def _with_hidden(L, W, graph):
@@ -77,7 +76,11 @@ def _with_hidden(L, W, graph):
     if L.shape[0] == len(W):
         return W
     K = _full_coupling(L, graph)
-    return np.vstack([W, -pinvh(K[len(W) :, len(W) :]) @ K[len(W) :, : len(W)] @ W])
+    return np.vstack([W, -_inverse(K[len(W) :, len(W) :]) @ K[len(W) :, : len(W)] @ W])
+
+
+def _inverse(K):
+    return np.linalg.pinv(K, rcond=SINGULAR, hermitian=True)
 
 
 def _full_coupling(L, graph):
