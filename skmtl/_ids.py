@@ -130,7 +130,7 @@ def _canonical_objects(ids, name):
         missing[~missing] = gone
         return numbers, missing
     if all(issubclass(kind, np.datetime64) or hasattr(kind, "isoformat") for kind in kinds):
-        times = np.full(len(ids), np.datetime64("NaT"), dtype="datetime64[us]")
+        times = np.full(len(ids), np.datetime64("NaT", "us"))
         times[~missing] = ids[~missing].astype("datetime64[us]")
         return times, missing
     raise TypeError(
