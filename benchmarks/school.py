@@ -32,7 +32,8 @@ MODELS = {
 
 def main():
     """Print the table."""
-    data = load("school")
+    if (data := load("school")) is None:
+        return
     X, y, task = data["X"], data["y"], data["task"]
     splits = data["train_masks"]
     scores = {name: [] for name in MODELS}

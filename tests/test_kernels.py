@@ -342,17 +342,26 @@ def blas_threads(among=None):
     return pools if among is None else {path: pools[path] for path in among}
 
 
+BEFORE = {path: n for path, n in blas_threads().items() if n > 1}  # when tests are collected: none has left a limit
+
+
+def set_blas_threads(counts):
+    for library in ThreadpoolController().lib_controllers:
+        if library.filepath in counts:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
+            library.set_num_threads(counts[library.filepath])
+
+
 @pytest.fixture
 def unlimited(monkeypatch):
-    """The libraries that have more than one thread now, and how many; afterwards they have as many again."""
-    monkeypatch.setattr(one_blas_thread, "_controller", None)  # look for libraries again
-    before = {path: n for path, n in blas_threads().items() if n > 1}
-    if not before:
+    """The libraries that have more than one thread, and how many; afterwards they have as many again."""
+    if not BEFORE:
         pytest.skip("BLAS has one thread here")
-    yield before
-    for library in ThreadpoolController().lib_controllers:
-        if library.filepath in before:
-            library.set_num_threads(before[library.filepath])
+    monkeypatch.setattr(one_blas_thread, "_controller", None)  # look for libraries again
+    set_blas_threads(BEFORE)
+    yield BEFORE
+    set_blas_threads(BEFORE)
 
 
 def limited(before):
