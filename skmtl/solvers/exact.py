@@ -1,7 +1,8 @@
 """Quadratic penalties, solved exactly: the normal equations by factorisation, then iterative refinement.
 
-All of them ask for w_t with ``c_t G_t w_t + (dOmega/dW)_t = c_t q_t``.  Written in the factor ``G_t = V_t' diag(l_t)
-V_t`` of a task, ``(c_t G_t + a I)^-1`` is division by ``c_t l_t + a``: another strength costs no factorisation.
+All of them ask for w_t with ``c_t G_t w_t + (dOmega/dW)_t = c_t q_t``, and so for ``(c_t G_t + a I)^-1``.  In the
+factor ``G_t = V_t' diag(l_t) V_t`` that is division by ``c_t l_t + a``, for any number of strengths a.  For one strength,
+solving or inverting is cheaper, and bears features of very different length.
 """
 
 import numpy as np
@@ -124,6 +125,7 @@ def _(penalty: SharedPlusSpecific, path, moments, c, *, max_iter=1000, init=None
         else:
             W, b0, residual = _free_deviations(rows, c, U, k, k @ moments.y_mean)
             w0 = shared.shared(W[moments.active])
+            W[~moments.active] = w0
         off = np.where(moments.active, moments.intercepts(W) - b0, 0.0)  # 0 counts where k does
 
         def certificate(W=W, off=off, shared=shared, residual=residual):
