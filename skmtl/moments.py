@@ -363,7 +363,12 @@ class TaskMoments:
         parts = [part._rows_of(again) for part in (self, other) if part.n_rows[again].any()]
         if len(parts) == 1:
             return parts[0]
-        return parts[0] + parts[1] if sign > 0 else parts[0].drop(parts[1].rows)
+        if sign > 0:
+            return parts[0] + parts[1]
+        left = parts[0].drop(parts[1].rows)
+        if len(left.X) != len(parts[0].X) - len(parts[1].X):
+            raise ValueError("The fold has rows that the total has not: take it from the same data, data.take(mask).")
+        return left
 
     def _rows_of(self, tasks):
         """The data of the tasks at positions `tasks`."""

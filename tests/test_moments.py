@@ -573,3 +573,14 @@ def test_a_task_without_rows_has_nothing(rng):
     assert sorted(t for factor in moments.factors for t in factor.tasks) == [1, 2]
     assert_same_sums(moments._among(moments.tasks), moments)
     assert_array_equal(everyone(moments)[1:3], everyone(TaskMoments.from_data(data)))
+
+
+def test_a_fold_read_anew_is_not_taken_for_rows_of_the_total(rng):
+    """Its rows look alike but are others; four rows a task are left, fewer than features, so that rows are asked for."""
+    X, y, task = rng.normal(size=(20, 5)), rng.normal(size=20), np.repeat([0, 1], 10)
+    fold = np.arange(20) % 10 < 6
+    data = check_data(X, y, task=task)
+    total, anew = (TaskMoments.from_data(d) for d in (data, check_data(X[fold], y[fold], task=task[fold])))
+    assert (total - TaskMoments.from_data(data.take(fold))).n_rows.tolist() == [4, 4]
+    with pytest.raises(ValueError, match="rows that the total has not"):
+        total - anew

@@ -1,7 +1,7 @@
 """Quadratic penalties, solved exactly: the normal equations by factorisation, then iterative refinement.
 
 All of them ask for w_t with ``c_t G_t w_t + (dOmega/dW)_t = c_t q_t``, and so for ``(c_t G_t + a I)^-1``.  In the
-factor ``G_t = V_t' diag(l_t) V_t`` that is division by ``c_t l_t + a``, for any number of strengths a.  For one strength,
+factor ``G_t = V_t' diag(l_t) V_t`` that is division by ``c_t l_t + a``, for any number of strengths a.  For just one,
 solving or inverting is cheaper, and bears features of very different length.
 """
 
