@@ -576,7 +576,7 @@ def test_a_task_without_rows_has_nothing(rng):
 
 
 def test_a_fold_read_anew_is_not_taken_for_rows_of_the_total(rng):
-    """Its rows look alike but are others; four rows a task are left, fewer than features, so that rows are asked for."""
+    """Its rows look alike but are others. Four rows a task are left, fewer than features: rows are asked for."""
     X, y, task = rng.normal(size=(20, 5)), rng.normal(size=20), np.repeat([0, 1], 10)
     fold = np.arange(20) % 10 < 6
     data = check_data(X, y, task=task)
