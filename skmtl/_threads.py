@@ -34,7 +34,7 @@ class _OneBlasThread:
             self._depth -= 1
             if self._depth == 0:
                 for library in self._controller.lib_controllers:
-                    # Since threadpoolctl 3.7 only the thread that set a limit may lift it; ours may have left first.
+                    # threadpoolctl 3.8 lets only the thread that set a limit lift it; ours may have left first.
                     if hasattr(library, "clear_controlling_thread"):
                         library.clear_controlling_thread(force=True)
                 self._limiter.__exit__(*error)

@@ -268,7 +268,7 @@ class LinearMultiTask(BaseMultiTask):
     def _publish(self, data, penalty, solution):
         """Turn a solution into fitted attributes."""
         self._source, self._task_position = data.source, data.task_position
-        self.tasks_, self.penalty_ = data.tasks, penalty
+        self.tasks_, self.penalty_ = data.tasks, copy.copy(penalty)  # not the user's object, which may be changed
         self.coef_, self.intercept_ = solution.W.astype(data.dtype), solution.b.astype(data.dtype)
         self.shared_coef_, self.shared_intercept_ = solution.w0.astype(data.dtype), float(solution.b0)
         self.objective_, self.residual_, self.n_iter_ = solution.objective, solution.residual, solution.n_iter

@@ -332,3 +332,9 @@ def test_a_class_shows_how_it_is_used(Class):
     text = inspect.getdoc(Class)
     assert ".. math::" in text
     assert f"{Class.__name__}(" in text.partition("Examples\n--------")[2]
+
+
+def test_the_penalty_of_a_fit_stays_what_it_was():
+    model = MultiTaskRegressor(SharedPlusSpecific(alpha=1.0)).fit(*DATA)
+    model.set_params(penalty__alpha=7.0)
+    assert model.penalty_.alpha == 1.0

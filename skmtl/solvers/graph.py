@@ -49,7 +49,7 @@ def _(penalty: TaskGraph, path, moments, c, *, max_iter=1000, init=None):
             return loss_of(moments, c, W, GW) + graph.value(_with_hidden(L, W, graph), nodes), residual
 
         b = _harmonic(penalty, nodes, moments.intercepts(W), moments.active)
-        converged = n_iter < max_iter or certificate()[1] <= _CONVERGED
+        converged = moments.shared or certificate()[1] <= _CONVERGED
         yield solution_of(moments, W, certificate, b=b, n_iter=n_iter, converged=converged)
 
 
@@ -113,8 +113,7 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
     """Tasks on rows of their own.
 
     The preconditioner inverts the blocks ``c_t G_t + K_tt I``, and adds what blocks cannot see: the smooth functions of
-    the graph, as if every task had the mean of all c_t G_t.  Without that a chain of 500 tasks needs 3 times as many
-    iterations at alpha = 100, and more than 1000 at 10 000 (`benchmarks/speed.py`).
+    the graph, as if every task had the mean of all c_t G_t.  Without that the iterations on a chain grow with alpha.
     """
     B = c[:, None] * moments.xy
     shape, W = B.shape, np.zeros_like(B) if init is None else init
