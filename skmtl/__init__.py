@@ -1,21 +1,51 @@
 """skmtl: multitask learning with the scikit-learn API."""
 
 from skmtl.regression import (
+    AdaptiveJointFeatureRegressor,
+    ClusteredRegressor,
+    DirtyRegressor,
+    FusedTasksRegressor,
     IndependentRegressor,
+    JointFeatureRegressor,
+    L1Regressor,
+    LatentBasisRegressor,
     MeanRegularizedRegressor,
     MultiTaskRegressor,
     PooledRegressor,
+    ReducedRankRegressor,
+    RobustFeatureRegressor,
+    RobustLowRankRegressor,
+    SharedSubspaceRegressor,
+    SparseLowRankRegressor,
     TaskGraphRegressor,
+    TaskRelationshipRegressor,
+    TemporalRegressor,
+    TraceNormRegressor,
 )
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AdaptiveJointFeatureRegressor",
+    "ClusteredRegressor",
+    "DirtyRegressor",
+    "FusedTasksRegressor",
     "IndependentRegressor",
+    "JointFeatureRegressor",
+    "L1Regressor",
+    "LatentBasisRegressor",
     "MeanRegularizedRegressor",
     "MultiTaskRegressor",
     "PooledRegressor",
+    "ReducedRankRegressor",
+    "RobustFeatureRegressor",
+    "RobustLowRankRegressor",
+    "SharedSubspaceRegressor",
+    "SparseLowRankRegressor",
     "TaskGraphRegressor",
+    "TaskRelationshipRegressor",
+    "TemporalRegressor",
+    "TraceNormRegressor",
     "all_estimators",
 ]
 
@@ -27,6 +57,6 @@ def all_estimators():
     --------
     >>> import skmtl
     >>> skmtl.all_estimators()[0].__name__
-    'IndependentRegressor'
+    'AdaptiveJointFeatureRegressor'
     """
     return [globals()[name] for name in __all__ if name.endswith(("Regressor", "Classifier"))]

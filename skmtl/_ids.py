@@ -10,7 +10,16 @@ from itertools import repeat
 import narwhals as nw
 import numpy as np
 
-__all__ = ["canonical_ids", "describe", "encode", "find_tasks", "is_missing", "lookup", "number_tasks"]
+__all__ = [
+    "canonical_ids",
+    "describe",
+    "encode",
+    "find_tasks",
+    "is_missing",
+    "lookup",
+    "number_as_they_come",
+    "number_tasks",
+]
 
 
 def canonical_ids(ids, name="task"):
@@ -173,3 +182,9 @@ def is_missing(value):
         return bool(value != value)  # NaN and NaT
     except TypeError:  # pandas.NA answers neither yes nor no
         return True
+
+
+def number_as_they_come(labels):
+    """0, 1, ... for each distinct label, in the order in which they first stand in `labels` (n,)."""
+    _, first, codes = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[codes]

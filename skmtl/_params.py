@@ -7,25 +7,47 @@ from typing import Any
 
 import numpy as np
 
+from skmtl.penalties import Penalty
+
 __all__ = ["check_parameters"]
 
 
-def _number(low, kind=Real):
-    def accepts(value: Any):
-        return isinstance(value, kind) and not isinstance(value, bool) and low <= value < math.inf
+def _is_number(value: Any, kind=Real):
+    return isinstance(value, kind) and not isinstance(value, bool)
 
-    return accepts, f"{'a float' if kind is Real else 'an int'} in the range [{low}, inf)"
+
+def _number(low, high=math.inf, kind=Real, ends="[)"):
+    """Numbers between `low` and `high`; a square bracket in `ends` includes that end."""
+
+    def accepts(value: Any):
+        return (
+            _is_number(value, kind)
+            and (low <= value if ends[0] == "[" else low < value)
+            and (value <= high if ends[1] == "]" else value < high)
+        )
+
+    return accepts, f"{'a float' if kind is Real else 'an int'} in the range {ends[0]}{low}, {high}{ends[1]}"
 
 
 def _choice(*values):
     return (lambda value: isinstance(value, str) and value in values), " or ".join(map(repr, values))
 
 
+def _norm(*orders):
+    """Some of the norms 1, 2 and infinity, which may also be written "inf"."""
+
+    def accepts(value):
+        return value in orders if isinstance(value, str) else _is_number(value) and float(value) in map(float, orders)
+
+    return accepts, " or ".join(map(repr, orders))
+
+
 _STRENGTH = _number(0)
+_COUNT = _number(1, kind=Integral)
 
 
 def _is_position_or_name(value):
-    return value is None or isinstance(value, str) or (isinstance(value, Integral) and not isinstance(value, bool))
+    return value is None or isinstance(value, str) or _is_number(value, Integral)
 
 
 def _is_task_weight(value):
@@ -34,20 +56,60 @@ def _is_task_weight(value):
     return isinstance(value, str) and value in ("samples", "tasks", "auto")
 
 
+def _is_list(value):
+    return isinstance(value, (list, tuple, np.ndarray)) or hasattr(value, "to_numpy")
+
+
+def _are_weights(value):
+    """Whether `value` is a list of numbers >= 0; how many there must be, only the data say."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        return False
+    return array.ndim == 1 and array.dtype.kind in "iuf" and bool(np.all((array >= 0) & (array < math.inf)))
+
+
 _FLAG = (lambda value: isinstance(value, (bool, np.bool_))), "True or False"
-_RANGES = {
+_PENALTY = (lambda value: isinstance(value, Penalty)), "a Penalty"
+_RANGES = {  # "Class.name" where a name means something of its own in that class and what derives from it
+    "a": _PENALTY,
+    "AdaptiveJointFeature.penalty": _choice("mcp", "scad", "capped_l1", "sqrt"),
+    "AdaptiveJointFeatureRegressor.penalty": _choice("mcp", "scad", "capped_l1", "sqrt"),
     "alpha": _STRENGTH,
-    "alpha_shared": _STRENGTH,
+    "alpha_group": _STRENGTH,
     "alpha_intercept": _STRENGTH,
+    "alpha_l1": _STRENGTH,
+    "alpha_low_rank": _STRENGTH,
+    "alpha_outlier": _STRENGTH,
     "alpha_ridge": _STRENGTH,
+    "alpha_shared": _STRENGTH,
+    "alpha_sparse": _STRENGTH,
+    "b": _PENALTY,
+    "eta": _number(0, ends="()"),
+    "feature_weights": (
+        lambda value: value is None or _are_weights(value),
+        "None or a list of numbers >= 0, one per feature",
+    ),
     "fit_intercept": _FLAG,
-    "max_iter": _number(1, Integral),
+    "FusedTasks.norm": _norm(1, 2),
+    "FusedTasksRegressor.norm": _norm(1, 2),
+    "gamma": _number(0, ends="()"),
+    "l1_ratio": _number(0, 1, ends="[]"),
+    "max_iter": _COUNT,
+    "n_clusters": _COUNT,
+    "n_components": _COUNT,
     "n_jobs": (
-        lambda value: value is None or (isinstance(value, Integral) and not isinstance(value, bool) and value != 0),
+        lambda value: value is None or (_is_number(value, Integral) and value != 0),
         "None or an int other than 0",
     ),
+    "norm": _norm(2, "inf"),
     "normalized": _FLAG,
+    "order": (lambda value: value is None or _is_list(value), "None or a list of task ids"),
     "per_task": _FLAG,
+    "positive": _FLAG,
+    "q": _number(0, 1, ends="()"),
+    "rank": _COUNT,
+    "smooth": _FLAG,
     "task": (_is_position_or_name, "a column name, a column position or None"),
     "task_intercepts": _FLAG,
     "task_weight": (_is_task_weight, "'samples', 'tasks', 'auto' or a dict of task ids and factors >= 0"),
@@ -59,12 +121,18 @@ _RANGES = {
 
 
 def check_parameters(owner):
-    """Raise ValueError for the first parameter of `owner` outside its range, if it is in the table."""
+    """Raise ValueError for the first parameter of `owner`, or of its penalties, outside its range."""
     for name, value in owner.get_params(deep=False).items():
-        if name not in _RANGES:
-            continue
-        accepts, expected = _RANGES[name]
+        accepts, expected = _range(type(owner), name)
         if not accepts(value):
             raise ValueError(
                 f"The {name!r} parameter of {type(owner).__name__} must be {expected}. Got {value!r} instead."
             )
+        if isinstance(value, Penalty):
+            check_parameters(value)
+
+
+def _range(Class, name):
+    """What is accepted for a parameter, and in words; anything, if it is not in the table."""
+    special = [f"{base.__name__}.{name}" for base in Class.__mro__]
+    return next((_RANGES[key] for key in (*special, name) if key in _RANGES), ((lambda value: True), "anything"))

@@ -6,10 +6,13 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
+from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["one_blas_thread"]
+__all__ = ["crew", "one_blas_thread"]
 
 
 class _OneBlasThread:
@@ -41,3 +44,16 @@ class _OneBlasThread:
 
 
 one_blas_thread = _OneBlasThread()
+
+
+@contextmanager
+def crew(n_jobs):
+    """A function ``each(call, parts)`` that calls ``call(part)`` for every part, `n_jobs` at a time.
+
+    The threads live as long as the context, so that iterations need not start their own.
+    """
+    if (jobs := effective_n_jobs(n_jobs)) == 1:
+        yield lambda call, parts: [call(part) for part in parts]
+        return
+    with ThreadPoolExecutor(jobs) as pool:
+        yield lambda call, parts: list(pool.map(call, parts)) if len(parts) > 1 else [call(part) for part in parts]

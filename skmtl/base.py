@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
@@ -22,7 +23,7 @@ from skmtl._sums import CACHE
 from skmtl._threads import one_blas_thread
 from skmtl.moments import TaskMoments
 from skmtl.penalties import Penalty
-from skmtl.solvers import solve
+from skmtl.solvers import solve, sums_for
 from skmtl.tasks import check_data, check_labels, check_rows
 
 __all__ = ["BaseMultiTask", "LinearMultiTask", "MultiTaskRegressorMixin", "RegularizationPath"]
@@ -38,12 +39,15 @@ class RegularizationPath(NamedTuple):
     coefs : array of shape (n_alphas, n_tasks, n_features)
     intercepts : array of shape (n_alphas, n_tasks)
     n_iters : int array of shape (n_alphas,)
+    dual_gaps : array of shape (n_alphas,)
+        In units of the objective; NaN for models without a dual.
     """
 
     alphas: np.ndarray
     coefs: np.ndarray
     intercepts: np.ndarray
     n_iters: np.ndarray
+    dual_gaps: np.ndarray
 
 
 class BaseMultiTask(BaseEstimator):
@@ -138,14 +142,14 @@ class LinearMultiTask(BaseMultiTask):
         fitted = copy.copy(self)  # so that an error or an interrupt leaves self as it was
         data, penalty = fitted._prepare(X, y, sample_weight, task)
         problem = _Problem.of(data, penalty, fitted)
-        (solution,) = problem.solve([penalty], fitted.max_iter, fitted._start(data))
+        (solution,) = problem.solve([penalty], fitted.tol, fitted.max_iter, fitted._start(data))
         fitted._warn_unless_converged(solution)
         fitted._publish(data, penalty, solution)
         if self.verbose:
             n_rows, n_features = data.X.shape
             print(
                 f"{type(self).__name__}: {data.n_tasks} tasks, {n_rows} rows, {n_features} features; objective "
-                f"{solution.objective:.6g}, residual {solution.residual:.0e}, {solution.n_iter} iteration(s), "
+                f"{solution.objective:.6g}, {_exactness(solution)}, {solution.n_iter} iteration(s), "
                 f"{time.perf_counter() - start:.3f} s"
             )
         self.__dict__ = fitted.__dict__
@@ -184,24 +188,25 @@ class LinearMultiTask(BaseMultiTask):
         X, y, sample_weight, task
             As in `fit`.
         alphas : array-like, default=None
-            Strengths. None: `n_alphas` values, equally spaced on a logarithmic scale from s / eps to s * eps, where
-            s = sum_t c_t tr(G_t) / (T n_features) is the mean curvature of the loss.
+            Strengths. None: `n_alphas` values, equally spaced on a logarithmic scale from `alpha_max` to
+            ``eps * alpha_max``; from s / eps to s * eps where the penalty has no `alpha_max`, with the mean curvature
+            s = sum_t c_t tr(G_t) / (T n_features) of the loss.
         n_alphas : int, default=100
             Length of the default grid.
         eps : float, default=1e-3
-            Half width of the default grid, 0 < eps < 1.
+            Width of the default grid, 0 < eps < 1.
 
         Returns
         -------
         RegularizationPath
-            alphas (n_alphas,) descending, coefs (n_alphas, n_tasks, n_features), intercepts (n_alphas, n_tasks) and
-            n_iters (n_alphas,). The estimator itself stays as it was.
+            alphas (n_alphas,) descending, coefs (n_alphas, n_tasks, n_features), intercepts (n_alphas, n_tasks),
+            n_iters and dual_gaps (n_alphas,). The estimator itself stays as it was.
         """
         fitted = copy.copy(self)
         data, penalty = fitted._prepare(X, y, sample_weight, task)
         problem = _Problem.of(data, penalty, fitted)
-        alphas = problem.grid(n_alphas, eps) if alphas is None else _check_alphas(alphas)
-        solutions = problem.solve([penalty.with_alpha(alpha) for alpha in alphas], fitted.max_iter)
+        alphas = problem.grid(penalty, n_alphas, eps) if alphas is None else _check_alphas(alphas)
+        solutions = problem.solve([penalty.with_alpha(alpha) for alpha in alphas], fitted.tol, fitted.max_iter)
         for solution in solutions:
             fitted._warn_unless_converged(solution)
         return RegularizationPath(
@@ -209,7 +214,30 @@ class LinearMultiTask(BaseMultiTask):
             np.array([s.W for s in solutions], dtype=data.dtype),
             np.array([s.b for s in solutions], dtype=data.dtype),
             np.array([s.n_iter for s in solutions]),
+            np.array([np.nan if s.dual_gap is None else s.dual_gap for s in solutions]),
         )
+
+    def alpha_max(self, X, y, sample_weight=None, *, task=None):
+        """The smallest `alpha` at which all weights are zero: the dual norm of the loss's gradient there.
+
+        Parameters
+        ----------
+        X, y, sample_weight, task
+            As in `fit`.
+
+        Returns
+        -------
+        float
+            In units of `alpha`; the intercepts are at their best.
+
+        Raises
+        ------
+        ValueError
+            If no `alpha` makes them zero: the penalty is not a norm.
+        """
+        fitted = copy.copy(self)
+        data, penalty = fitted._prepare(X, y, sample_weight, task)
+        return _Problem.of(data, penalty, fitted).alpha_max(penalty)
 
     @property
     def specific_coef_(self):
@@ -263,7 +291,11 @@ class LinearMultiTask(BaseMultiTask):
         """Where a solver that iterates starts: at the last solution for the same tasks if `warm_start`."""
         if not self.warm_start or not hasattr(self, "coef_") or not np.array_equal(self.tasks_, data.tasks):
             return None
-        return self.coef_.astype(np.float64) if self.coef_.shape[1] == data.X.shape[1] else None
+        if self.coef_.shape[1] != data.X.shape[1]:
+            return None
+        if hasattr(self, "structured_coef_"):
+            return self.structured_coef_.astype(np.float64), self.deviation_coef_.astype(np.float64)
+        return self.coef_.astype(np.float64)
 
     def _publish(self, data, penalty, solution):
         """Turn a solution into fitted attributes."""
@@ -271,13 +303,19 @@ class LinearMultiTask(BaseMultiTask):
         self.tasks_, self.penalty_ = data.tasks, copy.copy(penalty)  # not the user's object, which may be changed
         self.coef_, self.intercept_ = solution.W.astype(data.dtype), solution.b.astype(data.dtype)
         self.shared_coef_, self.shared_intercept_ = solution.w0.astype(data.dtype), float(solution.b0)
-        self.objective_, self.residual_, self.n_iter_ = solution.objective, solution.residual, solution.n_iter
+        self.objective_, self.n_iter_ = solution.objective, solution.n_iter
+        known = {"dual_gap_": solution.dual_gap, "residual_": solution.residual}
+        known |= penalty.fitted_attributes(solution.W, solution.parts, data.tasks)
+        for name, value in known.items():
+            if value is not None:
+                setattr(self, name, value)
 
     def _warn_unless_converged(self, solution):
         if not solution.converged:
             warnings.warn(
-                f"{type(self).__name__} did not converge: residual {solution.residual:.1e} after {solution.n_iter} "
-                f"iterations (max_iter={self.max_iter}). Increase max_iter or alpha_ridge, or scale the features.",
+                f"{type(self).__name__} did not converge: {_exactness(solution)} after {solution.n_iter} iterations "
+                f"(max_iter={self.max_iter}, tol={self.tol:g} of the objective at zero weights). Increase max_iter, "
+                "tol or the penalty, or scale the features.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -303,43 +341,70 @@ class _Problem:
         if n_features > n_samples and penalty.rotation_invariant and (data.shared or not penalty.separable):
             centered = estimator.fit_intercept and not penalty.penalizes_intercepts
             offset = data.X.mean(axis=0) if centered else np.zeros(n_features)
-            basis = _row_space(data.X - offset)
+            basis = _row_space(data, centered, penalty.own_intercepts)
             data = replace(data, X=np.ascontiguousarray((data.X - offset) @ basis))
         factor = _task_factors(estimator.task_weight, data.tasks)
         if not factor.all():  # a task with factor 0 has no rows
             data = data.reindex(data.tasks[factor > 0]).reindex(data.tasks)
-        moments = TaskMoments.from_data(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
+        moments = sums_for(penalty, data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
         if basis is not None:  # so that x_mean z is what x_mean w would be, and intercepts are those of X
             moments = replace(moments, x_mean=moments.x_mean + offset @ basis)
         return cls(moments, _loss_factors(moments, estimator.task_weight, factor), basis)
 
-    def grid(self, n_alphas, eps):
-        """Strengths around the mean curvature of the loss, descending."""
+    def alpha_max(self, penalty):
+        """The `alpha` from which on all weights are zero."""
+        return penalty.alpha_max(self.c[:, None] * self.moments.xy)
+
+    def grid(self, penalty, n_alphas, eps):
+        """Strengths below `alpha_max`, or around the mean curvature of the loss where there is none; descending."""
         if not 0 < eps < 1 or n_alphas < 1:
             raise ValueError(f"eps must be in (0, 1) and n_alphas at least 1. Got eps={eps!r}, n_alphas={n_alphas!r}.")
+        try:
+            return _below(self.alpha_max(penalty), n_alphas, eps)
+        except ValueError:  # not a norm
+            pass
         n_features = self.moments.n_features if self.basis is None else len(self.basis)
         scale = self.c @ self.moments.squares().sum(axis=1) / (self.moments.active.sum() * n_features)
         return np.geomspace(1 / eps, eps, n_alphas) * (scale if scale > 0 else 1.0)
 
-    def solve(self, path, max_iter, init=None):
+    def solve(self, path, tol, max_iter, init=None):
         """The solutions for the penalties of a path, in the user's coordinates."""
         if init is not None and self.basis is not None:
-            init = init @ self.basis
+            init = tuple(part @ self.basis for part in init) if isinstance(init, tuple) else init @ self.basis
         with one_blas_thread:
-            solutions = list(solve(path[0], path, self.moments, self.c, max_iter=max_iter, init=init))
-        return solutions if self.basis is None else [self._back(solution) for solution in solutions]
+            solutions = list(solve(path[0], path, self.moments, self.c, tol=tol, max_iter=max_iter, init=init))
+        return solutions if self.basis is None else [self._back(solution, path[0]) for solution in solutions]
 
-    def _back(self, solution):
-        return replace(solution, W=solution.W @ self.basis.T, w0=self.basis @ solution.w0)
+    def _back(self, solution, penalty):
+        parts = tuple(part @ self.basis.T for part in solution.parts) if penalty.decomposition else solution.parts
+        return replace(solution, W=solution.W @ self.basis.T, w0=self.basis @ solution.w0, parts=parts)
 
 
-def _row_space(X):
-    """An orthonormal basis (n_features, rank) of the span of the rows of X, which are fewer than its features."""
+def _exactness(solution):
+    """What the certificate says, in words."""
+    said = {"dual gap": solution.dual_gap, "residual": solution.residual}
+    return ", ".join(f"{name} {value:.1e}" for name, value in said.items() if value is not None)
+
+
+def _row_space(data, centered, own_intercepts):
+    """An orthonormal basis (n_features, rank) of the span of the rows of X, which are fewer than its features.
+
+    Rows count by the roots of their weights, so that a weight of 2 is the row twice; if `centered`, less their mean or
+    with `own_intercepts` that of their task: what only tells tasks apart is left to the intercepts.
+    """
+    s = data.label_weight().reshape(len(data.X), -1).sum(axis=1)
+    task = data.task_of_row if own_intercepts and not data.shared else np.zeros(len(s), dtype=np.intp)
+    X, n_means = data.X, np.intp(0)
+    if centered:
+        members = sparse.csr_array((s, (task, np.arange(len(s)))))
+        N = np.bincount(task, s)
+        X, n_means = X - (members @ X / np.where(N > 0, N, 1.0)[:, None])[task], np.count_nonzero(N)
+    X = X * np.sqrt(s)[:, None]
     l, U = np.linalg.eigh(X @ X.T)  # noqa: E741
     if not l[-1] > 0:  # nothing but zeros: any direction will do
         return np.eye(X.shape[1], 1)
     solid = l > 1e-8 * l[-1]
-    if solid.sum() < len(X) - 1:  # more than centring takes: squares cannot tell what is small from what is nothing
+    if solid.sum() < len(X) - n_means:  # more than centring takes: squares cannot tell what is small from nothing
         _, s, V = np.linalg.svd(X, full_matrices=False)
         return V[: max(1, np.sum(s > s[0] * X.shape[1] * np.finfo(float).eps))].T
     V = (X.T @ U[:, solid]) / np.sqrt(l[solid])
@@ -380,6 +445,11 @@ def _loss_factors(moments, task_weight, factor):
     else:
         c[active] = n_active / N.sum() * factor[active]
     return c
+
+
+def _below(alpha_max, n_alphas, eps):
+    """`n_alphas` strengths from `alpha_max` down to `eps` times that."""
+    return np.geomspace(1.0, eps, n_alphas) * (alpha_max if alpha_max > 0 else 1.0)
 
 
 def _check_alphas(alphas):

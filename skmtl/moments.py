@@ -28,6 +28,9 @@ __all__ = ["Factor", "Rows", "TaskMoments"]
 
 _CANCELLED = 1e-6  # a remainder below this share of the total is summed again from its rows
 _ONE_THREAD = 256  # features: with fewer, the threads of BLAS wait for each other longer than they work
+_EIGH = 10  # multiplications of an eigendecomposition, in units of n_features^3
+_OFF_CENTRE = 0.01  # squares around the mean, as a share of all squares, for which rows need not be centred
+_COLUMNS = 512  # of a product that are corrected at once, so that they are in the cache
 _WORTH_THREADS = 2e8  # multiplications; below, starting threads costs more than they bring
 
 
@@ -37,11 +40,38 @@ class Rows:
 
     tasks (g,): positions.  A (g, r, d), or (1, r, d) for all: rows less their mean, times the roots of their weights.
     v (g, r): labels likewise.
+
+    Of A, `raw` is there: where `mean` (d,) is given, it has yet to be taken off and `square` (d,) is the diagonal of G.
     """
 
     tasks: np.ndarray
-    A: np.ndarray
+    raw: np.ndarray
     v: np.ndarray
+    mean: np.ndarray | None = None
+    square: np.ndarray | None = None
+
+    @cached_property
+    def A(self):
+        """The rows, centred."""
+        return self.raw if self.mean is None else self.raw - self.mean
+
+    def columns(self, at):
+        """The columns of A of the features at `at`, a copy (g, r, len(at)), or (1, r, len(at)) for all."""
+        columns = self.raw.take(at, axis=2)
+        if self.mean is not None:
+            columns -= self.mean[at]
+        return columns
+
+    def products(self, R):
+        """The products ``A_t' r_t`` for R (g, r); shape (g, d)."""
+        if len(self.raw) > 1:
+            return np.matmul(R[:, None, :], self.raw)[:, 0]
+        H = R @ self.raw[0]
+        return H if self.mean is None else _minus_outer(H, R.sum(axis=1), self.mean)
+
+    def squares(self):
+        """The diagonal of every ``A_t' A_t``, shape (g, d) or (1, d)."""
+        return np.einsum("trj,trj->tj", self.raw, self.raw) if self.square is None else self.square[None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +123,8 @@ class TaskMoments:
     data : TaskData or None
         What the sums came from, by reference: exact subtraction needs it. After ``a + b`` only tasks in `rows` have
         theirs.
+    n_jobs : int or None
+        Threads for the algebra of many tasks, as for their sums.
     """
 
     tasks: np.ndarray
@@ -108,18 +140,24 @@ class TaskMoments:
     shared: bool = False
     centered: bool = True
     data: TaskData | None = field(default=None, repr=False)
+    n_jobs: int | None = None
 
     # ---------------------------------------------------------------------------------------------- rows -> moments
 
     @classmethod
-    def from_data(cls, data, *, fit_intercept=True, n_jobs=None):
-        """Sum the rows of every task of `data`; `n_jobs` threads share the tasks when that pays."""
+    def from_data(cls, data, *, fit_intercept=True, n_jobs=None, keep_rows=False):
+        """Sum the rows of every task of `data`; `n_jobs` threads share the tasks when that pays.
+
+        With `keep_rows`, tasks that share their rows keep them however many they are, for a solver that needs the
+        products of few columns.
+        """
         n_tasks, n_features = data.n_tasks, data.X.shape[1]
         if data.shared:
             n_rows = np.full(n_tasks, len(data.X)) if data.complete else (data.weight > 0).sum(axis=0)
         else:
             n_rows = np.diff(data.starts)
-        full = np.flatnonzero(n_rows >= n_features)
+        keep_rows = keep_rows and data.complete
+        full = np.flatnonzero((n_rows >= n_features) & (not keep_rows))
         sums = cls(
             tasks=data.tasks,
             n_rows=n_rows,
@@ -133,8 +171,11 @@ class TaskMoments:
             shared=data.complete,
             centered=bool(fit_intercept),
             data=data,
+            n_jobs=n_jobs,
         )
         with one_blas_thread if n_features <= _ONE_THREAD else nullcontext():
+            if data.complete and not len(full):
+                return replace(sums, rows=sums._keep_shared())
             if data.complete:
                 sums._sum_together()
             else:
@@ -145,6 +186,37 @@ class TaskMoments:
         data, gram = self.data, self.gram[0] if len(self.gram) else None
         sums = large_task(data.X, data.y, data.weight, self.centered, gram)
         self.weight[:], self.x_mean[:], self.y_mean[:], self.xy[:], self.yy[:] = sums
+
+    def _keep_shared(self):
+        """Fill the sums of tasks that share their rows, and the rows."""
+        data, root = self.data, None if self.data.weight is None else np.sqrt(self.data.weight)
+        share = np.ones(len(data.X)) if root is None else data.weight
+        self.weight[:] = share.sum()
+        if self.centered and self.n_tasks and self.weight[0] > 0:
+            self.x_mean[:], self.y_mean[:] = share @ data.X / self.weight[0], share @ data.y / self.weight[0]
+        v = np.ascontiguousarray((data.y - self.y_mean).T)
+        if root is not None:
+            v *= root
+        self.yy[:] = np.einsum("ti,ti->t", v, v)
+        rows = self._uncentred_rows(v) if root is None else None
+        if rows is None:
+            A = data.X - self.x_mean[0]
+            if root is not None:
+                A *= root[:, None]
+            rows = Rows(np.arange(self.n_tasks), A[None], v)
+        self.xy[:] = rows.products(v)
+        return (rows,)
+
+    def _uncentred_rows(self, v):
+        """The rows as they are; None where a mean is so large that the squares around it would lose digits."""
+        X, mean = self.data.X, self.x_mean[0] if self.centered and self.n_tasks else None
+        if mean is None:
+            return None
+        all_of_it = np.einsum("ij,ij->j", X, X)
+        square = all_of_it - len(X) * mean**2
+        if (square < _OFF_CENTRE * all_of_it).any():
+            return None
+        return Rows(np.arange(self.n_tasks), X[None], v, mean, square)
 
     def _sum_each(self, first, last):
         """Fill the sums of the tasks in ``range(first, last)``."""
@@ -170,11 +242,6 @@ class TaskMoments:
     def _keep_rows(self):
         """Rows of the tasks without a Gram matrix, those with equally many together."""
         data, few = self.data, self.n_rows < self.n_features
-        if self.shared and few.all():
-            root = np.ones(len(data.X)) if data.weight is None else np.sqrt(data.weight)
-            A, v = (data.X - self.x_mean[0]) * root[:, None], (data.y - self.y_mean).T * root
-            yield Rows(np.arange(self.n_tasks), A[None], v)
-            return
         for r in np.unique(self.n_rows[few & (self.n_rows > 0)]):
             tasks = np.flatnonzero(self.n_rows == r)
             if data.shared:
@@ -245,7 +312,18 @@ class TaskMoments:
     def factors(self):
         """One `Factor` for each group of tasks with equally large factors; tasks without rows have none."""
         with one_blas_thread:
-            return (*([_factor(self.full, self.gram)] if len(self.gram) else []), *self.thin_factors)
+            return (*([self._factor()] if len(self.gram) else []), *self.thin_factors)
+
+    def _factor(self):
+        """The factors of the tasks with a Gram matrix."""
+        l, Q = np.empty(self.gram.shape[:2]), np.empty_like(self.gram)  # noqa: E741
+
+        def fill(first, last):
+            l[first:last], vectors = np.linalg.eigh(self.gram[first:last])
+            Q[first:last] = vectors.swapaxes(1, 2)
+
+        _in_threads(fill, np.full(len(l), _EIGH * self.n_features**3), self.n_jobs)
+        return Factor(self.full, Q, _without_noise(l, l[:, -1:]))
 
     @cached_property
     def thin_factors(self):
@@ -309,7 +387,7 @@ class TaskMoments:
         tasks = self.tasks
         if not np.array_equal(tasks, other.tasks):
             tasks, _ = encode(np.concatenate([tasks, other.tasks]))
-            self, other = self._among(tasks), other._among(tasks)
+            self, other = self.among(tasks), other.among(tasks)
         n_rows = self.n_rows + other.n_rows
         return self._merged(other, 1, np.flatnonzero((0 < n_rows) & (n_rows < self.n_features)))
 
@@ -319,9 +397,9 @@ class TaskMoments:
         To 1e-9 of the total. A task left with fewer rows than features, or with less than 1e-6 of the total on some
         column, is summed again from the rows that are left.
         """
-        if not np.isin(fold.tasks, self.tasks).all() or (fold._among(self.tasks).n_rows > self.n_rows).any():
+        if not np.isin(fold.tasks, self.tasks).all() or (fold.among(self.tasks).n_rows > self.n_rows).any():
             raise ValueError("The fold has tasks or rows that the total has not: it was not taken from the same data.")
-        fold = fold._among(self.tasks)
+        fold = fold.among(self.tasks)
         left = self.n_rows - fold.n_rows
         again = (0 < left) & ((left < self.n_features) | self._would_cancel(fold))
         return self._merged(fold, -1, np.flatnonzero(again | again.any() & self.shared))
@@ -389,7 +467,24 @@ class TaskMoments:
         self.gram[np.searchsorted(self.full, at[part.full])] = part.gram
         return replace(self, rows=tuple(replace(rows, tasks=at[rows.tasks]) for rows in part.rows))
 
-    def _among(self, tasks):
+    def only(self, kept):
+        """The moments of the tasks where the mask `kept` (n_tasks,) is true."""
+        if kept.all():
+            return self
+        at = np.cumsum(kept) - 1  # new positions
+        names = ("tasks", "n_rows", "weight", "x_mean", "y_mean", "xy", "yy")
+        fields = {name: getattr(self, name)[kept] for name in names}
+        full = kept[self.full]
+        gram = self.gram if self.shared else self.gram[full]
+        rows = []
+        for group in self.rows:
+            mine = kept[group.tasks]
+            if mine.any():
+                raw = group.raw if len(group.raw) == 1 else group.raw[mine]
+                rows.append(replace(group, tasks=at[group.tasks[mine]], raw=raw, v=group.v[mine]))
+        return replace(self, **fields, full=at[self.full[full]], gram=gram, rows=tuple(rows), data=None)
+
+    def among(self, tasks):
         """The same sums for the ids in `tasks`, which hold all of ours; the others have no rows."""
         if np.array_equal(tasks, self.tasks):
             return self
@@ -417,13 +512,16 @@ class TaskMoments:
         out = np.zeros_like(self.xy)
         out[self.full] = np.einsum("tjj->tj", self.gram)
         for rows in self.rows:
-            out[rows.tasks] = np.einsum("trj,trj->tj", rows.A, rows.A)
+            out[rows.tasks] = rows.squares()
         return out
 
 
-def _factor(tasks, gram):
-    l, Q = np.linalg.eigh(gram)  # noqa: E741
-    return Factor(tasks, np.ascontiguousarray(Q.swapaxes(1, 2)), _without_noise(l, l[:, -1:]))
+def _minus_outer(H, a, b):
+    """``H - a b'``, in the place of H, a block of columns at a time."""
+    for start in range(0, H.shape[1], _COLUMNS):
+        block = slice(start, start + _COLUMNS)
+        H[:, block] -= np.multiply.outer(a, b[block])
+    return H
 
 
 def _thin_factor(rows, centered):

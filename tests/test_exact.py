@@ -12,7 +12,6 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge as SklearnRidge
 
-import skmtl
 from skmtl import (
     IndependentRegressor,
     MeanRegularizedRegressor,
@@ -126,7 +125,7 @@ def test_normal_equations_and_objective_hold_as_reported(instance, case, rng):
         estimator, oracle = fitted(data, case, *setting)
         bound = 1e-10 if estimator.n_iter_ == 1 else 1e-8
         if "partial pooling" in case and setting[0] <= 1e-8:  # an intercept that a free constant column could replace
-            bound = 1e-9
+            bound = 1e-8
         model = model_of(estimator)
         assert estimator.residual_ <= bound, setting
         assert oracle.equations().residual(oracle.flatten(model)) <= bound, setting
@@ -155,6 +154,8 @@ def test_weights_and_objective_are_those_of_a_dense_solve(instance, case, rng):
         equations = oracle.equations()
         expected, model = oracle.model(equations.solve()), model_of(estimator)
         least, known = oracle.value(expected), 1e-10 if equations.condition() < 1e13 else 1e-8
+        if "partial pooling" in case and setting[0] <= 1e-8:  # as above: a constant column could replace the intercept
+            known = 1e-6
         assert oracle.value(model) - least <= 1e-7 * least + known * oracle.unit, setting
         iterated = estimator.n_iter_ > 1  # conjugate gradients see units; factorisations do not, up to a point
         condition = equations.condition(scaled=not iterated and instance != BADLY_SCALED)
@@ -813,14 +814,15 @@ def test_a_path_is_separate_fits(instance, case, rng):
     assert path.intercepts.shape == (3, len(data.ids))
     assert str(model.get_params()) == before
     assert not hasattr(model, "coef_")
-    for alpha, W, b, n_iter in zip(*path, strict=True):
+    assert (path.dual_gaps >= 0).all()
+    for alpha, W, b, n_iter, _ in zip(*path, strict=True):
         model.set_params(alpha=alpha).fit(**data.arguments)
         assert_allclose(W, model.coef_, rtol=0, atol=(1e-8 if "chain" in case else 1e-11) * np.abs(model.coef_).max())
         assert_allclose(b, model.intercept_, rtol=0, atol=1e-8 * np.abs(model.intercept_).max())
         assert n_iter >= 1
 
 
-@pytest.mark.parametrize("estimator", skmtl.all_estimators(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("estimator", sorted({cls for cls, _ in CASES.values()}, key=str), ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("instance", PATH_INSTANCES)
 def test_the_default_grid_spans_the_mean_curvature(instance, estimator, rng):
     """From s / eps down to s * eps, s = sum_t c_t tr(G_t) / (T d)."""

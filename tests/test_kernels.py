@@ -19,7 +19,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import ThreadpoolController, threadpool_info
 
 import skmtl
-from skmtl import IndependentRegressor, MeanRegularizedRegressor, PooledRegressor, TaskGraphRegressor
+from skmtl import (
+    DirtyRegressor,
+    FusedTasksRegressor,
+    IndependentRegressor,
+    JointFeatureRegressor,
+    LatentBasisRegressor,
+    MeanRegularizedRegressor,
+    PooledRegressor,
+    TaskGraphRegressor,
+    TemporalRegressor,
+)
 from skmtl._sums import small_tasks
 from skmtl._threads import one_blas_thread
 from tests.oracles import INSTANCES
@@ -186,6 +196,7 @@ def test_a_kernel_fills_only_the_range_it_is_given(rng):
 
 
 @jitted
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # strengths do not suit all instances
 def test_every_kernel_has_one_signature_after_use(rng):
     """Layouts, weights, types and memory orders are settled before a kernel sees them: it compiles once."""
     estimators = [
@@ -194,6 +205,13 @@ def test_every_kernel_has_one_signature_after_use(rng):
         MeanRegularizedRegressor(alpha_intercept=1.0),
         TaskGraphRegressor(),
         TaskGraphRegressor(n_jobs=2, fit_intercept=False, task_weight="auto"),
+        JointFeatureRegressor(0.1),
+        JointFeatureRegressor(0.1, norm=np.inf, alpha_l1=0.01, positive=True),
+        DirtyRegressor(0.1, norm=np.inf),
+        TemporalRegressor(0.1, alpha_l1=0.01),
+        FusedTasksRegressor(0.1),
+        FusedTasksRegressor(0.1, norm=1),
+        LatentBasisRegressor(),
     ]
     for make in INSTANCES.values():
         for estimator in estimators:
@@ -218,7 +236,7 @@ def test_every_kernel_has_one_signature_after_use(rng):
     IndependentRegressor().fit(*frozen, task=data.task[order])
     for module, name in KERNELS:
         signatures = getattr(importlib.import_module(module), name).signatures
-        assert len(signatures) == 1, f"{name}: {signatures}"
+        assert len(signatures) <= 1, f"{name}: {signatures}"  # none where another kernel that calls it was in the cache
 
 
 @jitted

@@ -385,7 +385,7 @@ def test_parts_add_up_to_the_whole(instance, fit_intercept, rng):
         a, b = (moments_of(part, fit_intercept=fit_intercept) for part in parts)
         for total in (a + b, b + a):
             assert_array_equal(total.tasks[total.active], whole.tasks[whole.active], err_msg=name)
-            assert_same_sums(total._among(whole.tasks), whole, _rtol(instance, fit_intercept))
+            assert_same_sums(total.among(whole.tasks), whole, _rtol(instance, fit_intercept))
 
 
 def _rtol(instance, fit_intercept=True):
@@ -571,7 +571,7 @@ def test_a_task_without_rows_has_nothing(rng):
     assert moments.active.tolist() == [False, True, True, False]
     assert not everyone(moments)[[0, 3]].any()
     assert sorted(t for factor in moments.factors for t in factor.tasks) == [1, 2]
-    assert_same_sums(moments._among(moments.tasks), moments)
+    assert_same_sums(moments.among(moments.tasks), moments)
     assert_array_equal(everyone(moments)[1:3], everyone(TaskMoments.from_data(data)))
 
 

@@ -1,4 +1,6 @@
-"""Penalties: values are those of the formulas, and a penalty is a small object that nothing changes."""
+"""Penalties: values are those of the formulas, proxes and duals fit to them, and nothing changes a penalty."""
+
+import copy
 
 import numpy as np
 import pytest
@@ -8,8 +10,21 @@ from scipy.stats import ortho_group
 from sklearn.base import clone
 
 from skmtl import MultiTaskRegressor, penalties
-from skmtl.penalties import Penalty, Pooled, Ridge, SharedPlusSpecific, TaskGraph
-from tests.oracles import INSTANCES, adjacency, laplacian, objective, task_factors
+from skmtl.penalties import (
+    AdaptiveJointFeature,
+    LatentBasis,
+    Norm,
+    Penalty,
+    Pooled,
+    ReducedRank,
+    Ridge,
+    SharedPlusSpecific,
+    TaskGraph,
+)
+from skmtl.penalties.base import Chain, Square
+from skmtl.penalties.graph import Edges
+from tests.convex import CASES, Units
+from tests.oracles import INSTANCES, adjacency, laplacian, objective, outputs, task_factors
 
 EDGES = {(0, 1): 2.0, (1, 2): 0.5, (4, 0): 1.0}
 K = adjacency(np.arange(5), EDGES)
@@ -28,10 +43,12 @@ def _shared_plus_specific(W, w0):
     return 0.35 * w0 @ w0 + 0.1 * _squares(W - w0)
 
 
-def _shared(W, alpha, alpha_shared):
-    return alpha * W.sum(axis=0) / (alpha_shared + len(W) * alpha)
+def _on_rows(rho):
+    return lambda W: sum(rho(length) for length in np.linalg.norm(W, axis=0))
 
 
+UNITS = Units(outputs(np.random.default_rng(0), 12, 3, 5), np.full(5, 1 / 12), fraction=0.3)
+CONVEX = {case: belief(UNITS).bind(np.arange(5)) for case, belief in CASES.items()}  # 5 tasks, 3 features
 FORMULAS = {  # penalty -> the same function in NumPy's words; infinite where the penalty is
     Ridge(0.7): lambda W: 0.35 * _squares(W),
     Ridge(0.0): lambda W: 0.0,
@@ -53,14 +70,21 @@ FORMULAS = {  # penalty -> the same function in NumPy's words; infinite where th
     ),
     TaskGraph(0.7, K, alpha_ridge=0.2): lambda W: 0.35 * _edge_sum(W) + 0.1 * _squares(W),
     TaskGraph(0.7, sparse.csr_array(K), alpha_ridge=0.2): lambda W: 0.35 * _edge_sum(W) + 0.1 * _squares(W),
-}
+    AdaptiveJointFeature(0.5, "mcp", 3.0): _on_rows(lambda r: 0.5 * r - r**2 / 6 if r < 1.5 else 0.375),
+    AdaptiveJointFeature(0.5, "scad", 3.0): _on_rows(
+        lambda r: 0.5 * r if r < 0.5 else 0.25 + (r - 0.5) * (2.5 - r) / 4 if r < 1.5 else 0.5
+    ),
+    AdaptiveJointFeature(0.5, "capped_l1", 3.0): _on_rows(lambda r: 0.5 * min(r, 1.5)),
+    AdaptiveJointFeature(0.5, "sqrt"): _on_rows(lambda r: 0.5 * np.sqrt(r)),
+} | {belief.among(penalties): belief.total for belief in CONVEX.values() if not belief.decomposition}
 each_penalty = pytest.mark.parametrize(("penalty", "formula"), FORMULAS.items(), ids=lambda v: getattr(v, "alpha", ""))
 
 
 def test_every_public_penalty_has_a_formula_here():
     """A newcomer cannot escape these tests."""
-    public = {getattr(penalties, name) for name in penalties.__all__} - {Penalty}
-    assert public == {type(penalty) for penalty in FORMULAS}
+    public = {getattr(penalties, name) for name in penalties.__all__} - {Penalty, Norm}
+    parts = {type(belief.among(penalties)) for belief in CONVEX.values() if belief.decomposition}
+    assert public == {type(penalty) for penalty in FORMULAS} | parts | {ReducedRank, LatentBasis}
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-8, 1.0, 1e8])
@@ -113,7 +137,7 @@ def test_a_separable_penalty_is_the_sum_over_tasks_and_others_are_not(penalty, f
     W = rng.normal(size=(5, 3))
     if penalty.separable:
         assert penalty.value(W) == pytest.approx(sum(penalty.value(w[None]) for w in W))
-    assert penalty.separable == isinstance(penalty, Ridge)
+    assert penalty.separable == isinstance(penalty, (Ridge, penalties.L1))
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1e6])
@@ -131,7 +155,7 @@ def test_no_other_shared_weights_are_better(alpha, alpha_shared, rng):
 def test_only_partial_pooling_penalizes_intercepts():
     assert SharedPlusSpecific(alpha_intercept=0.1).penalizes_intercepts
     for penalty in FORMULAS:
-        assert not penalty.penalizes_intercepts
+        assert penalty.penalizes_intercepts == (getattr(penalty, "alpha_intercept", 0.0) > 0)
 
 
 @pytest.mark.parametrize("normalized", [False, True])
@@ -212,3 +236,170 @@ def test_a_penalty_of_ones_own_without_a_solver_says_so(rng):
     data = INSTANCES["one feature"](rng)
     with pytest.raises(TypeError, match=r"no solver for the penalty .*Surprise"):
         MultiTaskRegressor(Surprise()).fit(**data.arguments)
+
+
+# --------------------------------------------------------------------------------------- norms, squares and their duals
+
+TERMS = {  # what solvers see: the terms of every convex penalty
+    f"{case}, {type(term).__name__}": term
+    for case, belief in CONVEX.items()
+    if "+" not in case
+    for term in belief.among(penalties).terms(np.arange(5))
+}
+each_size = pytest.mark.parametrize("size", [0.0, 1e-3, 0.1, 1.0, 30.0, 1e6])
+
+
+def _of(kind):
+    names = [name for name, term in TERMS.items() if isinstance(term, kind)]
+    return pytest.mark.parametrize("term", [TERMS[name] for name in names], ids=names)
+
+
+def _inputs(size, rng):
+    """Arrays (5, 3) of a size, some of them with ties, zeros and less than full rank."""
+    V = rng.normal(size=(5, 3))
+    tied, low = V.copy(), np.outer(V[:, 0], V[0])
+    tied[3:] = tied[:2]
+    tied[:, 2] = 0.0
+    return [size * A for A in (V, tied, low, np.round(V), np.abs(V), np.ones((5, 3)))]
+
+
+def assert_subgradient(norm, R, P, noise):
+    """``R`` is one of the norm at ``P``: in the dual ball, on its border unless P = 0, and <R, P> the value."""
+    value = norm.value(P)
+    assert norm.dual_norm(R) <= norm.alpha * (1 + 1e-12) + noise
+    assert np.vdot(R, P) == pytest.approx(value, rel=1e-11, abs=noise * np.abs(P).sum() + 1e-300)
+    if value > 1e-9 * norm.alpha:
+        assert norm.dual_norm(R) >= norm.alpha * (1 - 1e-9) - noise
+
+
+@each_size
+@_of(Norm)
+def test_a_prox_meets_its_optimality_condition(term, size, rng):
+    """P = prox(V) iff R = (V - P) / step is a subgradient at P: dual norm <= alpha, <R, P> = value(P)."""
+    for V in _inputs(size, rng):
+        for step in (1e-3, 0.7, 50.0):
+            before = V.copy()
+            P = term.prox(V, step)
+            assert_array_equal(V, before)
+            assert not np.shares_memory(P, V)
+            assert_subgradient(term, (V - P) / step, P, 1e-14 * size / step)
+
+
+@each_size
+@_of(Chain)
+def test_a_chain_has_a_subgradient_for_each_of_its_norms(term, size, rng):
+    for V in _inputs(size, rng):
+        for step in (1e-3, 0.7, 50.0):
+            P, duals = term.prox(V, step), term.duals(V, step)
+            noise = 1e-14 * size / step
+            assert_allclose(sum(duals), (V - P) / step, rtol=0, atol=noise)
+            assert term.value(P) == pytest.approx(sum(norm.value(P) for norm in term.norms))
+            for norm, R in zip(term.norms, duals, strict=True):
+                assert norm.dual_norm(R) <= norm.alpha * (1 + 1e-12) + noise
+                assert np.vdot(R, P) == pytest.approx(norm.value(P), rel=1e-10, abs=noise * np.abs(P).sum() + 1e-300)
+
+
+@each_size
+@_of(Square)
+def test_a_square_and_its_conjugate_meet_at_the_prox(term, size, rng):
+    """<U, P> = value(P) + conjugate(U) at P = prox(V), U = (V - P) / step, and never less elsewhere."""
+    for V in _inputs(size, rng):
+        for step in (1e-3, 0.7, 50.0):
+            P = term.prox(V, step)
+            U = (V - P) / step
+            total = term.value(P) + term.conjugate(U)
+            assert np.vdot(U, P) == pytest.approx(total, rel=1e-9, abs=1e-13 * size / step * np.abs(P).sum() + 1e-300)
+            W = size * rng.normal(size=V.shape)
+            assert np.vdot(U, W) <= (term.value(W) + term.conjugate(U)) * (1 + 1e-12) + 1e-13 * size**2 / step
+            assert term.value(2 * W) == pytest.approx(4 * term.value(W))
+
+
+@each_size
+@_of(Edges)
+def test_the_ends_of_an_edge_are_drawn_together(term, size, rng):
+    """Every edge alone: a flow of at most alpha k_e from one end to the other, along what is left between them."""
+    for V in _inputs(size, rng):
+        Z = term.spread(V) + 0.1 * size * rng.normal(size=(2, len(term.k), 3))
+        for step in (1e-3, 0.7, 50.0):
+            P = term.prox(Z, step)
+            flow, noise = (Z[0] - P[0]) / step, 1e-14 * size / step
+            assert_allclose(flow, (P[1] - Z[1]) / step, rtol=0, atol=noise)
+            assert term.gauge(flow) <= 1 + 1e-12 + noise / (term.alpha * term.k.min())
+            left = P[0] - P[1]
+            lengths = np.linalg.norm(left, term.norm, axis=1)
+            assert_allclose(np.sum(flow * left, axis=1), term.alpha * term.k * lengths, rtol=1e-9, atol=noise * size)
+
+
+@each_size
+@pytest.mark.parametrize("case", [case for case in CASES if "joint feature" in case and "+" not in case])
+def test_the_prox_of_joint_features_is_that_of_all_it_says(case, size, rng):
+    """With its squares, its signs and its absolute values: nothing near it is better."""
+    penalty = CONVEX[case].among(penalties)
+    for V in _inputs(size, rng):
+        for step in (1e-3, 0.7):
+            P = penalty.prox(V, step)
+            least = step * penalty.value(P) + np.sum((P - V) ** 2) / 2
+            for _ in range(20):
+                other = P + 10.0 ** rng.uniform(-6, 0) * (size * rng.normal(size=P.shape) - rng.integers(2) * P)
+                other = np.maximum(other, 0.0) if penalty.positive else other
+                assert least <= (step * penalty.value(other) + np.sum((other - V) ** 2) / 2) * (1 + 1e-12)
+
+
+@_of((Norm, Chain, Square))
+def test_the_prox_of_nothing_and_of_no_strength(term, rng):
+    V = rng.normal(size=(5, 3))
+    assert not term.prox(np.zeros((5, 3)), 0.7).any()
+    if hasattr(term, "alpha"):
+        free = copy.copy(term)
+        free.alpha = 0.0
+        P = free.prox(V, 0.7)
+        assert_allclose(P, np.maximum(V, 0.0) if "Positive" in type(term).__name__ else V, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_value_of_a_convex_penalty_is_that_of_its_belief(case, rng):
+    belief = CONVEX[case]
+    penalty = belief.among(penalties)
+    for size in (0.0, 1e-4, 1.0, 1e4):
+        parts = [size * np.abs(rng.normal(size=(5, 3))) for _ in range(1 + belief.decomposition)]
+        before = [part.copy() for part in parts]
+        value = penalty.value(*parts)
+        assert isinstance(value, float)
+        assert value == pytest.approx(belief.total(*parts), rel=1e-12)
+        for part, old in zip(parts, before, strict=True):
+            assert_array_equal(part, old)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "+" not in case])
+def test_the_terms_add_up_to_the_penalty(case, rng):
+    """Their ridge term apart, which the solver's quadratic step takes up."""
+    penalty = CONVEX[case].among(penalties)
+    parts = [np.abs(rng.normal(size=(5, 3))) for _ in range(1 + penalty.decomposition)]
+    W, terms = sum(parts), penalty.terms(np.arange(5))
+    rest = penalty.value(*parts) - penalty.ridge / 2 * np.sum(W**2)
+    values = (
+        [term.value(part) for term, part in zip(terms, parts, strict=True)]
+        if penalty.decomposition
+        else [term.value(W) for term in terms]
+    )
+    if not isinstance(penalty, SharedPlusSpecific):
+        assert sum(values) == pytest.approx(rest, rel=1e-10)
+
+
+@pytest.mark.parametrize("norm", [np.inf, "inf", float("inf")])
+def test_infinity_has_many_spellings(norm, rng):
+    W = rng.normal(size=(5, 3))
+    assert penalties.JointFeature(2.0, norm=norm).value(W) == pytest.approx(2.0 * np.abs(W).max(axis=0).sum())
+
+
+def test_the_rank_is_all_a_reduced_rank_asks_for(rng):
+    W = rng.normal(size=(5, 2)) @ rng.normal(size=(2, 3))
+    assert ReducedRank(rank=2, alpha_ridge=0.2).value(W) == pytest.approx(0.1 * _squares(W))
+    assert ReducedRank(rank=1).value(W) == np.inf
+    assert ReducedRank(rank=1).with_alpha(0.5).alpha_ridge == 0.5
+
+
+def test_a_latent_basis_charges_loadings_and_basis(rng):
+    B, S = rng.normal(size=(2, 3)), rng.normal(size=(5, 2))
+    value = LatentBasis(alpha=0.3, alpha_ridge=0.2).value(components=B, loadings=S)
+    assert value == pytest.approx(0.3 * np.abs(S).sum() + 0.1 * _squares(B))

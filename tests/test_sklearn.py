@@ -1,5 +1,6 @@
 """Living in scikit-learn: its own checks, its tools, its metadata routing, and fits that fail half way."""
 
+import contextlib
 import copy
 import pickle
 
@@ -153,7 +154,15 @@ def test_scikit_learn_accepts_it(estimator, check, routing):
         check(estimator)
 
 
-@parametrize_with_checks([Many(unknown_task="shared") for Many in MANY])
+def for_checks(Many):
+    """To 1e-7, as the checks compare fits, which a gap of 1e-6 does not promise, nor weights that are not unique."""
+    return Many(
+        unknown_task="shared", tol=1e-12, **({"alpha_ridge": 0.01} if "alpha_ridge" in Many().get_params() else {})
+    )
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 1e-12 on a dozen rows may be too much
+@parametrize_with_checks([for_checks(Many) for Many in MANY])
 def test_scikit_learn_accepts_it_on_many_tasks(estimator, check):
     check(estimator)
 
@@ -731,17 +740,27 @@ def test_a_refit_forgets_the_first_fit(Estimator, school, wide):
     assert_allclose(model.feature_importances_, fresh.feature_importances_)
 
 
+EXACT = 1e-8  # how far weights of two exact solutions of one problem are apart
+CLOSE = 1e-5  # those of solutions with a duality gap of 1e-12: about its root
+
+
+def apart(model):
+    """How far weights may be apart that two solvers, or one from two starts, find for the same problem."""
+    return CLOSE if getattr(model, "residual_", None) is None or model.n_iter_ > 1 else EXACT
+
+
 @each_estimator
 def test_a_warm_start_ends_where_a_cold_one_does(Estimator, numbers):
     X, y, number, _ = numbers
-    model = Estimator(warm_start=True).fit(X, y, task=number)
+    model = Estimator(warm_start=True, tol=1e-12).fit(X, y, task=number)
     model.fit(X, y + 10.0 * X[:, 0], task=number)
-    cold = Estimator().fit(X, y + 10.0 * X[:, 0], task=number)
-    assert_allclose(model.coef_, cold.coef_, rtol=1e-8, atol=1e-8)
+    cold = Estimator(tol=1e-12).fit(X, y + 10.0 * X[:, 0], task=number)
+    assert_allclose(model.coef_, cold.coef_, rtol=1e-8, atol=apart(cold) * np.abs(cold.coef_).max())
     refit = model.fit(
         X[:, :1], y, task=number - 1
     )  # another number of features, other tasks: there is nothing to go on from
-    assert_allclose(refit.coef_, Estimator().fit(X[:, :1], y, task=number - 1).coef_, rtol=1e-8, atol=1e-8)
+    cold = Estimator(tol=1e-12).fit(X[:, :1], y, task=number - 1)
+    assert_allclose(refit.coef_, cold.coef_, rtol=1e-8, atol=apart(cold) * np.abs(cold.coef_).max())
 
 
 @each_estimator
@@ -761,7 +780,7 @@ def test_fit_returns_the_estimator_itself(Estimator, wide):
 def test_a_fit_without_convergence_warns_and_still_predicts(rng):
     X, ids = rng.normal(size=(120, 8)), np.repeat(np.arange(12), 10)
     model = TaskGraphRegressor(10.0, graph={(t, t + 1): 1.0 for t in range(11)}, alpha_ridge=0.0, max_iter=1)
-    with pytest.warns(ConvergenceWarning, match=r"residual .* after 1 iterations \(max_iter=1\)"):
+    with pytest.warns(ConvergenceWarning, match=r"residual .* after 1 iterations \(max_iter=1, tol"):
         model.fit(X, rng.normal(size=120), task=ids)
     assert np.isfinite(model.predict(X, task=ids)).all()
 
@@ -771,9 +790,9 @@ def test_a_fit_without_convergence_warns_and_still_predicts(rng):
 def test_a_path_is_separate_fits(Estimator, layout, numbers, wide):
     X, y, number, Z = numbers
     alphas = [0.1, 10.0, 1.0]
-    model, data, ids = Estimator(), (X, y), {"task": number} if layout == "metadata" else {}
+    model, data, ids = Estimator(tol=1e-12), (X, y), {"task": number} if layout == "metadata" else {}
     if layout == "column":
-        model, data = Estimator(task=-1), (Z, y)
+        model, data = Estimator(tol=1e-12, task=-1), (Z, y)
     if layout == "outputs":
         data = wide
     model.fit(*data, **ids)
@@ -781,28 +800,33 @@ def test_a_path_is_separate_fits(Estimator, layout, numbers, wide):
     path = model.path(*data, alphas=alphas, **ids)
     assert state(model) == before
     assert path.alphas.tolist() == [10.0, 1.0, 0.1]
-    assert path.n_iters.shape == (3,)
+    assert path.n_iters.shape == path.dual_gaps.shape == (3,)
     for alpha, coef, intercept in zip(path.alphas, path.coefs, path.intercepts, strict=True):
-        single = Estimator(task=model.task)
+        single = Estimator(task=model.task, tol=1e-12)
         if Estimator is MultiTaskRegressor:
             single.set_params(penalty=SharedPlusSpecific(alpha))
         else:
-            single.set_params(alpha=alpha)
+            single.set_params(**{"alpha" if hasattr(single, "alpha") else "alpha_ridge": alpha})
         single.fit(*data, **ids)
-        assert_allclose(coef, single.coef_, rtol=1e-8, atol=1e-8)
-        assert_allclose(intercept, single.intercept_, rtol=1e-8, atol=1e-8)
+        unit = max(1.0, np.abs(single.coef_).max())
+        assert_allclose(coef, single.coef_, rtol=1e-8, atol=apart(single) * unit)
+        assert_allclose(intercept, single.intercept_, rtol=1e-8, atol=apart(single) * unit)
 
 
 @each_estimator
 def test_the_default_path_descends_from_strong_to_weak(Estimator, numbers):
     X, y, number, _ = numbers
-    model = Estimator()
+    model, alpha_max = Estimator(), None
     path = model.path(X, y, task=number, n_alphas=7, eps=1e-2)
     assert path.alphas.shape == path.n_iters.shape == (7,)
     assert path.coefs.shape == (7, 4, 2)
     assert path.intercepts.shape == (7, 4)
-    assert_allclose(path.alphas[:-1] / path.alphas[1:], 10 ** (4 / 6), rtol=1e-9)
+    with contextlib.suppress(ValueError):  # not a norm
+        alpha_max = model.alpha_max(X, y, task=number)
+    orders = 4 if alpha_max is None else 2  # around the mean curvature, or from alpha_max down
+    assert_allclose(path.alphas[:-1] / path.alphas[1:], 10 ** (orders / 6), rtol=1e-9)
     assert vars(model) == vars(Estimator())
     assert Estimator().path(X, y, task=number).alphas.shape == (100,)
     scaled = Estimator().path(10 * X, y, task=number, n_alphas=7, eps=1e-2)
-    assert_allclose(scaled.alphas, 100 * path.alphas, rtol=1e-9)  # in units of the squared features
+    growth = 100 if alpha_max is None else 10  # the units are those of the squared features, or of the gradient
+    assert_allclose(scaled.alphas, growth * path.alphas, rtol=1e-9)

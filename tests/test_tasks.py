@@ -15,19 +15,28 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import r2_score
 
 from skmtl import (
+    AdaptiveJointFeatureRegressor,
     IndependentRegressor,
     MeanRegularizedRegressor,
     MultiTaskRegressor,
     PooledRegressor,
     TaskGraphRegressor,
+    TemporalRegressor,
     all_estimators,
 )
 from skmtl.penalties import Ridge
 from skmtl.tasks import check_data
 
 GRAPH = {("a", "b"): 1.0, ("b", "c"): 2.0, ("c", "d"): 0.5}
+
+
+def well_posed(Estimator):
+    """An estimator whose solution is unique and found to a gap of 1e-12, with a ridge term where it has one."""
+    return Estimator(tol=1e-12, **({"alpha_ridge": 0.1} if "alpha_ridge" in Estimator().get_params() else {}))
+
+
 MODELS = [
-    *(Estimator() for Estimator in all_estimators()),
+    *map(well_posed, all_estimators()),
     PooledRegressor(task_intercepts=True),
     MeanRegularizedRegressor(0.1, alpha_shared=0.2, alpha_intercept=0.3),
     MeanRegularizedRegressor(fit_intercept=False),
@@ -36,6 +45,7 @@ MODELS = [
 ]
 each_model = pytest.mark.parametrize("model", MODELS, ids=repr)
 CENTERED = [m for m in MODELS if m.fit_intercept and not getattr(m, "alpha_intercept", 0)]  # the intercepts are free
+ROTATED = [m for m in MODELS if m._penalty().rotation_invariant]  # see inner products of rows only
 each_task_weight = pytest.mark.parametrize("task_weight", ["samples", "tasks", "auto", {"a": 2.0, "c": 0.5}], ids=str)
 
 
@@ -74,9 +84,20 @@ def as_long(X, Y):
     return X[i], Y[i, t], np.array(list("abcd"), dtype=object)[t]
 
 
+def but(*classes):
+    """All models but those of some classes."""
+    return pytest.mark.parametrize("model", [m for m in MODELS if not isinstance(m, classes)], ids=repr)
+
+
+def slack(model, exact=1e-9):
+    """How far weights may be from the best: `exact` for direct solutions, else the root of a gap of 1e-12, and some."""
+    return exact if model.n_iter_ == 1 and hasattr(model, "residual_") else 1e-5
+
+
 def assert_same_model(a, b, rtol=1e-9, atol=1e-9):
     """Equal ids, weights and intercepts, those of the shared model included."""
     assert_array_equal(a.tasks_, b.tasks_)
+    atol = max(slack(a, atol), slack(b, atol))
     for name in ("coef_", "intercept_", "shared_coef_", "shared_intercept_"):
         assert_allclose(getattr(a, name), getattr(b, name), rtol=rtol, atol=atol, err_msg=name)
 
@@ -386,7 +407,7 @@ def test_wide_labels_are_long_rows(model, task_weight, wide):
     assert_same_model(in_columns, in_rows)
     _, t = np.nonzero(~np.isnan(wide.Y))
     i, _ = np.nonzero(~np.isnan(wide.Y))
-    assert_allclose(in_columns.predict(wide.X)[i, t], in_rows.predict(X, task=ids), rtol=1e-9, atol=1e-9)
+    assert_allclose(in_columns.predict(wide.X)[i, t], in_rows.predict(X, task=ids), rtol=1e-9, atol=slack(in_rows))
 
 
 @each_model
@@ -441,24 +462,24 @@ def renamed(model, names):
     return clone(model).set_params(graph=edges) if graph else clone(model)
 
 
-@each_model
+@but(TemporalRegressor)  # has an order
 def test_permuted_tasks_permute_the_coefficients(model, rows):
     names = dict(zip("abcd", "cadb", strict=True))
     before = clone(model).fit(rows.X, rows.y, task=rows.ids)
     after = renamed(model, names).fit(rows.X, rows.y, task=np.array([names[i] for i in rows.ids]))
     at = [list(after.tasks_).index(names[task]) for task in before.tasks_]
-    assert_allclose(after.coef_[at], before.coef_, rtol=1e-9, atol=1e-9)
-    assert_allclose(after.intercept_[at], before.intercept_, rtol=1e-9, atol=1e-9)
-    assert_allclose(after.shared_coef_, before.shared_coef_, rtol=1e-9, atol=1e-9)
+    assert_allclose(after.coef_[at], before.coef_, rtol=1e-9, atol=slack(before))
+    assert_allclose(after.intercept_[at], before.intercept_, rtol=1e-9, atol=slack(before))
+    assert_allclose(after.shared_coef_, before.shared_coef_, rtol=1e-9, atol=slack(before))
 
 
-@each_model
+@but(TemporalRegressor)  # has an order
 def test_permuted_label_columns_permute_the_coefficients(model, wide):
     order = ["c", "a", "d", "b"]
     before, after = clone(model).fit(wide.X, wide.frame), clone(model).fit(wide.X, wide.frame[order])
     at = ["abcd".index(task) for task in order]
-    assert_allclose(after.coef_, before.coef_[at], rtol=1e-9, atol=1e-9)
-    assert_allclose(after.predict(wide.X), before.predict(wide.X)[:, at], rtol=1e-9, atol=1e-9)
+    assert_allclose(after.coef_, before.coef_[at], rtol=1e-9, atol=slack(before))
+    assert_allclose(after.predict(wide.X), before.predict(wide.X)[:, at], rtol=1e-9, atol=slack(before))
 
 
 @each_model
@@ -530,9 +551,10 @@ def test_a_task_of_weight_zero_gets_the_shared_model_of_the_others(model, task_w
     assert weighted.tasks_.tolist() == list("abcd")
     assert_array_equal(weighted.coef_[1], weighted.shared_coef_)
     assert_allclose(weighted.intercept_[1], weighted.shared_intercept_, rtol=1e-14)
-    assert_allclose(weighted.coef_[[0, 2, 3]], others.coef_, rtol=1e-12, atol=1e-12)
-    assert_allclose(weighted.shared_coef_, others.shared_coef_, rtol=1e-12, atol=1e-12)
-    assert_allclose(weighted.shared_intercept_, others.shared_intercept_, rtol=1e-12, atol=1e-12)
+    atol = slack(others, 1e-12)
+    assert_allclose(weighted.coef_[[0, 2, 3]], others.coef_, rtol=1e-12, atol=atol)
+    assert_allclose(weighted.shared_coef_, others.shared_coef_, rtol=1e-12, atol=atol)
+    assert_allclose(weighted.shared_intercept_, others.shared_intercept_, rtol=1e-12, atol=atol)
 
 
 @pytest.mark.parametrize("model", [m for m in MODELS if "graph" not in m.get_params()], ids=repr)
@@ -736,14 +758,14 @@ def test_one_row_a_task_is_enough(model, rng):
 def test_a_constant_column_gets_no_weight(model, rows):
     model, plain = clone(model), clone(model).fit(rows.X, rows.y, task=rows.ids)
     model.fit(np.column_stack([rows.X, np.full(rows.n, 5.0)]), rows.y, task=rows.ids)
-    assert_allclose(model.coef_[:, 3], 0.0, rtol=0, atol=1e-9)
-    assert_allclose(model.coef_[:, :3], plain.coef_, rtol=1e-9, atol=1e-9)
+    assert_allclose(model.coef_[:, 3], 0.0, rtol=0, atol=slack(model))
+    assert_allclose(model.coef_[:, :3], plain.coef_, rtol=1e-9, atol=slack(model))
 
 
-@each_model
+@but(AdaptiveJointFeatureRegressor)  # would rather have one of them
 def test_duplicated_columns_share_the_weight(model, rows):
     model = clone(model).fit(rows.X[:, [0, 1, 2, 0]], rows.y, task=rows.ids)
-    assert_allclose(model.coef_[:, 0], model.coef_[:, 3], rtol=1e-9, atol=1e-9)
+    assert_allclose(model.coef_[:, 0], model.coef_[:, 3], rtol=1e-9, atol=slack(model))
 
 
 @each_model
@@ -754,10 +776,10 @@ def test_one_feature_is_a_feature(model, fit_intercept, rows):
     assert_same_model(model, clone(model).set_params(task=None).fit(rows.X[:, :1], rows.y, task=rows.ids), rtol=1e-12)
     # a zero column beside it says nothing
     padded = np.column_stack([rows.Z[:, :2], np.zeros(rows.n)])
-    assert_allclose(clone(model).fit(padded, rows.y).coef_[:, :1], model.coef_, rtol=1e-9, atol=1e-9)
+    assert_allclose(clone(model).fit(padded, rows.y).coef_[:, :1], model.coef_, rtol=1e-9, atol=slack(model))
 
 
-@each_model
+@pytest.mark.parametrize("model", ROTATED, ids=repr)
 def test_more_features_than_rows_are_rows_in_a_rotated_space(model, rng):
     """A model that sees only inner products has the same predictions when the features are rotated."""
     rows = make_rows(rng, n_features=50)
@@ -767,8 +789,9 @@ def test_more_features_than_rows_are_rows_in_a_rotated_space(model, rng):
     rotated.fit(rows.X @ rotation, rows.y, task=rows.ids)
     new = rng.normal(size=(rows.n, 50))
     expected = model.predict(new, task=rows.ids)
-    assert_allclose(rotated.predict(new @ rotation, task=rows.ids), expected, rtol=1e-7, atol=1e-7)
-    assert_allclose(model.shared_coef_ @ rotation, rotated.shared_coef_, rtol=1e-7, atol=1e-7)
+    atol = 10 * slack(model, 1e-8)
+    assert_allclose(rotated.predict(new @ rotation, task=rows.ids), expected, rtol=1e-7, atol=atol)
+    assert_allclose(model.shared_coef_ @ rotation, rotated.shared_coef_, rtol=1e-7, atol=atol)
 
 
 @each_model

@@ -1,11 +1,20 @@
-"""What all penalties have in common."""
+"""What all penalties have in common, and what a solver may ask of one.
+
+Two kinds of penalty:
+
+    Norm       alpha times a norm: `value`, `prox`, `dual_norm`, and the solver, the duality gap and alpha_max follow
+    Penalty    anything else: a sum of terms, `terms(tasks)`, each a Norm, a Square or a Chain of them
+
+`W` has shape (n_tasks, n_features) everywhere.
+"""
 
 import copy
 from abc import abstractmethod
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
-__all__ = ["Penalty"]
+__all__ = ["Chain", "Norm", "Penalty", "Square"]
 
 
 class Penalty(BaseEstimator):
@@ -15,16 +24,40 @@ class Penalty(BaseEstimator):
     """
 
     separable = False  # every task is a problem of its own
-    rotation_invariant = False  # Omega(W R) = Omega(W) for every rotation R of the features
+    decomposition = False  # W = P + Q, and the two terms are functions of P and of Q
+
+    @property
+    def rotation_invariant(self):
+        """Whether Omega(W R) = Omega(W) for every rotation R of the features."""
+        return False
 
     @property
     def penalizes_intercepts(self):
         """Whether intercepts are penalised, too; then the origin of the features matters."""
         return False
 
+    @property
+    def own_intercepts(self):
+        """Whether every task has an intercept that nothing else depends on."""
+        return not self.penalizes_intercepts
+
+    @property
+    def has_nodes(self):
+        """Whether tasks without rows belong to the model; else they get the shared one after the fit."""
+        return False
+
+    @property
+    def ridge(self):
+        """Strength of the ridge term, which the quadratic step of a solver takes up."""
+        return float(getattr(self, "alpha_ridge", 0.0))
+
     @abstractmethod
     def value(self, W):
         """Omega(W), in units of the loss."""
+
+    def shared(self, W):
+        """The weights of a task never seen (n_features,), for those of the tasks with rows."""
+        return W.mean(axis=0)
 
     def with_alpha(self, alpha):
         """The same belief with another strength."""
@@ -32,6 +65,126 @@ class Penalty(BaseEstimator):
         other.alpha = float(alpha)
         return other
 
+    def scaled(self, factor):
+        """``factor * Omega``."""
+        other = copy.copy(self)
+        for name, value in self.get_params(deep=False).items():
+            if name.startswith("alpha"):
+                setattr(other, name, factor * value)
+        return other
+
     def all_tasks(self, tasks):
         """The ids the model knows: those of the rows, and any the penalty itself brings."""
         return tasks
+
+    def terms(self, tasks):
+        """What Omega is the sum of, its ridge term apart: Norms, Squares, Edges and Chains; `tasks` are the ids."""
+        raise TypeError(f"There is no solver for the penalty {self!r} of type {type(self).__name__}.")
+
+    def alpha_max(self, gradient):
+        """The smallest `alpha` for which all weights are zero, for the loss's negative gradient at W = 0.
+
+        Raises
+        ------
+        ValueError
+            If there is none: the penalty is not a norm.
+        """
+        raise ValueError(f"{type(self).__name__} has no alpha_max: its value is not a norm, so no alpha makes W zero.")
+
+    def fitted_attributes(self, W, parts, tasks):
+        """What a fit publishes besides the weights: ``{"rank_": ...}``.  `parts`: (P, Q) of a decomposition."""
+        return {}
+
+    def _ridge_value(self, W):
+        """``alpha_ridge / 2 * |W|^2``."""
+        return 0.5 * self.ridge * float(np.vdot(W, W)) if self.ridge else 0.0
+
+    def _after_ridge(self, V, step):
+        """V and step for which the prox of the penalty without its ridge term is that of the whole."""
+        return (V / (1.0 + step * self.ridge), step / (1.0 + step * self.ridge)) if self.ridge else (V, step)
+
+    def _without_ridge(self):
+        """The penalty with `alpha_ridge` 0."""
+        if not self.ridge:
+            return self
+        bare = copy.copy(self)
+        bare.alpha_ridge = 0.0
+        return bare
+
+    def __add__(self, other):
+        """Both beliefs at once, a `Sum`."""
+        from skmtl.penalties.composite import Sum
+
+        return Sum(self, other)
+
+
+class Norm(Penalty):
+    """``alpha * Omega(W)`` with a norm Omega, said by three methods.
+
+    ::
+
+        value(W)       alpha * Omega(W)                                      float, units of the loss
+        prox(V, step)  argmin_P  step * alpha * Omega(P) + 1/2 |P - V|_F^2    shape and units of V
+        dual_norm(Z)   max { <Z, W> : Omega(W) <= 1 }                         float, units of Z
+
+    A norm with an `alpha_ridge` adds `_ridge_value` to its value and begins its prox with `_after_ridge`.
+    """
+
+    @abstractmethod
+    def prox(self, V, step):
+        """``argmin_P step * value(P) + 1/2 |P - V|_F^2``."""
+
+    @abstractmethod
+    def dual_norm(self, Z):
+        """``max { <Z, W> : Omega(W) <= 1 }``, Omega without alpha."""
+
+    def terms(self, tasks):
+        return (self._without_ridge(),)
+
+    def alpha_max(self, gradient):
+        return float(self.dual_norm(gradient))
+
+
+class Square(Penalty):
+    """A function that grows like a square, ``Omega(s W) = s^2 Omega(W)``: `value`, `prox` and `conjugate`."""
+
+    @abstractmethod
+    def prox(self, V, step):
+        """``argmin_P step * value(P) + 1/2 |P - V|_F^2``."""
+
+    @abstractmethod
+    def conjugate(self, U):
+        """``max_W <U, W> - value(W)``; infinite outside the range of the gradient."""
+
+    def terms(self, tasks):
+        return (self._without_ridge(),)
+
+
+class Chain:
+    """Norms whose sum has the composition of their proxes as its prox, in this order: first ``norms[0]``.
+
+    Valid when each later prox keeps the subgradients of the earlier norms (Yu 2013, *NIPS*, 91-99), as a scaling of
+    rows does.
+    """
+
+    def __init__(self, *norms):
+        self.norms = norms
+
+    def value(self, W):
+        """The sum of the norms."""
+        return sum(norm.value(W) for norm in self.norms)
+
+    def prox(self, V, step):
+        """The prox of the sum."""
+        for norm in self.norms:
+            V = norm.prox(V, step)
+        return V
+
+    def duals(self, V, step):
+        """A subgradient of each norm at ``prox(V, step)``, summing to ``(V - prox(V, step)) / step``."""
+        duals = []
+        for norm in self.norms:
+            P = norm.prox(V, step)
+            duals.append((V - P) / step)
+            V = P
+        return duals

@@ -1,67 +1,28 @@
-"""Tasks are nodes of a graph: the weights of neighbours are alike."""
+"""Tasks are nodes of a graph: the weights of neighbours are alike, or the same."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse import csgraph
 
-from skmtl._ids import canonical_ids, describe, encode, lookup
+from skmtl._ids import canonical_ids, describe, encode, lookup, number_as_they_come
+from skmtl.penalties._prox import fuse_all, fuse_pairs
 from skmtl.penalties.base import Penalty
+from skmtl.penalties.quadratic import TaskQuadratic, laplacian_solver
+from skmtl.penalties.sparse import L1
 
-__all__ = ["TaskGraph"]
+__all__ = ["Edges", "EveryPair", "FusedTasks", "GraphPenalty", "TaskGraph", "equal_rows"]
 
 
-class TaskGraph(Penalty):
-    r"""Neighbouring tasks have similar weights.
+class GraphPenalty(Penalty):
+    """What penalties with a `graph` share: reading it, in any of its forms."""
 
-    .. math:: \Omega(W) = \tfrac{\alpha}{2} \sum_{(s,t) \in E} k_{st} \|w_s - w_t\|_2^2 + \tfrac{\alpha_r}{2} \|W\|_F^2
-              = \tfrac{\alpha}{2} \operatorname{tr}(W L W') + \tfrac{\alpha_r}{2} \|W\|_F^2
-
-    L is the graph's Laplacian D - K, or :math:`I - D^{-1/2} K D^{-1/2}` when `normalized`.
-
-    Parameters
-    ----------
-    alpha : float, default=0.01
-        Strength of the graph, >= 0.
-    graph : dict, list, data frame, networkx graph, array or None, default=None
-        ``{(a, b): weight}``; a list of pairs ``(a, b)`` or triples ``(a, b, weight)``; a square pandas data frame of
-        weights with the ids as index and columns; a networkx graph (edge attribute "weight", 1 if absent); or a
-        symmetric array or sparse matrix of shape (n_tasks, n_tasks) in the order of `tasks_`. Undirected, weights >= 0;
-        an edge may be listed in both directions with the same weight. None connects every pair of tasks with weight 1.
-    alpha_ridge : float, default=0.01
-        Strength :math:`\alpha_r` of the ridge term, >= 0; without edges it is all there is.
-    normalized : bool, default=False
-        Whether to divide every edge by the roots of its nodes' degrees, so that hubs count no more than others.
-
-    References
-    ----------
-    Evgeniou, Micchelli, Pontil (2005), *Journal of Machine Learning Research* 6:615-637.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skmtl.penalties import TaskGraph
-    >>> chain = TaskGraph(alpha=1.0, graph={("a", "b"): 1.0, ("b", "c"): 2.0}, alpha_ridge=0.0)
-    >>> chain.laplacian(np.array(["a", "b", "c"], dtype=object)).toarray()
-    array([[ 1., -1.,  0.],
-           [-1.,  3., -2.],
-           [ 0., -2.,  2.]])
-    """
-
-    rotation_invariant = True
-
-    def __init__(self, alpha=0.01, graph=None, alpha_ridge=0.01, normalized=False):
-        self.alpha = alpha
-        self.graph = graph
-        self.alpha_ridge = alpha_ridge
-        self.normalized = normalized
-
-    def value(self, W, tasks=None):
-        """Omega(W); `tasks` (n_tasks,) are the ids of the rows of W, 0, 1, ... by default."""
-        K = sparse.triu(self._adjacency(np.arange(len(W)) if tasks is None else tasks), 1).tocoo()
-        W_ = _per_root_degree(K + K.T)[:, None] * W if self.normalized else W
-        edges = K.data @ np.sum((W_[K.row] - W_[K.col]) ** 2, axis=1)  # edge by edge: tr(W L W') cancels
-        return float(0.5 * self.alpha * edges + 0.5 * self.alpha_ridge * np.sum(W**2))
+    @property
+    def has_nodes(self):
+        """Whether tasks without rows are nodes, predicted from their neighbours; else they get the shared model."""
+        return self.graph is not None
 
     def all_tasks(self, tasks):
         """The ids of `tasks` and of the graph; sorted if the graph brings new ones."""
@@ -77,13 +38,6 @@ class TaskGraph(Penalty):
                 "they are: 1 is not '1'."
             )
         return tasks if known.all() else encode(np.concatenate([tasks, ids[~known]]))[0]
-
-    def laplacian(self, tasks):
-        """L for the ids `tasks` (n_tasks,), which hold all of the graph's; CSR array (n_tasks, n_tasks)."""
-        K = self._adjacency(tasks)
-        L = sparse.diags_array(np.asarray(K.sum(axis=1)).ravel()) - K
-        root = sparse.diags_array(_per_root_degree(K)) if self.normalized else None
-        return (L if root is None else root @ L @ root).tocsr()
 
     def _by_id(self):
         return self.graph is not None and not isinstance(self.graph, np.ndarray) and not sparse.issparse(self.graph)
@@ -114,7 +68,7 @@ class TaskGraph(Penalty):
             return list(self.graph.nodes)
         return list(self.graph.index) if hasattr(self.graph, "index") and hasattr(self.graph, "columns") else []
 
-    def _adjacency(self, tasks):
+    def adjacency(self, tasks):
         """The symmetric weights K, zero on the diagonal; CSR array (n_tasks, n_tasks)."""
         n_tasks = len(tasks)
         if self.graph is None:
@@ -135,6 +89,252 @@ class TaskGraph(Penalty):
         a, b = np.array(list(weights), dtype=np.intp).reshape(-1, 2).T
         half = sparse.coo_array((list(weights.values()), (a, b)), shape=(n_tasks, n_tasks))
         return (half + half.T).tocsr()
+
+
+class TaskGraph(GraphPenalty):
+    r"""Neighbouring tasks have similar weights.
+
+    .. math:: \Omega(W) = \tfrac{\alpha}{2} \sum_{(s,t) \in E} k_{st} \|w_s - w_t\|_2^2 + \tfrac{\alpha_r}{2} \|W\|_F^2
+              + \alpha_1 \|W\|_1
+              = \tfrac{\alpha}{2} \operatorname{tr}(W L W') + \tfrac{\alpha_r}{2} \|W\|_F^2 + \alpha_1 \|W\|_1
+
+    L is the graph's Laplacian D - K, or :math:`I - D^{-1/2} K D^{-1/2}` when `normalized`.
+
+    Parameters
+    ----------
+    alpha : float, default=0.01
+        Strength of the graph, >= 0.
+    graph : dict, list, data frame, networkx graph, array or None, default=None
+        ``{(a, b): weight}``; a list of pairs ``(a, b)`` or triples ``(a, b, weight)``; a square pandas data frame of
+        weights with the ids as index and columns; a networkx graph (edge attribute "weight", 1 if absent); or a
+        symmetric array or sparse matrix of shape (n_tasks, n_tasks) in the order of `tasks_`. Undirected, weights >= 0;
+        an edge may be listed in both directions with the same weight. None connects every pair of tasks with weight 1.
+    alpha_ridge : float, default=0.01
+        Strength :math:`\alpha_r` of the ridge term, >= 0; without edges it is all there is.
+    normalized : bool, default=False
+        Whether to divide every edge by the roots of its nodes' degrees, so that hubs count no more than others.
+    alpha_l1 : float, default=0.0
+        Strength :math:`\alpha_1` on the absolute value of every weight, >= 0.
+
+    References
+    ----------
+    Evgeniou, Micchelli, Pontil (2005), *Journal of Machine Learning Research* 6:615-637.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.penalties import TaskGraph
+    >>> chain = TaskGraph(alpha=1.0, graph={("a", "b"): 1.0, ("b", "c"): 2.0}, alpha_ridge=0.0)
+    >>> chain.laplacian(np.array(["a", "b", "c"], dtype=object)).toarray()
+    array([[ 1., -1.,  0.],
+           [-1.,  3., -2.],
+           [ 0., -2.,  2.]])
+    """
+
+    def __init__(self, alpha=0.01, graph=None, alpha_ridge=0.01, normalized=False, alpha_l1=0.0):
+        self.alpha = alpha
+        self.graph = graph
+        self.alpha_ridge = alpha_ridge
+        self.normalized = normalized
+        self.alpha_l1 = alpha_l1
+
+    @property
+    def rotation_invariant(self):
+        """True without the absolute values."""
+        return self.alpha_l1 == 0
+
+    def value(self, W, tasks=None):
+        """Omega(W); `tasks` (n_tasks,) are the ids of the rows of W, 0, 1, ... by default."""
+        K = sparse.triu(self.adjacency(np.arange(len(W)) if tasks is None else tasks), 1).tocoo()
+        W_ = _per_root_degree(K + K.T)[:, None] * W if self.normalized else W
+        edges = K.data @ np.sum((W_[K.row] - W_[K.col]) ** 2, axis=1)  # edge by edge: tr(W L W') cancels
+        return float(0.5 * self.alpha * edges + self.alpha_l1 * np.abs(W).sum()) + self._ridge_value(W)
+
+    def laplacian(self, tasks):
+        """L for the ids `tasks` (n_tasks,), which hold all of the graph's; CSR array (n_tasks, n_tasks)."""
+        K = self.adjacency(tasks)
+        L = sparse.diags_array(np.asarray(K.sum(axis=1)).ravel()) - K
+        root = sparse.diags_array(_per_root_degree(K)) if self.normalized else None
+        return (L if root is None else root @ L @ root).tocsr()
+
+    def terms(self, tasks):
+        if self.alpha == 0:
+            return (L1(self.alpha_l1),)
+        return TaskQuadratic(self.alpha * self.laplacian(tasks)), L1(self.alpha_l1)
+
+
+class FusedTasks(GraphPenalty):
+    r"""Neighbouring tasks have the same weights, but for some.
+
+    .. math:: \Omega(W) = \alpha \sum_{(s,t) \in E} k_{st} \|w_s - w_t\|_{1 \text{ or } 2}
+              + \tfrac{\alpha_r}{2} \|W\|_F^2
+
+    Parameters
+    ----------
+    alpha : float, default=0.01
+        Strength of the graph, >= 0.
+    graph : dict, list, data frame, networkx graph, array or None, default=None
+        As in `TaskGraph`. None connects every pair of tasks with weight 1.
+    norm : {1, 2}, default=2
+        2 fuses all weights of two tasks together, 1 feature by feature.
+    alpha_ridge : float, default=0.0
+        Strength :math:`\alpha_r` of a ridge term, >= 0.
+
+    References
+    ----------
+    Hocking, Joulin, Bach, Vert (2011), *ICML*, 745-752; Hallac, Leskovec, Boyd (2015), *KDD*, 387-396.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.penalties import FusedTasks
+    >>> W = np.array([[0.0, 0.0], [3.0, 4.0], [3.0, 4.0]])
+    >>> FusedTasks(alpha=1.0).value(W), FusedTasks(alpha=1.0, norm=1).value(W)
+    (10.0, 14.0)
+    """
+
+    def __init__(self, alpha=0.01, graph=None, norm=2, alpha_ridge=0.0):
+        self.alpha = alpha
+        self.graph = graph
+        self.norm = norm
+        self.alpha_ridge = alpha_ridge
+
+    @property
+    def rotation_invariant(self):
+        """True for the 2-norm."""
+        return float(self.norm) == 2
+
+    def value(self, W, tasks=None):
+        """Omega(W); `tasks` (n_tasks,) are the ids of the rows of W, 0, 1, ... by default."""
+        return self._edge_term(np.arange(len(W)) if tasks is None else tasks).value(W) + self._ridge_value(W)
+
+    def terms(self, tasks):
+        if self.graph is None and float(self.norm) == 1:
+            return (EveryPair(self.alpha, len(tasks)),)
+        return (self._edge_term(tasks),)
+
+    def _edge_term(self, tasks):
+        K = sparse.triu(self.adjacency(tasks), 1).tocoo()
+        return Edges(self.alpha, K.row, K.col, K.data, len(tasks), float(self.norm))
+
+    def fitted_attributes(self, W, parts, tasks):
+        return {"cluster_labels_": equal_rows(W)}
+
+
+class Edges:
+    """``alpha sum_e k_e |w_s(e) - w_t(e)|`` as a term of a splitting, in which every edge has copies of both its ends.
+
+    The copies of all edges are one array Z (2, n_edges, n_features): ``spread`` makes them, ``gather`` adds those of a
+    task, and ``prox`` treats every edge alone.  A dual variable is a flow (n_edges, n_features), of length at most
+    ``alpha k_e`` on each edge.
+    """
+
+    def __init__(self, alpha, s, t, k, n_tasks, norm=2.0):
+        kept = k > 0
+        self.alpha, self.s, self.t, self.k, self.norm = alpha, s[kept], t[kept], k[kept], norm
+        ends = np.arange(len(self.s))
+        self.incidence = sparse.csr_array(
+            (np.repeat([1.0, -1.0], len(ends)), (np.r_[self.s, self.t], np.r_[ends, ends])), (n_tasks, len(ends))
+        )
+        self.degree = np.bincount(np.r_[self.s, self.t], minlength=n_tasks).astype(float)
+        self._ends = abs(self.incidence)
+
+    def value(self, W):
+        """The sum over edges."""
+        return float(self.alpha * self.k @ self._lengths(W[self.s] - W[self.t]))
+
+    def spread(self, W):
+        """The copies (2, n_edges, n_features) of both ends."""
+        return np.stack([W[self.s], W[self.t]])
+
+    def gather(self, Z):
+        """The sum of the copies of every task, (n_tasks, n_features)."""
+        return self.incidence @ (0.5 * (Z[0] - Z[1])) + self._ends @ (0.5 * (Z[0] + Z[1]))
+
+    def prox(self, Z, step):
+        """Ends of every edge drawn together by ``step * alpha * k_e``, until they meet."""
+        A, B = np.empty_like(Z[0]), np.empty_like(Z[1])
+        fuse_pairs(Z[0], Z[1], step * self.alpha * self.k, self.norm, A, B)
+        return np.stack([A, B])
+
+    def gauge(self, flow):
+        """By what factor a flow exceeds what the edges bear; at most 1 is feasible."""
+        dual = np.abs(flow).max(axis=1, initial=0.0) if self.norm == 1 else np.linalg.norm(flow, axis=1)
+        return float((dual / (self.alpha * self.k)).max(initial=0.0))
+
+    def route(self, M):
+        """A flow whose divergence is M (n_tasks, n_features), which sums to zero in every connected component.
+
+        The smallest one where edges are wide in proportion to k.
+        """
+        return self.k[:, None] * (self.incidence.T @ self._potential(M))
+
+    @cached_property
+    def null(self):
+        """What costs nothing, constants in each connected component: orthonormal, (n_tasks, n_components)."""
+        label = csgraph.connected_components(self._laplacian, directed=False)[1]
+        return sparse.csr_array((1.0 / np.sqrt(np.bincount(label))[label], (np.arange(len(label)), label)))
+
+    def divergence(self, flow):
+        """What a flow brings to every task, (n_tasks, n_features)."""
+        return self.incidence @ flow
+
+    @cached_property
+    def _laplacian(self):
+        return (self.incidence * self.k @ self.incidence.T).tocsr()
+
+    @cached_property
+    def _potential(self):
+        return laplacian_solver(self._laplacian)
+
+    def _lengths(self, D):
+        return np.abs(D).sum(axis=1) if self.norm == 1 else np.linalg.norm(D, axis=1)
+
+    def fuse(self, W, Z):
+        """W with the tasks of every cluster at their mean; edges whose copies Z meet make the clusters."""
+        meet = (Z[0] == Z[1]).all(axis=1)
+        joined = sparse.coo_array((np.ones(meet.sum()), (self.s[meet], self.t[meet])), shape=(len(W), len(W)))
+        n_clusters, label = csgraph.connected_components(joined, directed=False)
+        member = sparse.csr_array((np.ones(len(W)), (label, np.arange(len(W)))), (n_clusters, len(W)))
+        return (member @ W / member.sum(axis=1)[:, None])[label]
+
+
+class EveryPair:
+    r"""``alpha sum_s<t |w_s - w_t|_1`` as a term of a splitting: one prox for all pairs of tasks.
+
+    What costs nothing, `null`, are constants; of arrays that sum to zero over tasks, `dual_norm` is
+
+    .. math:: \max_{j, \, 0 < k < T} \frac{\text{sum of the } k \text{ largest of } Z_{j}}{k \, (T - k)}
+
+    since k tasks have k (T - k) edges to the others, and no more than alpha flows on each.
+    """
+
+    def __init__(self, alpha, n_tasks):
+        self.alpha = alpha if n_tasks > 1 else 0.0
+        self.null = sparse.csr_array(np.full((n_tasks, 1), n_tasks**-0.5))
+
+    def value(self, W):
+        """The sum over pairs: in order, w_(i) is the larger in i pairs, the smaller in T - 1 - i."""
+        gaps = np.diff(np.sort(W, axis=0), axis=0)
+        return float(self.alpha * np.sum(self._pairs(len(W)) @ gaps))
+
+    def prox(self, V, step):
+        """``argmin_P step * value(P) + 1/2 |P - V|_F^2``."""
+        return fuse_all(V, step * self.alpha)
+
+    def dual_norm(self, Z):
+        """``max { <Z, W> : value(W) <= alpha }`` for Z that sums to zero over tasks."""
+        largest = np.cumsum(np.sort(Z - Z.mean(axis=0), axis=0)[::-1], axis=0)[:-1]
+        return float((largest / self._pairs(len(Z))[:, None]).max(initial=0.0))
+
+    def _pairs(self, n_tasks):
+        k = np.arange(1.0, n_tasks)
+        return k * (n_tasks - k)
+
+
+def equal_rows(W):
+    """A number for each distinct row of W, in the order in which they come first; shape (n_tasks,)."""
+    return number_as_they_come(np.unique(W, axis=0, return_inverse=True)[1].ravel())
 
 
 def _per_root_degree(K):

@@ -3,6 +3,8 @@
 import numpy as np
 
 from skmtl.penalties.base import Penalty
+from skmtl.penalties.quadratic import TaskQuadratic
+from skmtl.penalties.sparse import L1
 
 __all__ = ["Pooled", "Ridge", "SharedPlusSpecific"]
 
@@ -35,9 +37,17 @@ class Ridge(Penalty):
     def __init__(self, alpha=0.01):
         self.alpha = alpha
 
+    @property
+    def ridge(self):
+        return float(self.alpha)
+
     def value(self, W):
         """Omega(W)."""
         return float(0.5 * self.alpha * np.sum(W**2))
+
+    def terms(self, tasks):
+        """None: all of it is the ridge term."""
+        return ()
 
 
 class Pooled(Penalty):
@@ -70,6 +80,11 @@ class Pooled(Penalty):
         self.alpha = alpha
         self.task_intercepts = task_intercepts
 
+    @property
+    def own_intercepts(self):
+        """True with `task_intercepts`."""
+        return bool(self.task_intercepts)
+
     def value(self, W):
         """Omega(W)."""
         return float(0.5 * self.alpha * np.sum(W[0] ** 2)) if (W == W[0]).all() else np.inf
@@ -78,8 +93,8 @@ class Pooled(Penalty):
 class SharedPlusSpecific(Penalty):
     r"""Tasks are variations of one: a shared weight vector and a deviation for each task.
 
-    .. math:: \Omega(W) = \min_{w_0} \tfrac{\alpha_0}{2} \|w_0\|_2^2 + \tfrac{\alpha}{2} \sum_t \|w_t - w_0\|_2^2,
-              \qquad w_0 = \frac{\alpha}{\alpha_0 + T \alpha} \sum_t w_t
+    .. math:: \Omega(W) = \min_{w_0} \tfrac{\alpha_0}{2} \|w_0\|_2^2 + \tfrac{\alpha}{2} \sum_t \|w_t - w_0\|_2^2
+              + \alpha_1 \|W\|_1, \qquad w_0 = \frac{\alpha}{\alpha_0 + T \alpha} \sum_t w_t
 
     With ``alpha_intercept`` > 0 the intercepts are pulled together as well, by
     :math:`\tfrac{\alpha_b}{2} \sum_t (b_t - b_0)^2` with a free :math:`b_0`.
@@ -92,6 +107,8 @@ class SharedPlusSpecific(Penalty):
         Strength on the shared weights, >= 0: :math:`\alpha_0`.
     alpha_intercept : float, default=0.0
         Strength on the deviations of the intercepts, >= 0: :math:`\alpha_b`. 0 leaves the intercepts free.
+    alpha_l1 : float, default=0.0
+        Strength :math:`\alpha_1` on the absolute value of every weight, >= 0.
 
     References
     ----------
@@ -105,22 +122,35 @@ class SharedPlusSpecific(Penalty):
     3.0
     """
 
-    rotation_invariant = True
-
-    def __init__(self, alpha=0.01, alpha_shared=1.0, alpha_intercept=0.0):
+    def __init__(self, alpha=0.01, alpha_shared=1.0, alpha_intercept=0.0, alpha_l1=0.0):
         self.alpha = alpha
         self.alpha_shared = alpha_shared
         self.alpha_intercept = alpha_intercept
+        self.alpha_l1 = alpha_l1
+
+    @property
+    def rotation_invariant(self):
+        """True without the absolute values."""
+        return self.alpha_l1 == 0
 
     def value(self, W):
         """Omega(W), without the intercepts."""
         w0 = self.shared(W)
-        return float(0.5 * self.alpha_shared * w0 @ w0 + 0.5 * self.alpha * np.sum((W - w0) ** 2))
+        squares = 0.5 * self.alpha_shared * w0 @ w0 + 0.5 * self.alpha * np.sum((W - w0) ** 2)
+        return float(squares + self.alpha_l1 * np.abs(W).sum())
 
     def shared(self, W):
         """The best w_0 for W, shape (n_features,)."""
         total = self.alpha_shared + len(W) * self.alpha
         return W.mean(axis=0) if total == 0 else (self.alpha / total) * W.sum(axis=0)
+
+    def terms(self, tasks):
+        n_tasks = len(tasks)
+        total = self.alpha_shared + n_tasks * self.alpha
+        if self.alpha == 0:
+            return (L1(self.alpha_l1),)
+        K = self.alpha * (np.eye(n_tasks) - self.alpha / total)
+        return TaskQuadratic(K), L1(self.alpha_l1)
 
     @property
     def penalizes_intercepts(self):

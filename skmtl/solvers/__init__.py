@@ -2,11 +2,28 @@
 
     exact      separate, pooled and shared-plus-specific weights, by factorisation
     graph      neighbouring tasks alike, by eigenvectors or conjugate gradients
+    coordinate single weights or features of all tasks that are zero, by coordinate descent
+    fused      tasks that are the same along a graph, by an interior-point method
+    temporal   ... along a chain, likewise
+    splitting  any penalty with a prox, sums of them and decompositions, by Douglas-Rachford splitting
+    reduced_rank, latent_basis
+               factors of few directions, by exact steps in one and the other
+    adaptive   concave functions of features, by a sequence of joint-feature problems
 
 Each registers with `solve`, which finds it by the type of the penalty.
 """
 
-from skmtl.solvers import exact, graph  # noqa: F401 - they register
-from skmtl.solvers.solution import Solution, solve
+from skmtl.solvers import (  # noqa: F401 - they register
+    adaptive,
+    coordinate,
+    exact,
+    fused,
+    graph,
+    latent_basis,
+    reduced_rank,
+    splitting,
+    temporal,
+)
+from skmtl.solvers.solution import Certificate, Solution, solve, sums_for
 
-__all__ = ["Solution", "solve"]
+__all__ = ["Certificate", "Solution", "solve", "sums_for"]

@@ -8,9 +8,10 @@ solving or inverting is cheaper, and bears features of very different length.
 import numpy as np
 
 from skmtl.moments import Factor
-from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
+from skmtl.penalties import Penalty, Pooled, Ridge, SharedPlusSpecific
 from skmtl.solvers._algebra import SINGULAR, bordered, lengths_of, over, plus_diagonal, positive_solver
-from skmtl.solvers.solution import largest_of, loss_of, residual_norm, solution_of, solve
+from skmtl.solvers._quadratic import mean_rows
+from skmtl.solvers.solution import Certificate, largest_of, loss_of, residual_norm, solution_of, solve
 
 __all__: list[str] = []  # found through `solve`
 
@@ -22,7 +23,7 @@ _SETTLED = 1e-11
 
 
 @solve.register
-def _(penalty: Ridge, path, moments, c, *, max_iter=1000, init=None):
+def _(penalty: Ridge, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     r"""``(c_t G_t + a I) w_t = c_t q_t``, task by task."""
     B, size = c[:, None] * moments.xy, largest_of(moments, c)
     for ridge in path:
@@ -33,16 +34,18 @@ def _(penalty: Ridge, path, moments, c, *, max_iter=1000, init=None):
         else:
             W = _pseudo_inverse(moments, moments.xy)
 
-        def certificate(W=W, ridge=ridge):
+        def certificate(W=W, a=ridge.alpha):
             GW = moments.times_gram(W)
-            residual = residual_norm((B - c[:, None] * GW - ridge.alpha * W,), size + ridge.alpha, (W,), (B,))
-            return loss_of(moments, c, W, GW) + ridge.value(W), residual
+            R = B - c[:, None] * GW - a * W
+            gap = np.vdot(R, R) / (2 * a) if a > 0 else 0.5 * np.vdot(R, _pseudo_inverse(moments, R) / c[:, None])
+            residual = residual_norm((R,), size + a, (W,), (B,))
+            return Certificate(loss_of(moments, c, W, GW) + Ridge(a).value(W), float(gap), residual)
 
         yield solution_of(moments, W, certificate)
 
 
 @solve.register
-def _(penalty: Pooled, path, moments, c, *, max_iter=1000, init=None):
+def _(penalty: Pooled, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """One ridge regression on all rows, each weighted with c_t; with an intercept for each task or one for all."""
     pooled = moments.pooled(c, task_intercepts=penalty.task_intercepts)
     for one in solve(Ridge(), [Ridge(pool.alpha) for pool in path], pooled, np.ones(1)):
@@ -102,7 +105,7 @@ def _pseudo_inverse(moments, R):
 
 
 @solve.register
-def _(penalty: SharedPlusSpecific, path, moments, c, *, max_iter=1000, init=None):
+def _(penalty: SharedPlusSpecific, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     r"""``w_t = w_0 + v_t`` with strengths a_0 on w_0 and a on v_t, through the Schur complement of the deviations.
 
     With A_t = c_t G_t: ``v_t = (A_t + a I)^-1 (c_t q_t - A_t w_0)``, which leaves d equations for w_0,
@@ -113,27 +116,28 @@ def _(penalty: SharedPlusSpecific, path, moments, c, *, max_iter=1000, init=None
     k_t = c_t N_t a_b / (c_t N_t + a_b), which is 0 when a_b = 0 (centred: free intercepts) and c_t N_t when a_b is
     infinite (not centred: one intercept).  b_0 then borders the equations for w_0.
     """
-    N, a_b = c * moments.weight, penalty.alpha_intercept if moments.centered else 0.0
-    k = np.divide(N * a_b, N + a_b, out=np.zeros_like(N), where=N > 0)
-    rows = moments.with_mean_rows(np.divide(k, c, out=np.zeros_like(c), where=c > 0)) if k.any() else moments
-    U = k[:, None] * moments.x_mean
+    if penalty.alpha_l1 > 0:
+        yield from solve.dispatch(Penalty)(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
+        return
+    a_b = penalty.alpha_intercept if moments.centered else 0.0
+    rows, k, U = mean_rows(moments, c, a_b)
     for shared in path:
         if shared.alpha > 0:
             equations = _SharedEquations(rows, c, U, k, shared.alpha, shared.alpha_shared)
-            w0, V, b0, residual = equations.solve(k @ moments.y_mean)
+            w0, V, b0, gap, residual = equations.solve(k @ moments.y_mean)
             W = w0 + V
         else:
-            W, b0, residual = _free_deviations(rows, c, U, k, k @ moments.y_mean)
+            W, b0, gap, residual = _free_deviations(rows, c, U, k, k @ moments.y_mean)
             w0 = shared.shared(W[moments.active])
             W[~moments.active] = w0
         off = np.where(moments.active, moments.intercepts(W) - b0, 0.0)  # 0 counts where k does
 
-        def certificate(W=W, off=off, shared=shared, residual=residual):
+        def certificate(W=W, off=off, shared=shared, gap=gap, residual=residual):
             loss = loss_of(moments, c, W, moments.times_gram(W))
-            return float(loss + 0.5 * k @ off**2 + shared.value(W)), residual
+            return Certificate(float(loss + 0.5 * k @ off**2 + shared.value(W)), gap, residual)
 
         if k.any():
-            b = b0 + off * np.divide(N, N + a_b, out=np.zeros_like(N), where=N > 0)
+            b = b0 + off * (k / a_b)
             yield solution_of(moments, W, certificate, w0, b, b0)
         else:
             yield solution_of(moments, W, certificate, w0)
@@ -147,7 +151,8 @@ def _free_deviations(rows, c, U, k, beta):
         b0 = float(over(beta - np.sum(U * P), k.sum() - np.sum(U * S)))
     W = P - b0 * S
     residual = c[:, None] * (rows.xy - rows.times_gram(W)) - b0 * U
-    return W, b0, residual_norm((residual,), largest_of(rows, c), (W,), (c[:, None] * rows.xy,))
+    gap = 0.5 * np.vdot(residual, _pseudo_inverse(rows, residual) / c[:, None])
+    return W, b0, float(gap), residual_norm((residual,), largest_of(rows, c), (W,), (c[:, None] * rows.xy,))
 
 
 class _SharedEquations:
@@ -167,7 +172,10 @@ class _SharedEquations:
         self.solve_shared = positive_solver(S, span)
 
     def solve(self, beta):
-        """w_0, V, b_0 and the residual, for the right-hand side `beta` of b_0."""
+        """w_0, V, b_0, the duality gap and the residual, for the right-hand side `beta` of b_0.
+
+        The gap of a quadratic problem is ``1/2 r'A^-1 r`` for what is left, r, of its equations.
+        """
         B = self.c[:, None] * self.rows.xy
         x = np.zeros(self.rows.n_features), np.zeros_like(B), 0.0
         last = np.inf
@@ -180,7 +188,10 @@ class _SharedEquations:
             if length <= _SETTLED * max(np.abs(part).max() for part in x):
                 break
         size = np.max(self.c @ self.rows.squares(), initial=0.0) + self.a0
-        return *x, residual_norm(self.residual(B, beta, *x), size, x, (B, B.sum(axis=0), beta))
+        R, r0, rho = self.residual(B, beta, *x)
+        dw, dV, db = self.step(R, r0, rho)
+        gap = max(0.5 * float(np.vdot(R, dV) + r0 @ dw + rho * db), 0.0)
+        return *x, gap, residual_norm((R, r0, rho), size, x, (B, B.sum(axis=0), beta))
 
     def step(self, R, r0, rho):
         """The solution in w_0, V and b_0 for the right-hand sides R of the deviations, r0 of w_0 and rho of b_0."""

@@ -12,9 +12,11 @@ from scipy import sparse
 from scipy.sparse import linalg as sparse_linalg
 
 from skmtl._ids import lookup
-from skmtl.penalties import Ridge, SharedPlusSpecific, TaskGraph
+from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, TaskGraph
 from skmtl.solvers._algebra import SINGULAR, over
-from skmtl.solvers.solution import largest_of, loss_of, residual_norm, solution_of, solve
+from skmtl.solvers._coupling import Together
+from skmtl.solvers._quadratic import Quadratic
+from skmtl.solvers.solution import Certificate, harmonic, largest_of, loss_of, residual_norm, solution_of, solve
 
 __all__: list[str] = []  # found through `solve`
 
@@ -22,8 +24,11 @@ _CONVERGED = 1e-8  # residual of conjugate gradients
 
 
 @solve.register
-def _(penalty: TaskGraph, path, moments, c, *, max_iter=1000, init=None):
+def _(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     r"""``c_t G_t w_t + sum_s K_ts w_s = c_t q_t`` with ``K = a L + a_r I``."""
+    if penalty.alpha_l1 > 0:
+        yield from solve.dispatch(Penalty)(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
+        return
     if penalty.graph is None and not penalty.normalized:
         yield from _complete_graph(path, moments, c)
         return
@@ -40,16 +45,24 @@ def _(penalty: TaskGraph, path, moments, c, *, max_iter=1000, init=None):
     else:
         solutions = _by_conjugate_gradients(path, L, moments, c, max_iter, init)
     B, largest = c[:, None] * moments.xy, largest_of(moments, c)
-    for graph, (W, n_iter) in zip(path, solutions, strict=True):
+    for graph, (W, n_iter, solve_again) in zip(path, solutions, strict=True):
 
-        def certificate(W=W, graph=graph):
+        def certificate(W=W, graph=graph, solve_again=solve_again):
             K = _coupling(L, len(W), graph)
             GW = moments.times_gram(W)
-            residual = residual_norm((B - c[:, None] * GW - K @ W,), largest + K.diagonal().max(), (W,), (B,))
-            return loss_of(moments, c, W, GW) + graph.value(_with_hidden(L, W, graph), nodes), residual
+            R = B - c[:, None] * GW - K @ W
+            residual = residual_norm((R,), largest + K.diagonal().max(), (W,), (B,))
+            objective = loss_of(moments, c, W, GW) + graph.value(_with_hidden(L, W, graph), nodes)
+            if graph.alpha_ridge > 0:
+                gap = 0.5 * np.vdot(R, R) / graph.alpha_ridge
+            elif solve_again is not None:
+                gap = 0.5 * np.vdot(R, solve_again(R))
+            else:
+                gap = objective - _bound(graph, moments, c, W, K @ W)
+            return Certificate(objective, max(float(gap), 0.0), residual)
 
-        b = _harmonic(penalty, nodes, moments.intercepts(W), moments.active)
-        converged = moments.shared or certificate()[1] <= _CONVERGED
+        b = harmonic(penalty.adjacency(nodes), moments.intercepts(W), moments.active)
+        converged = moments.shared or certificate().residual <= _CONVERGED
         yield solution_of(moments, W, certificate, b=b, n_iter=n_iter, converged=converged)
 
 
@@ -106,7 +119,12 @@ def _by_eigenvectors(path, L, moments, c):
         else:
             mu, U = np.linalg.eigh(_coupling(L, len(c), graph) / (root * root.T))
             Q = U.T @ f.down(root * moments.xy)
-        yield (U @ f.up(over(Q, np.maximum(mu, 0.0)[:, None] + f.l))) / root, 1
+        scale = np.maximum(mu, 0.0)[:, None] + f.l
+
+        def solve_again(R, U=U, scale=scale):
+            return (U @ f.up(over(U.T @ f.down(R / root), scale))) / root
+
+        yield (U @ f.up(over(Q, scale))) / root, 1, solve_again
 
 
 def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
@@ -140,7 +158,16 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
         A, M = (sparse_linalg.LinearOperator((B.size, B.size), f, dtype=float) for f in (product, precondition))
         w, _ = sparse_linalg.cg(A, B.ravel(), W.ravel(), rtol=1e-11, maxiter=max_iter, M=M, callback=steps.append)
         W = w.reshape(shape)
-        yield W, max(len(steps), 1)
+        yield W, max(len(steps), 1), None
+
+
+def _bound(graph, moments, c, W, KW):
+    """The dual value of the residuals of W, by the splitting, which knows what a graph without ridge cannot see."""
+    problem = Together(graph, Quadratic(moments, c))
+    if not problem.terms:  # no penalty at all: least squares for each task
+        (best,) = solve(Ridge(), [Ridge(0.0)], moments, c)
+        return best.objective
+    return problem.bound(W, [(problem.terms[0].term, KW)])
 
 
 def _smooth_functions(L):
@@ -152,21 +179,3 @@ def _smooth_functions(L):
     shift = -1e-3 * L.diagonal().max()  # L itself is singular
     mu, U = sparse_linalg.eigsh(L, most, sigma=shift, v0=np.ones(L.shape[0]))
     return np.maximum(mu, 0.0), U
-
-
-def _harmonic(penalty, nodes, b, active):
-    """Intercepts that nothing penalises: those of tasks without rows are the weighted means of their neighbours'.
-
-    The limit of a vanishing graph penalty on the intercepts, as the mean over tasks is elsewhere; it is also what
-    remains where no neighbour, near or far, has rows.
-    """
-    if active.all():
-        return b
-    known = np.zeros(len(nodes), dtype=bool)
-    known[: len(b)] = active
-    b0 = b[active].mean()
-    off = np.zeros(len(nodes))
-    off[known] = b[active] - b0
-    L = TaskGraph(graph=penalty.graph).laplacian(nodes)
-    off[~known], _ = sparse_linalg.cg(L[~known][:, ~known], -(L[~known][:, known] @ off[known]), rtol=1e-12)
-    return b0 + off[: len(b)]

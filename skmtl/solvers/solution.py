@@ -1,12 +1,49 @@
 """What every solver returns, and how a penalty finds its solver."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, singledispatch
+from dataclasses import dataclass, replace
+from functools import cached_property, singledispatch, wraps
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+from scipy.sparse import linalg as sparse_linalg
 
-__all__ = ["Solution", "largest_of", "loss_of", "residual_norm", "solution_of", "solve"]
+from skmtl._ids import lookup
+from skmtl.moments import TaskMoments
+
+__all__ = [
+    "Certificate",
+    "Solution",
+    "harmonic",
+    "largest_of",
+    "loss_of",
+    "on_nodes",
+    "residual_norm",
+    "solution_of",
+    "solve",
+    "sums_for",
+]
+
+
+class Certificate(NamedTuple):
+    """How good a solution is.
+
+    Attributes
+    ----------
+    objective : float
+        In units of the loss.
+    dual_gap : float or None
+        The objective less a lower bound of its minimum, in the same units; None where no dual is known.
+    residual : float or None
+        ``|A x - b| / (|A| |x| + |b|)`` of the normal equations of a quadratic model; of a nonconvex one, the relative
+        change of the last step. None elsewhere.
+    """
+
+    objective: float
+    dual_gap: float | None
+    residual: float | None
 
 
 @dataclass(frozen=True)
@@ -21,19 +58,22 @@ class Solution:
     w0, b0 : array of shape (n_features,), float
         The model of a task never seen.
     certificate : callable
-        Returns the objective at W and the residual of the normal equations, ``|A x - b| / (|A| |x| + |b|)``. Called
-        when first asked for: on a path of exact solutions it would cost as much as the solutions.
+        Returns a `Certificate`. Called when first asked for: on a path of exact solutions it would cost as much as the
+        solutions.
     n_iter : int
     converged : bool
+    parts : tuple of two arrays of shape (n_tasks, n_features), or None
+        P and Q of a decomposition, ``W = P + Q``.
     """
 
     W: np.ndarray
     b: np.ndarray
     w0: np.ndarray
     b0: float
-    certificate: Callable[[], tuple[float, float]]
+    certificate: Callable[[], Certificate]
     n_iter: int = 1
     converged: bool = True
+    parts: Any = None
 
     @cached_property
     def _certified(self):
@@ -42,16 +82,27 @@ class Solution:
     @property
     def objective(self):
         """The value of the objective, in units of the loss."""
-        return self._certified[0]
+        return self._certified.objective
+
+    @property
+    def dual_gap(self):
+        """How far the objective is above its minimum, at most."""
+        return self._certified.dual_gap
 
     @property
     def residual(self):
-        """How exactly the normal equations hold."""
-        return self._certified[1]
+        """How exactly the normal equations hold, or how much the last step changed."""
+        return self._certified.residual
 
 
 @singledispatch
-def solve(penalty, path, moments, c, *, max_iter=1000, init=None):
+def sums_for(penalty, data, *, fit_intercept=True, n_jobs=None):
+    """What the solver of `penalty` wants to know of the rows of `data`: `TaskMoments`."""
+    return TaskMoments.from_data(data, fit_intercept=fit_intercept, n_jobs=n_jobs)
+
+
+@singledispatch
+def solve(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """Minimise ``sum_t c_t / 2 * squared_error_t(W) + Omega(W)`` for every penalty of a path.
 
     Parameters
@@ -63,10 +114,12 @@ def solve(penalty, path, moments, c, *, max_iter=1000, init=None):
     moments : TaskMoments
     c : array of shape (n_tasks,)
         The factor of each task's loss.
+    tol : float
+        Solvers that iterate stop when the duality gap is at most ``tol`` times the objective at W = 0.
     max_iter : int
         For solvers that iterate, for each penalty.
-    init : array of shape (n_tasks, n_features) or None
-        Where solvers that iterate start.
+    init : array of shape (n_tasks, n_features), a pair (P, Q) of them for a decomposition, or None
+        Where solvers that iterate start; each following penalty starts at the solution before.
 
     Yields
     ------
@@ -94,6 +147,50 @@ def solution_of(moments, W, certificate, w0=None, b=None, b0=None, **how):
         W, b = np.where(active[:, None], W, w0), moments.intercepts(W)
         b = np.where(active, b, b[known].mean())
     return Solution(W, b, w0, b[known].mean() if b0 is None else b0, certificate, **how)
+
+
+def on_nodes(solver):
+    """Let `solver` see a graph's nodes that are no tasks of the data, as tasks without rows."""
+
+    @wraps(solver)
+    def solve_on_nodes(penalty, path, moments, c, *, init=None, **how):
+        nodes = penalty.all_tasks(moments.tasks)
+        if len(nodes) == moments.n_tasks:
+            yield from solver(penalty, path, moments, c, init=init, **how)
+            return
+        at = lookup(moments.tasks, nodes)
+
+        def spread(of_tasks, other):
+            of_nodes = np.full((len(nodes), *of_tasks.shape[1:]), other)
+            of_nodes[at] = of_tasks
+            return of_nodes
+
+        if init is not None:
+            init = tuple(spread(part, 0.0) for part in init) if isinstance(init, tuple) else spread(init, 0.0)
+        for solution in solver(penalty, path, moments.among(nodes), spread(c, 1.0), init=init, **how):
+            parts = solution.parts and tuple(part[at] for part in solution.parts)
+            yield replace(solution, W=solution.W[at], b=solution.b[at], parts=parts)
+
+    return solve_on_nodes
+
+
+def harmonic(K, b, active):
+    """Intercepts that nothing penalises: those of tasks without rows are the weighted means of their neighbours'.
+
+    K (n_nodes, n_nodes) are the weights of the edges, the first nodes are the tasks of b and `active` (n_tasks,).  The
+    limit of a vanishing graph penalty on the intercepts, as the mean over tasks is elsewhere; it is also what remains
+    where no neighbour, near or far, has rows.
+    """
+    if active.all():
+        return b
+    known = np.zeros(K.shape[0], dtype=bool)
+    known[: len(b)] = active
+    b0 = b[active].mean()
+    off = np.zeros(len(known))
+    off[known] = b[active] - b0
+    L = sparse.csr_array(csgraph.laplacian(K))
+    off[~known], _ = sparse_linalg.cg(L[~known][:, ~known], -(L[~known][:, known] @ off[known]), rtol=1e-12)
+    return b0 + off[: len(b)]
 
 
 def loss_of(moments, c, W, GW):

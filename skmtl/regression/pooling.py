@@ -1,27 +1,12 @@
-r"""Regressors by name: each is its parameters and the belief they stand for.
+"""Tasks share a weight vector: not at all, entirely, or up to a deviation of their own."""
 
-The loss is the squared one, :math:`\tfrac12 \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' w_t - b_t)^2`, with :math:`c_t =
-T / N` unless `task_weight` says otherwise; on one shared, fully observed X that is scikit-learn's ``1 / (2 n_samples) *
-||Y - X W||^2``.
-"""
+from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
+from skmtl.regression._base import LinearRegressor
 
-from skmtl.base import LinearMultiTask, MultiTaskRegressorMixin
-from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific, TaskGraph
-
-__all__ = [
-    "IndependentRegressor",
-    "MeanRegularizedRegressor",
-    "MultiTaskRegressor",
-    "PooledRegressor",
-    "TaskGraphRegressor",
-]
+__all__ = ["IndependentRegressor", "MeanRegularizedRegressor", "PooledRegressor"]
 
 
-class _LinearRegressor(MultiTaskRegressorMixin, LinearMultiTask):
-    """A linear model with the squared loss."""
-
-
-class IndependentRegressor(_LinearRegressor):
+class IndependentRegressor(LinearRegressor):
     r"""Linear regression of every task on its own: nothing is shared.
 
     .. math:: \min_{W,b} \tfrac{1}{2} \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' w_t - b_t)^2 + \tfrac{\alpha}{2} \|W\|_F^2
@@ -44,7 +29,8 @@ class IndependentRegressor(_LinearRegressor):
     max_iter : int, default=1000
         Most iterations of solvers that iterate; this one needs none.
     tol : float, default=1e-6
-        Tolerance of solvers that approach the optimum; the quadratic models here are solved exactly, whatever it is.
+        Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
+        best intercepts; quadratic models are solved exactly, whatever it is.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`.
     n_jobs : int or None, default=None
@@ -76,6 +62,8 @@ class IndependentRegressor(_LinearRegressor):
         The penalty of the fit.
     objective_ : float
         The value of the objective above.
+    dual_gap_ : float
+        How far `objective_` is above its minimum, at most; in the same units.
     residual_ : float
         How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``.
     n_iter_ : int
@@ -134,7 +122,7 @@ class IndependentRegressor(_LinearRegressor):
         return Ridge(self.alpha)
 
 
-class PooledRegressor(_LinearRegressor):
+class PooledRegressor(LinearRegressor):
     r"""Linear regression that forgets the tasks: one weight vector for all.
 
     .. math:: \min_{w,b} \tfrac{1}{2} \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' w - b_t)^2 + \tfrac{\alpha}{2} \|w\|_2^2
@@ -160,7 +148,8 @@ class PooledRegressor(_LinearRegressor):
     max_iter : int, default=1000
         Most iterations of solvers that iterate; this one needs none.
     tol : float, default=1e-6
-        Tolerance of solvers that approach the optimum; the quadratic models here are solved exactly, whatever it is.
+        Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
+        best intercepts; quadratic models are solved exactly, whatever it is.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`.
     n_jobs : int or None, default=None
@@ -192,6 +181,8 @@ class PooledRegressor(_LinearRegressor):
         The penalty of the fit.
     objective_ : float
         The value of the objective above.
+    dual_gap_ : float
+        How far `objective_` is above its minimum, at most; in the same units.
     residual_ : float
         How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``.
     n_iter_ : int
@@ -250,12 +241,12 @@ class PooledRegressor(_LinearRegressor):
         return Pooled(self.alpha, self.task_intercepts)
 
 
-class MeanRegularizedRegressor(_LinearRegressor):
+class MeanRegularizedRegressor(LinearRegressor):
     r"""Linear regression in which tasks are variations of one: shared weights plus a deviation for each task.
 
     .. math:: \min_{w_0, V, b} \tfrac{1}{2} \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' (w_0 + v_t) - b_t)^2
               + \tfrac{\alpha_0}{2} \|w_0\|_2^2 + \tfrac{\alpha}{2} \sum_t \|v_t\|_2^2
-              + \tfrac{\alpha_b}{2} \sum_t (b_t - b_0)^2
+              + \tfrac{\alpha_b}{2} \sum_t (b_t - b_0)^2 + \alpha_1 \|W\|_1
 
     Between `IndependentRegressor` (`alpha` = 0) and `PooledRegressor` with task intercepts (`alpha` large): tasks with
     many rows keep their own weights, tasks with few rows borrow the shared ones. Also known as regularised multitask
@@ -273,6 +264,9 @@ class MeanRegularizedRegressor(_LinearRegressor):
     alpha_intercept : float, default=0.0
         Strength :math:`\alpha_b` on the deviations of the intercepts from a free :math:`b_0`, >= 0. 0 leaves every
         intercept free; a large value makes them one. With it the origin of X matters: centre the features first.
+    alpha_l1 : float, default=0.0
+        Strength :math:`\alpha_1` of :math:`\|W\|_1`, the weights :math:`w_t = w_0 + v_t`, >= 0; more than 0 makes some
+        of them zero, and the solver an iterative one.
     fit_intercept : bool, default=True
         Whether to fit an intercept for every task.
     task_weight : {"samples", "tasks", "auto"} or dict, default="samples"
@@ -280,9 +274,10 @@ class MeanRegularizedRegressor(_LinearRegressor):
         task counts the same, 1 / N_t. "auto": in proportion to 1 / (length of the task's gradient at zero weights). A
         dict ``{task: factor}`` multiplies "samples".
     max_iter : int, default=1000
-        Most iterations of solvers that iterate; this one needs none.
+        Most iterations of solvers that iterate, as with `alpha_l1`.
     tol : float, default=1e-6
-        Tolerance of solvers that approach the optimum; the quadratic models here are solved exactly, whatever it is.
+        Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
+        best intercepts; quadratic models are solved exactly, whatever it is.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`.
     n_jobs : int or None, default=None
@@ -314,10 +309,13 @@ class MeanRegularizedRegressor(_LinearRegressor):
         The penalty of the fit.
     objective_ : float
         The value of the objective above.
+    dual_gap_ : float
+        How far `objective_` is above its minimum, at most; in the same units.
     residual_ : float
-        How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``.
+        How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``; only where
+        `alpha_l1` is 0.
     n_iter_ : int
-        1: the solution is direct.
+        1: the solution is direct; with `alpha_l1`, iterations of the solver.
     n_features_in_ : int
         Columns of X, the task column included.
     feature_names_in_ : array of shape (`n_features_in_`,)
@@ -350,6 +348,7 @@ class MeanRegularizedRegressor(_LinearRegressor):
         *,
         alpha_shared=1.0,
         alpha_intercept=0.0,
+        alpha_l1=0.0,
         fit_intercept=True,
         task_weight="samples",
         max_iter=1000,
@@ -363,6 +362,7 @@ class MeanRegularizedRegressor(_LinearRegressor):
         self.alpha = alpha
         self.alpha_shared = alpha_shared
         self.alpha_intercept = alpha_intercept
+        self.alpha_l1 = alpha_l1
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight
         self.max_iter = max_iter
@@ -374,241 +374,4 @@ class MeanRegularizedRegressor(_LinearRegressor):
         self.unknown_task = unknown_task
 
     def _penalty(self):
-        return SharedPlusSpecific(self.alpha, self.alpha_shared, self.alpha_intercept)
-
-
-class TaskGraphRegressor(_LinearRegressor):
-    r"""Linear regression in which neighbouring tasks of a graph have similar weights.
-
-    .. math:: \min_{W,b} \tfrac{1}{2} \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' w_t - b_t)^2
-              + \tfrac{\alpha}{2} \sum_{(s,t) \in E} k_{st} \|w_s - w_t\|_2^2 + \tfrac{\alpha_r}{2} \|W\|_F^2
-
-    Use it when you know which tasks are alike: neighbouring regions, related products, consecutive months. A task
-    without rows that stands in the graph is predicted from its neighbours. The model is exact: with one X for all tasks
-    by two eigendecompositions (a whole `path` costs little more than one fit), with the complete graph in closed form,
-    and otherwise by preconditioned conjugate gradients to a residual of at most 1e-8.
-
-    Parameters
-    ----------
-    alpha : float, default=0.01
-        Strength of the graph, >= 0. 0 makes tasks independent.
-    graph : dict, list, data frame, networkx graph, array or None, default=None
-        Weights k >= 0 of the edges by task id, ``{(a, b): weight}``; or a list of pairs ``(a, b)`` or triples ``(a, b,
-        weight)``; a square pandas data frame with the ids as index and columns; a networkx graph; or a symmetric array
-        or sparse matrix of shape (n_tasks, n_tasks) in the order of `tasks_`. None connects all pairs with weight 1.
-    alpha_ridge : float, default=0.01
-        Strength :math:`\alpha_r` of the ridge term, >= 0.
-    normalized : bool, default=False
-        Whether to use the normalised Laplacian :math:`I - D^{-1/2} K D^{-1/2}`.
-    fit_intercept : bool, default=True
-        Whether to fit an intercept for every task.
-    task_weight : {"samples", "tasks", "auto"} or dict, default="samples"
-        The factor :math:`c_t` of each task's loss. "samples": every observation counts the same, T / N. "tasks": every
-        task counts the same, 1 / N_t. "auto": in proportion to 1 / (length of the task's gradient at zero weights). A
-        dict ``{task: factor}`` multiplies "samples".
-    max_iter : int, default=1000
-        Most iterations of solvers that iterate, here conjugate gradients.
-    tol : float, default=1e-6
-        Tolerance of solvers that approach the optimum; the quadratic models here are solved exactly, whatever it is.
-    warm_start : bool, default=False
-        Whether solvers that iterate start from the last `coef_`.
-    n_jobs : int or None, default=None
-        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
-    verbose : int, default=0
-        1 prints a line after the fit.
-    task : str, int or None, default=None
-        The column of X that holds the task ids, by name or position. None: y has one column per task, or the ids are
-        passed as ``fit(X, y, task=ids)``, or there is a single task.
-    unknown_task : {"error", "shared"}, default="error"
-        What to do in `predict` with a task that was not in `fit`: raise, or use the shared model.
-
-    Attributes
-    ----------
-    coef_ : array of shape (n_tasks, n_features)
-        Weights :math:`w_t`, in units of y per unit of X.
-    intercept_ : array of shape (n_tasks,)
-    shared_coef_ : array of shape (n_features,)
-        The weights for a task never seen: the mean over the tasks with weight.
-    shared_intercept_ : float
-        Its intercept: the mean over these tasks.
-    specific_coef_ : array of shape (n_tasks, n_features)
-        ``coef_ - shared_coef_``.
-    feature_importances_ : array of shape (`n_features_in_`,)
-        Length of each feature's weights over tasks; the task column has their sum + 1.
-    tasks_ : array of shape (n_tasks,)
-        The task ids, in the order of the rows of `coef_`.
-    penalty_ : Penalty
-        The penalty of the fit.
-    objective_ : float
-        The value of the objective above.
-    residual_ : float
-        How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``.
-    n_iter_ : int
-        Iterations of conjugate gradients; 1 where the solution is direct.
-    n_features_in_ : int
-        Columns of X, the task column included.
-    feature_names_in_ : array of shape (`n_features_in_`,)
-        Their names, if X had any.
-
-    See Also
-    --------
-    MeanRegularizedRegressor : What the complete graph amounts to.
-    IndependentRegressor : What a graph without edges amounts to.
-
-    References
-    ----------
-    Evgeniou, Micchelli, Pontil (2005), Learning multiple tasks with kernel methods, *Journal of Machine Learning
-    Research* 6:615-637.
-
-    Examples
-    --------
-    >>> from skmtl import TaskGraphRegressor
-    >>> from skmtl.datasets import make_graph_tasks
-    >>> data = make_graph_tasks(n_tasks=12, n_samples=10, n_features=4, random_state=0)
-    >>> model = TaskGraphRegressor(alpha=1.0, graph=data.graph).fit(data.X, data.y, task=data.task)
-    >>> model.coef_.shape
-    (12, 4)
-    >>> bool(model.residual_ < 1e-8)
-    True
-    """
-
-    def __init__(
-        self,
-        alpha=0.01,
-        *,
-        graph=None,
-        alpha_ridge=0.01,
-        normalized=False,
-        fit_intercept=True,
-        task_weight="samples",
-        max_iter=1000,
-        tol=1e-6,
-        warm_start=False,
-        n_jobs=None,
-        verbose=0,
-        task=None,
-        unknown_task="error",
-    ):
-        self.alpha = alpha
-        self.graph = graph
-        self.alpha_ridge = alpha_ridge
-        self.normalized = normalized
-        self.fit_intercept = fit_intercept
-        self.task_weight = task_weight
-        self.max_iter = max_iter
-        self.tol = tol
-        self.warm_start = warm_start
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-        self.task = task
-        self.unknown_task = unknown_task
-
-    def _penalty(self):
-        return TaskGraph(self.alpha, self.graph, self.alpha_ridge, self.normalized)
-
-
-class MultiTaskRegressor(_LinearRegressor):
-    r"""Linear regression with the penalty of your choice.
-
-    .. math:: \min_{W,b} \tfrac{1}{2} \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' w_t - b_t)^2 + \Omega(W)
-
-    The named regressors are this one with a penalty filled in: ``MeanRegularizedRegressor(alpha=a)`` is
-    ``MultiTaskRegressor(SharedPlusSpecific(alpha=a))``. Use it to compare beliefs in one grid,
-    ``{"penalty": [Ridge(), SharedPlusSpecific()], "penalty__alpha": [0.1, 1.0]}``.
-
-    Parameters
-    ----------
-    penalty : Penalty or None, default=None
-        The belief :math:`\Omega` with its own strengths, see `skmtl.penalties`. None is ``SharedPlusSpecific()``; its
-        ``penalty__alpha`` can be set only once a penalty object is given.
-    fit_intercept : bool, default=True
-        Whether to fit an intercept for every task.
-    task_weight : {"samples", "tasks", "auto"} or dict, default="samples"
-        The factor :math:`c_t` of each task's loss. "samples": every observation counts the same, T / N. "tasks": every
-        task counts the same, 1 / N_t. "auto": in proportion to 1 / (length of the task's gradient at zero weights). A
-        dict ``{task: factor}`` multiplies "samples".
-    max_iter : int, default=1000
-        Most iterations of solvers that iterate.
-    tol : float, default=1e-6
-        Tolerance of solvers that approach the optimum; the quadratic models here are solved exactly, whatever it is.
-    warm_start : bool, default=False
-        Whether solvers that iterate start from the last `coef_`.
-    n_jobs : int or None, default=None
-        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
-    verbose : int, default=0
-        1 prints a line after the fit.
-    task : str, int or None, default=None
-        The column of X that holds the task ids, by name or position. None: y has one column per task, or the ids are
-        passed as ``fit(X, y, task=ids)``, or there is a single task.
-    unknown_task : {"error", "shared"}, default="error"
-        What to do in `predict` with a task that was not in `fit`: raise, or use the shared model.
-
-    Attributes
-    ----------
-    coef_ : array of shape (n_tasks, n_features)
-        Weights :math:`w_t`, in units of y per unit of X.
-    intercept_ : array of shape (n_tasks,)
-    shared_coef_ : array of shape (n_features,)
-        The weights for a task never seen: the penalty's, or the mean over the tasks with weight.
-    shared_intercept_ : float
-        Its intercept: likewise.
-    specific_coef_ : array of shape (n_tasks, n_features)
-        ``coef_ - shared_coef_``.
-    feature_importances_ : array of shape (`n_features_in_`,)
-        Length of each feature's weights over tasks; the task column has their sum + 1.
-    tasks_ : array of shape (n_tasks,)
-        The task ids, in the order of the rows of `coef_`.
-    penalty_ : Penalty
-        The penalty of the fit.
-    objective_ : float
-        The value of the objective above.
-    residual_ : float
-        How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``.
-    n_iter_ : int
-        1: the solution is direct.
-    n_features_in_ : int
-        Columns of X, the task column included.
-    feature_names_in_ : array of shape (`n_features_in_`,)
-        Their names, if X had any.
-
-    See Also
-    --------
-    skmtl.penalties : The penalties.
-
-    Examples
-    --------
-    >>> from skmtl import MultiTaskRegressor
-    >>> from skmtl.penalties import SharedPlusSpecific
-    >>> X = [["a", 0.0], ["a", 1.0], ["b", 0.0], ["b", 1.0]]
-    >>> model = MultiTaskRegressor(SharedPlusSpecific(alpha=1.0), task=0).fit(X, [1.0, 2.0, 5.0, 6.0])
-    >>> model.set_params(penalty__alpha=10.0).penalty
-    SharedPlusSpecific(alpha=10.0)
-    """
-
-    def __init__(
-        self,
-        penalty=None,
-        *,
-        fit_intercept=True,
-        task_weight="samples",
-        max_iter=1000,
-        tol=1e-6,
-        warm_start=False,
-        n_jobs=None,
-        verbose=0,
-        task=None,
-        unknown_task="error",
-    ):
-        self.penalty = penalty
-        self.fit_intercept = fit_intercept
-        self.task_weight = task_weight
-        self.max_iter = max_iter
-        self.tol = tol
-        self.warm_start = warm_start
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-        self.task = task
-        self.unknown_task = unknown_task
-
-    def _penalty(self):
-        return SharedPlusSpecific() if self.penalty is None else self.penalty
+        return SharedPlusSpecific(self.alpha, self.alpha_shared, self.alpha_intercept, self.alpha_l1)

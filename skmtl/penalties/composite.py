@@ -1,0 +1,85 @@
+"""Several beliefs at once, as a sum."""
+
+import numpy as np
+
+from skmtl.penalties.base import Penalty
+from skmtl.penalties.shared import SharedPlusSpecific
+
+__all__ = ["Sum"]
+
+
+class Sum(Penalty):
+    r"""Two beliefs at once: ``a + b``.
+
+    .. math:: \Omega(W) = \alpha \, (\Omega_a(W) + \Omega_b(W))
+
+    Parameters
+    ----------
+    a, b : Penalty
+        Each with its own strengths, tuned as ``penalty__a__alpha``. No decompositions, which are functions of two
+        arrays.
+    alpha : float, default=1.0
+        A factor of both, >= 0: what `path` varies.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.penalties import L1, TraceNorm
+    >>> both = TraceNorm(alpha=2.0) + L1(alpha=1.0)
+    >>> both
+    Sum(a=TraceNorm(alpha=2.0), b=L1(alpha=1.0))
+    >>> round(both.value(np.array([[3.0, 4.0]])), 12)
+    17.0
+    """
+
+    def __init__(self, a, b, alpha=1.0):
+        self.a = a
+        self.b = b
+        self.alpha = alpha
+
+    @property
+    def ridge(self):
+        return self.alpha * (self.a.ridge + self.b.ridge)
+
+    @property
+    def rotation_invariant(self):
+        """True if both are."""
+        return self.a.rotation_invariant and self.b.rotation_invariant
+
+    @property
+    def has_nodes(self):
+        return self.a.has_nodes or self.b.has_nodes
+
+    @property
+    def penalizes_intercepts(self):
+        """True if one does."""
+        return self.a.penalizes_intercepts or self.b.penalizes_intercepts
+
+    @property
+    def alpha_intercept(self):
+        """Strength on the intercepts of both."""
+        return self.alpha * sum(getattr(part, "alpha_intercept", 0.0) for part in (self.a, self.b))
+
+    def shared(self, W):
+        return (self.a if isinstance(self.a, SharedPlusSpecific) else self.b).shared(W)
+
+    def value(self, W, tasks=None):
+        """Omega(W); `tasks` (n_tasks,) are the ids of the rows of W, 0, 1, ... by default."""
+        tasks = np.arange(len(W)) if tasks is None else tasks
+        return sum(term.value(W) for term in self.terms(tasks)) + 0.5 * self.ridge * float(np.vdot(W, W))
+
+    def all_tasks(self, tasks):
+        return self.b.all_tasks(self.a.all_tasks(tasks))
+
+    def adjacency(self, tasks):
+        """The edges of the first belief that has nodes."""
+        return (self.a if self.a.has_nodes else self.b).adjacency(tasks)
+
+    def terms(self, tasks):
+        parts = [part.scaled(self.alpha) for part in (self.a, self.b)]
+        if any(part.decomposition for part in parts):
+            raise TypeError(f"A decomposition W = P + Q cannot be added to another penalty. Got {self!r}.")
+        return tuple(term for part in parts for term in part.terms(tasks))
+
+    def fitted_attributes(self, W, parts, tasks):
+        return self.a.fitted_attributes(W, parts, tasks) | self.b.fitted_attributes(W, parts, tasks)

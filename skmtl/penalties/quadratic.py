@@ -1,0 +1,132 @@
+"""Quadratic functions of the tasks, ``1/2 tr(W' K W)``, as terms of a splitting."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+from scipy.sparse.linalg import splu
+
+from skmtl.penalties.base import Square
+
+__all__ = ["TaskQuadratic", "laplacian_solver"]
+
+_DENSE = 500  # tasks; with fewer, a product with the dense inverse is as fast as a sparse factor
+_ROUNDING = 1e-12  # a combination of tasks that K takes to less than this share of |K| |x| costs nothing
+
+
+class TaskQuadratic(Square):
+    r"""Half a quadratic form of the tasks, the same for every feature.
+
+    .. math:: \Omega(W) = \tfrac12 \operatorname{tr}(W' K W) \;\text{for arrays } W \text{ (n\_tasks, n\_features)}
+
+    Parameters
+    ----------
+    K : array or sparse array of shape (n_tasks, n_tasks)
+        Symmetric and positive semi-definite, with at most one null vector in each connected component, as a graph's
+        Laplacian has.
+    """
+
+    rotation_invariant = True
+
+    _latest = (None, None)  # the last step and what solves with I + step K
+
+    def __init__(self, K):
+        self.K = K
+
+    def value(self, W):
+        W = self._ranged(W)  # what costs nothing, large as it may be, brings no rounding errors
+        return float(0.5 * np.vdot(W, self.K @ W))
+
+    def prox(self, V, step):
+        """``(I + step K)^-1 V``; solvers keep their step, and so does this."""
+        latest, apply = self._latest
+        if latest != step:
+            apply = self._shrinkage(step)
+            self._latest = step, apply
+        return apply(V)
+
+    def _shrinkage(self, step):
+        """``(I + step K)^-1`` as a function, the identity on the null space however large the step."""
+        n_tasks = len(self.components)
+        solve = _solver(sparse.eye_array(n_tasks) + step * sparse.csr_array(self.K))
+        if n_tasks > _DENSE:
+            return lambda V: self._ranged(solve(self._ranged(V))) + self._null_part(V)
+        identity = np.eye(n_tasks)
+        matrix = self._ranged(solve(self._ranged(identity))) + self._null_part(identity)
+        return lambda V: matrix @ V
+
+    def conjugate(self, U):
+        """``1/2 tr(U' K^+ U)``; U is to be in the range of K, where `null.T @ U` is 0, and a rest is left out."""
+        U = self._ranged(U)
+        return float(0.5 * np.vdot(U, self._inverse(U)))
+
+    @cached_property
+    def components(self):
+        """The connected component of every task (n_tasks,)."""
+        return _components(self.K)
+
+    @cached_property
+    def null(self):
+        """Combinations of tasks that cost nothing, orthonormal, one a column; sparse array (n_tasks, n_null)."""
+        K = sparse.csr_array(self.K)
+        x = np.ones(len(self.components))  # a Laplacian's
+        if _costs(K, x).any():
+            solve = _solver(K + 1e-10 * abs(K).max() * sparse.eye_array(len(x)))
+            for _ in range(3):  # inverse iteration, a few digits more each time
+                x = solve(x[:, None])[:, 0]
+                x /= np.sqrt(np.bincount(self.components, x**2))[self.components]
+        free = ~np.isin(self.components, self.components[_costs(K, x)])
+        column = np.unique(self.components[free], return_inverse=True)[1]
+        length = np.sqrt(np.bincount(column, x[free] ** 2))
+        shape = (len(x), len(length))
+        return sparse.csr_array((x[free] / length[column], (np.flatnonzero(free), column)), shape=shape)
+
+    def _null_part(self, V):
+        return self.null @ (self.null.T @ V)
+
+    def _ranged(self, V):
+        return V - self._null_part(V)
+
+    @cached_property
+    def _inverse(self):
+        """Solves ``K X = U`` for U in the range of K."""
+        return _grounded_solver(self.K, abs(self.null).argmax(axis=0))
+
+
+def laplacian_solver(L):
+    """A function that solves ``L X = M`` for a Laplacian L (n_tasks, n_tasks), sparse or not.
+
+    M (n_tasks, n_features) must sum to zero in every connected component; one task of each has X = 0.
+    """
+    return _grounded_solver(L, np.unique(_components(L), return_index=True)[1])
+
+
+def _grounded_solver(K, ground):
+    """Solves ``K X = U`` with X = 0 at the tasks `ground`, one for each null vector of K."""
+    kept = np.setdiff1d(np.arange(K.shape[0]), ground)
+    solve = _solver(sparse.csr_array(K)[kept][:, kept])
+
+    def solve_grounded(U):
+        X = np.zeros_like(U)
+        X[kept] = solve(U[kept])
+        return X
+
+    return solve_grounded
+
+
+def _solver(A):
+    """A function that solves ``A X = B`` for a sparse positive definite A."""
+    if A.shape[0] <= _DENSE:
+        inverse = np.linalg.inv(A.toarray())
+        return lambda B: inverse @ B
+    return splu(A.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}).solve
+
+
+def _costs(K, x):
+    """Which rows of ``K x`` are not zero but for rounding."""
+    return np.abs(K @ x) > _ROUNDING * (abs(K) @ np.abs(x))
+
+
+def _components(K):
+    return csgraph.connected_components(sparse.csr_array(K), directed=False)[1]

@@ -1,0 +1,118 @@
+"""The regressor that takes its penalty as an object."""
+
+from skmtl.penalties import SharedPlusSpecific
+from skmtl.regression._base import LinearRegressor
+
+__all__ = ["MultiTaskRegressor"]
+
+
+class MultiTaskRegressor(LinearRegressor):
+    r"""Linear regression with the penalty of your choice.
+
+    .. math:: \min_{W,b} \tfrac{1}{2} \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' w_t - b_t)^2 + \Omega(W)
+
+    The named regressors are this one with a penalty filled in: ``MeanRegularizedRegressor(alpha=a)`` is
+    ``MultiTaskRegressor(SharedPlusSpecific(alpha=a))``. Use it to compare beliefs in one grid, ``{"penalty": [Ridge(),
+    SharedPlusSpecific()], "penalty__alpha": [0.1, 1.0]}``, or to hold several at once, as a sum: ``TraceNorm(1.0) +
+    L1(0.1)``. A fit also has what the penalty's own regressor publishes, such as `rank_`.
+
+    Parameters
+    ----------
+    penalty : Penalty or None, default=None
+        The belief :math:`\Omega` with its own strengths, see `skmtl.penalties`. None is ``SharedPlusSpecific()``; its
+        ``penalty__alpha`` can be set only once a penalty object is given.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept for every task.
+    task_weight : {"samples", "tasks", "auto"} or dict, default="samples"
+        The factor :math:`c_t` of each task's loss. "samples": every observation counts the same, T / N. "tasks": every
+        task counts the same, 1 / N_t. "auto": in proportion to 1 / (length of the task's gradient at zero weights). A
+        dict ``{task: factor}`` multiplies "samples".
+    max_iter : int, default=1000
+        Most iterations of solvers that iterate.
+    tol : float, default=1e-6
+        Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
+        best intercepts; quadratic models are solved exactly, whatever it is.
+    warm_start : bool, default=False
+        Whether solvers that iterate start from the last `coef_`.
+    n_jobs : int or None, default=None
+        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
+    verbose : int, default=0
+        1 prints a line after the fit.
+    task : str, int or None, default=None
+        The column of X that holds the task ids, by name or position. None: y has one column per task, or the ids are
+        passed as ``fit(X, y, task=ids)``, or there is a single task.
+    unknown_task : {"error", "shared"}, default="error"
+        What to do in `predict` with a task that was not in `fit`: raise, or use the shared model.
+
+    Attributes
+    ----------
+    coef_ : array of shape (n_tasks, n_features)
+        Weights :math:`w_t`, in units of y per unit of X.
+    intercept_ : array of shape (n_tasks,)
+    shared_coef_ : array of shape (n_features,)
+        The weights for a task never seen: the penalty's, or the mean over the tasks with weight.
+    shared_intercept_ : float
+        Its intercept: likewise.
+    specific_coef_ : array of shape (n_tasks, n_features)
+        ``coef_ - shared_coef_``.
+    feature_importances_ : array of shape (`n_features_in_`,)
+        Length of each feature's weights over tasks; the task column has their sum + 1.
+    tasks_ : array of shape (n_tasks,)
+        The task ids, in the order of the rows of `coef_`.
+    penalty_ : Penalty
+        The penalty of the fit.
+    objective_ : float
+        The value of the objective above.
+    dual_gap_ : float
+        How far `objective_` is above its minimum, at most; in the same units.
+    residual_ : float
+        How exactly the normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``; of
+        quadratic penalties only.
+    n_iter_ : int
+        Iterations of the solver; 1 where the solution is direct.
+    n_features_in_ : int
+        Columns of X, the task column included.
+    feature_names_in_ : array of shape (`n_features_in_`,)
+        Their names, if X had any.
+
+    See Also
+    --------
+    skmtl.penalties : The penalties.
+
+    Examples
+    --------
+    >>> from skmtl import MultiTaskRegressor
+    >>> from skmtl.penalties import SharedPlusSpecific
+    >>> X = [["a", 0.0], ["a", 1.0], ["b", 0.0], ["b", 1.0]]
+    >>> model = MultiTaskRegressor(SharedPlusSpecific(alpha=1.0), task=0).fit(X, [1.0, 2.0, 5.0, 6.0])
+    >>> model.set_params(penalty__alpha=10.0).penalty
+    SharedPlusSpecific(alpha=10.0)
+    """
+
+    def __init__(
+        self,
+        penalty=None,
+        *,
+        fit_intercept=True,
+        task_weight="samples",
+        max_iter=1000,
+        tol=1e-6,
+        warm_start=False,
+        n_jobs=None,
+        verbose=0,
+        task=None,
+        unknown_task="error",
+    ):
+        self.penalty = penalty
+        self.fit_intercept = fit_intercept
+        self.task_weight = task_weight
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.task = task
+        self.unknown_task = unknown_task
+
+    def _penalty(self):
+        return SharedPlusSpecific() if self.penalty is None else self.penalty

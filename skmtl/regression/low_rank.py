@@ -1,0 +1,258 @@
+"""Tasks are mixtures of a few basis models."""
+
+from skmtl.penalties import TaskRelationship, TraceNorm
+from skmtl.regression._base import LinearRegressor
+
+__all__ = ["TaskRelationshipRegressor", "TraceNormRegressor"]
+
+
+class TraceNormRegressor(LinearRegressor):
+    r"""Linear regression in which tasks are mixtures of a few basis models.
+
+    .. math:: \min_{W,b} \tfrac{1}{2} \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' w_t - b_t)^2
+              + \alpha \|W\|_* + \tfrac{\alpha_r}{2} \|W\|_F^2
+
+    The trace norm :math:`\|W\|_*` is the sum of the singular values; enough `alpha` makes most of them zero, so that W
+    has low rank: all weights lie in a subspace of dimension `rank_` that nobody had to name. Also known as nuclear-norm
+    or low-rank regularisation.
+
+    Parameters
+    ----------
+    alpha : float, default=0.01
+        Strength, >= 0.
+    alpha_ridge : float, default=0.0
+        Strength :math:`\alpha_r` of the ridge term, >= 0.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept for every task.
+    task_weight : {"samples", "tasks", "auto"} or dict, default="samples"
+        The factor :math:`c_t` of each task's loss. "samples": every observation counts the same, T / N. "tasks": every
+        task counts the same, 1 / N_t. "auto": in proportion to 1 / (length of the task's gradient at zero weights). A
+        dict ``{task: factor}`` multiplies "samples".
+    max_iter : int, default=1000
+        Most iterations of solvers that iterate.
+    tol : float, default=1e-6
+        Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
+        best intercepts; quadratic models are solved exactly, whatever it is.
+    warm_start : bool, default=False
+        Whether solvers that iterate start from the last `coef_`.
+    n_jobs : int or None, default=None
+        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
+    verbose : int, default=0
+        1 prints a line after the fit.
+    task : str, int or None, default=None
+        The column of X that holds the task ids, by name or position. None: y has one column per task, or the ids are
+        passed as ``fit(X, y, task=ids)``, or there is a single task.
+    unknown_task : {"error", "shared"}, default="error"
+        What to do in `predict` with a task that was not in `fit`: raise, or use the shared model.
+
+    Attributes
+    ----------
+    coef_ : array of shape (n_tasks, n_features)
+        Weights :math:`w_t`, in units of y per unit of X.
+    intercept_ : array of shape (n_tasks,)
+    shared_coef_ : array of shape (n_features,)
+        The weights for a task never seen: the mean over the tasks with weight.
+    shared_intercept_ : float
+        Its intercept: the mean over these tasks.
+    specific_coef_ : array of shape (n_tasks, n_features)
+        ``coef_ - shared_coef_``.
+    rank_ : int
+        The rank of `coef_`: the number of its singular values that are not zero.
+    feature_importances_ : array of shape (`n_features_in_`,)
+        Length of each feature's weights over tasks; the task column has their sum + 1.
+    tasks_ : array of shape (n_tasks,)
+        The task ids, in the order of the rows of `coef_`.
+    penalty_ : Penalty
+        The penalty of the fit.
+    objective_ : float
+        The value of the objective above.
+    dual_gap_ : float
+        How far `objective_` is above its minimum, at most; in the same units.
+    n_iter_ : int
+        Iterations of the solver.
+    n_features_in_ : int
+        Columns of X, the task column included.
+    feature_names_in_ : array of shape (`n_features_in_`,)
+        Their names, if X had any.
+
+    See Also
+    --------
+    TaskRelationshipRegressor : The square of the trace norm, seen as a covariance between tasks.
+    RobustLowRankRegressor : With a few tasks outside the subspace.
+    SharedSubspaceRegressor : A subspace of a given dimension, and deviations from it.
+
+    References
+    ----------
+    Ji, Ye (2009), An accelerated gradient method for trace norm minimization, *ICML*, 457-464.
+
+    Pong, Tseng, Ji, Ye (2010), Trace norm regularization: reformulations, algorithms, and multi-task learning, *SIAM
+    Journal on Optimization* 20:3465-3489.
+
+    Examples
+    --------
+    >>> from skmtl import TraceNormRegressor
+    >>> from skmtl.datasets import make_low_rank_tasks
+    >>> data = make_low_rank_tasks(rank=2, n_tasks=20, n_features=10, noise=0.3, random_state=0)
+    >>> model = TraceNormRegressor(alpha=0.5).fit(data.X, data.y, task=data.task)
+    >>> model.rank_
+    2
+    """
+
+    def __init__(
+        self,
+        alpha=0.01,
+        *,
+        alpha_ridge=0.0,
+        fit_intercept=True,
+        task_weight="samples",
+        max_iter=1000,
+        tol=1e-6,
+        warm_start=False,
+        n_jobs=None,
+        verbose=0,
+        task=None,
+        unknown_task="error",
+    ):
+        self.alpha = alpha
+        self.alpha_ridge = alpha_ridge
+        self.fit_intercept = fit_intercept
+        self.task_weight = task_weight
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.task = task
+        self.unknown_task = unknown_task
+
+    def _penalty(self):
+        return TraceNorm(self.alpha, self.alpha_ridge)
+
+
+class TaskRelationshipRegressor(LinearRegressor):
+    r"""Linear regression that learns how tasks covary.
+
+    .. math:: \min_{W,b,S} \tfrac{1}{2} \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' w_t - b_t)^2
+              + \tfrac{\alpha}{2} \operatorname{tr}(W S^{-1} W') + \tfrac{\alpha_r}{2} \|W\|_F^2
+              \quad \text{subject to } S \succeq 0, \; \operatorname{tr} S = 1
+
+    S is the covariance between tasks: those that prove alike, or opposite, learn from each other. The best S for given
+    weights is :math:`(W'W)^{1/2}` over its trace, and with it the second term is :math:`\tfrac{\alpha}{2} \|W\|_*^2`,
+    convex in W. Also known as multi-task relationship learning (MTRL).
+
+    Without ridge its solutions are those of `TraceNormRegressor`, with another strength: W at `alpha` is the trace
+    norm's at :math:`\alpha \|W\|_*`. What it adds is the covariance, and a strength that needs less tuning.
+
+    Parameters
+    ----------
+    alpha : float, default=0.01
+        Strength, >= 0.
+    alpha_ridge : float, default=0.0
+        Strength :math:`\alpha_r` of the ridge term, >= 0.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept for every task.
+    task_weight : {"samples", "tasks", "auto"} or dict, default="samples"
+        The factor :math:`c_t` of each task's loss. "samples": every observation counts the same, T / N. "tasks": every
+        task counts the same, 1 / N_t. "auto": in proportion to 1 / (length of the task's gradient at zero weights). A
+        dict ``{task: factor}`` multiplies "samples".
+    max_iter : int, default=1000
+        Most iterations of solvers that iterate.
+    tol : float, default=1e-6
+        Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
+        best intercepts; quadratic models are solved exactly, whatever it is.
+    warm_start : bool, default=False
+        Whether solvers that iterate start from the last `coef_`.
+    n_jobs : int or None, default=None
+        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
+    verbose : int, default=0
+        1 prints a line after the fit.
+    task : str, int or None, default=None
+        The column of X that holds the task ids, by name or position. None: y has one column per task, or the ids are
+        passed as ``fit(X, y, task=ids)``, or there is a single task.
+    unknown_task : {"error", "shared"}, default="error"
+        What to do in `predict` with a task that was not in `fit`: raise, or use the shared model.
+
+    Attributes
+    ----------
+    coef_ : array of shape (n_tasks, n_features)
+        Weights :math:`w_t`, in units of y per unit of X.
+    intercept_ : array of shape (n_tasks,)
+    shared_coef_ : array of shape (n_features,)
+        The weights for a task never seen: the mean over the tasks with weight.
+    shared_intercept_ : float
+        Its intercept: the mean over these tasks.
+    specific_coef_ : array of shape (n_tasks, n_features)
+        ``coef_ - shared_coef_``.
+    task_covariance_ : array of shape (n_tasks, n_tasks)
+        The covariance S between tasks, of trace 1.
+    task_correlation_ : array of shape (n_tasks, n_tasks)
+        Its correlations, from -1 to 1.
+    feature_importances_ : array of shape (`n_features_in_`,)
+        Length of each feature's weights over tasks; the task column has their sum + 1.
+    tasks_ : array of shape (n_tasks,)
+        The task ids, in the order of the rows of `coef_`.
+    penalty_ : Penalty
+        The penalty of the fit.
+    objective_ : float
+        The value of the objective above.
+    dual_gap_ : float
+        How far `objective_` is above its minimum, at most; in the same units.
+    n_iter_ : int
+        Iterations of the solver.
+    n_features_in_ : int
+        Columns of X, the task column included.
+    feature_names_in_ : array of shape (`n_features_in_`,)
+        Their names, if X had any.
+
+    See Also
+    --------
+    TraceNormRegressor : The same path, in units of the trace norm.
+    TaskGraphRegressor : Relations that are known beforehand.
+
+    References
+    ----------
+    Zhang, Yeung (2010), A convex formulation for learning task relationships in multi-task learning, *UAI*, 733-742.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import TaskRelationshipRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(50, 3))
+    >>> y = X @ [1.0, 2.0, -1.0]
+    >>> model = TaskRelationshipRegressor(alpha=0.01).fit(X, np.column_stack([y, -y, X[:, 0]]))
+    >>> model.task_correlation_.round(1)
+    array([[ 1. , -1. ,  0.2],
+           [-1. ,  1. , -0.2],
+           [ 0.2, -0.2,  1. ]])
+    """
+
+    def __init__(
+        self,
+        alpha=0.01,
+        *,
+        alpha_ridge=0.0,
+        fit_intercept=True,
+        task_weight="samples",
+        max_iter=1000,
+        tol=1e-6,
+        warm_start=False,
+        n_jobs=None,
+        verbose=0,
+        task=None,
+        unknown_task="error",
+    ):
+        self.alpha = alpha
+        self.alpha_ridge = alpha_ridge
+        self.fit_intercept = fit_intercept
+        self.task_weight = task_weight
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.task = task
+        self.unknown_task = unknown_task
+
+    def _penalty(self):
+        return TaskRelationship(self.alpha, self.alpha_ridge)

@@ -1,0 +1,301 @@
+"""How the terms of a penalty see W, and what their subgradients prove.
+
+`Together`: every term has its copies of one W.  `Decomposed`: W = P + Q, a norm sees P, another Q.  Vectors z, v and y
+are all copies, one behind the other.
+"""
+
+import numpy as np
+
+from skmtl.penalties.base import Chain, Square
+from skmtl.penalties.graph import Edges
+from skmtl.solvers._algebra import SINGULAR
+
+__all__ = ["Decomposed", "Together"]
+
+_AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
+
+
+class _Copy:
+    """A term that sees W itself."""
+
+    degree = 1.0
+
+    def __init__(self, term):
+        self.term = term
+        self.prox, self.value = term.prox, term.value
+
+    def shape(self, W):
+        return W.shape
+
+    def spread(self, W):
+        return W
+
+    def gather(self, Z):
+        return Z
+
+    def candidates(self, X, Y):
+        """Points whose objective may be the smallest."""
+        return [Y]
+
+    def duals(self, V, Y, rho):
+        """Every function with its subgradient at ``Y = prox(V)``."""
+        if isinstance(self.term, Chain):
+            return list(zip(self.term.norms, self.term.duals(V, 1.0 / rho), strict=True))
+        return [(self.term, rho * (V - Y))]
+
+
+class _Ends:
+    """A term that sees the two ends of every edge."""
+
+    def __init__(self, edges):
+        self.term, self.degree = edges, edges.degree[:, None]
+        self.spread, self.gather, self.prox, self.value = edges.spread, edges.gather, edges.prox, edges.value
+
+    def shape(self, W):
+        return (2, len(self.term.s), W.shape[1])
+
+    def candidates(self, X, Y):
+        """X, and X with the tasks that edges have drawn together at their mean."""
+        return [X, self.term.fuse(X, Y)]
+
+    def duals(self, V, Y, rho):
+        U = rho * (V - Y)
+        return [(self.term, 0.5 * (U[0] - U[1]))]
+
+
+class Together:
+    """All terms see one W."""
+
+    def __init__(self, penalty, quadratic):
+        self.quadratic = quadratic
+        terms = [term for term in penalty.terms(quadratic.moments.tasks) if _matters(term)]
+        self.terms = [_Ends(term) if isinstance(term, Edges) else _Copy(term) for term in terms]
+        self.degree = sum(term.degree for term in self.terms)
+        self._shapes = [term.shape(quadratic.B) for term in self.terms]
+        self._cuts = np.cumsum([0, *(int(np.prod(shape)) for shape in self._shapes)])
+        self._null = _Null.of(terms, quadratic)
+
+    def blocks(self, z):
+        """Views of the copies of each term."""
+        return [z[a:b].reshape(shape) for a, b, shape in zip(self._cuts, self._cuts[1:], self._shapes, strict=False)]
+
+    def join(self, blocks):
+        """The blocks as one vector."""
+        return np.concatenate([block.ravel() for block in blocks])
+
+    # ------------------------------------------------------------------------------------------------- iterations
+
+    def start(self, state):
+        """Where to begin, z and rho: those of the penalty before, those of given weights [W] or [P, Q], or zeros."""
+        if isinstance(state, tuple):
+            return state
+        rho = self.quadratic.curvature / float(np.mean(self.degree))
+        if state is None:
+            return np.zeros(self._cuts[-1]), rho
+        W = sum(state)
+        slope = self.quadratic.ridge * W - self.quadratic.at(W)[1]
+        return self.join(self._from_weights(state, slope / rho)), rho
+
+    def _from_weights(self, state, slope):
+        point = sum(state) + slope / np.maximum(self.degree, 1.0)
+        return [term.spread(point) for term in self.terms]
+
+    def center(self, Z, rho):
+        """The X of the iteration."""
+        pull = sum(term.gather(block) for term, block in zip(self.terms, Z, strict=True))
+        return self.quadratic.resolve(self.quadratic.B + rho * pull, rho * self.degree)
+
+    def copies(self, Z, rho):
+        """The copies of X."""
+        X = self.center(Z, rho)
+        return [term.spread(X) for term in self.terms]
+
+    def step(self, z, rho):
+        """A X and Y for z, and their difference."""
+        Z = self.blocks(z)
+        V = self.copies(Z, rho)
+        Y = [term.prox(2.0 * at - block, 1.0 / rho) for term, at, block in zip(self.terms, V, Z, strict=True)]
+        v, y = self.join(V), self.join(Y)
+        return v, y, y - v
+
+    # ------------------------------------------------------------------------------------------------ certificates
+
+    def zero_is_optimal(self):
+        """Whether the gradient at W = 0 is a subgradient of the penalty there."""
+        B = self.quadratic.B
+        if not B.any():
+            return True
+        if len(self.terms) > 1 or isinstance(self.terms[0], _Ends):
+            return False
+        return not self.terms[0].prox((1.0 - _AT_ZERO) * B, 1.0).any()
+
+    def zero(self):
+        """The objective at W = 0, W, and its parts."""
+        return self.quadratic.null, np.zeros_like(self.quadratic.B), ()
+
+    def bound_at_zero(self):
+        """The dual value where W = 0 is optimal."""
+        B = self.quadratic.B
+        if not B.any():
+            return self.quadratic.null
+        return self.bound(np.zeros_like(B), self.terms[0].duals(B, np.zeros_like(B), 1.0))
+
+    def certify(self, z, v, y, rho):
+        """Points (objective, W, parts), and a lower bound of all objectives."""
+        V, Y, Z = self.blocks(v), self.blocks(y), self.blocks(z)
+        X = self.center(Z, rho)
+        points, duals = [], []
+        for term, at, target, block in zip(self.terms, V, Y, Z, strict=True):
+            points += [(self.objective(W), W, ()) for W in term.candidates(X, target)]
+            duals += term.duals(2.0 * at - block, target, rho)
+        return points, self.bound(X, duals)
+
+    def objective(self, W):
+        """The objective at W."""
+        return self.quadratic.value(W) + sum(term.value(W) for term in self.terms)
+
+    def bound(self, X, duals):
+        """The largest dual value found with multiples of the residuals of X and of these subgradients."""
+        loss, direction = self.quadratic.at(X)
+        for _ in range(0 if self._null is None else 2):  # once, and once more for what rounding has left
+            X = X + self._null.shift(direction)
+            loss, direction = self.quadratic.at(X)
+        return max(_dual_value(X, loss, direction, *way) for way in self._ways(X, direction, duals))
+
+    def _ways(self, X, direction, duals):
+        """For every place that can take the mismatch: how far that is outside the balls, and its price."""
+        mismatch = direction - sum(f.divergence(U) if isinstance(f, Edges) else U for f, U in duals)
+        gauges, prices = np.array([(_gauge(f, U), _price(f, U)) for f, U in duals]).T
+        if self.quadratic.ridge > 0:
+            yield gauges.max(), prices.sum() + np.vdot(mismatch, mismatch) / (2.0 * self.quadratic.ridge)
+        for k, (f, U) in enumerate(duals):
+            if self._null is None and _null_basis(f) is not None:
+                continue  # it could not take what does not sum to zero
+            changed = U + (f.route(mismatch) if isinstance(f, Edges) else mismatch)
+            yield (
+                max(_gauge(f, changed), np.delete(gauges, k).max(initial=0.0)),
+                _price(f, changed) + np.delete(prices, k).sum(),
+            )
+
+
+class Decomposed(Together):
+    """``W = P + Q``: one norm sees P, the other Q, and the loss their sum."""
+
+    def __init__(self, penalty, quadratic):
+        super().__init__(penalty, quadratic)
+        if len(self.terms) < 2:  # where one part costs nothing, all of W may be in it
+            self.terms = []
+
+    def _from_weights(self, state, slope):
+        P, Q = state if len(state) == 2 else (state[0], np.zeros_like(state[0]))
+        return [P + slope, Q + slope]
+
+    def center(self, Z, rho):
+        """The sum P + Q of the iteration."""
+        return self.quadratic.resolve(self.quadratic.B + 0.5 * rho * (Z[0] + Z[1]), 0.5 * rho)
+
+    def copies(self, Z, rho):
+        """P and Q: both differ from Z by half of what their sum has to."""
+        half = 0.5 * (self.center(Z, rho) - Z[0] - Z[1])
+        return [Z[0] + half, Z[1] + half]
+
+    def zero_is_optimal(self):
+        B = (1.0 - _AT_ZERO) * self.quadratic.B
+        return not any(term.prox(B, 1.0).any() for term in self.terms)
+
+    def zero(self):
+        W = np.zeros_like(self.quadratic.B)
+        return self.quadratic.null, W, (W, W)
+
+    def bound_at_zero(self):
+        return self.bound(np.zeros_like(self.quadratic.B), [])
+
+    def certify(self, z, v, y, rho):
+        P, Q = self.blocks(y)
+        W = P + Q
+        objective = self.quadratic.value(W) + self.terms[0].value(P) + self.terms[1].value(Q)
+        return [(objective, W, (P, Q))], self.bound(self.center(self.blocks(z), rho), [])
+
+    def _ways(self, X, direction, duals):
+        """One subgradient for both, which is what the ridge term leaves of the direction."""
+        ridge = self.quadratic.ridge
+        U = direction - ridge * X
+        yield max(_gauge(term.term, U) for term in self.terms), 0.5 * ridge * np.vdot(X, X)
+
+
+class _Null:
+    """Weights that cost nothing, ``N a`` with N (n_tasks, n_null): constants in the connected components of a graph.
+
+    With the best a, ``N' direction`` is zero, and then what costs nothing elsewhere can take a mismatch.
+    """
+
+    def __init__(self, basis, quadratic):
+        self.basis = basis
+        self._inverse = np.array([_pseudo_inverse(self._sum(column, quadratic)) for column in basis.T.tocsr()])
+
+    def _sum(self, column, quadratic):
+        return np.tensordot(column.data**2, quadratic.gram_of(column.indices), axes=1)
+
+    @classmethod
+    def of(cls, terms, quadratic):
+        """None where a norm or a ridge term makes every W cost something."""
+        functions = [f for term in terms for f in (term.norms if isinstance(term, Chain) else [term])]
+        bases = [_null_basis(f) for f in functions]
+        if quadratic.ridge > 0 or not bases or any(basis is None for basis in bases):
+            return None
+        alike = all(basis.shape == bases[0].shape and abs(basis - bases[0]).max() < 1e-9 for basis in bases)
+        return cls(bases[0], quadratic) if alike else None
+
+    def shift(self, direction):
+        """What to add to X, for its descent direction."""
+        return self.basis @ np.matmul((self.basis.T @ direction)[:, None, :], self._inverse)[:, 0]
+
+
+def _pseudo_inverse(A):
+    """Of a positive semi-definite A whose features may differ in length by orders of magnitude."""
+    D = np.sqrt(np.diag(A))
+    D[D == 0] = 1.0
+    return np.linalg.pinv(A / D / D[:, None], rcond=SINGULAR, hermitian=True) / D / D[:, None]
+
+
+def _matters(term):
+    """Whether a term has any strength."""
+    if isinstance(term, Chain):
+        return any(_matters(norm) for norm in term.norms)
+    if isinstance(term, Edges):
+        return term.alpha > 0 and len(term.s) > 0
+    return getattr(term, "alpha", 1.0) > 0 or getattr(term, "constrains", False)
+
+
+def _null_basis(f):
+    """Combinations of tasks that cost nothing (n_tasks, n_null), None if there are none."""
+    basis = getattr(f, "null", None)
+    return basis if basis is not None and basis.shape[1] else None
+
+
+def _gauge(f, U):
+    """By what factor U is outside the dual ball of f; 0 where there is none."""
+    if isinstance(f, Square):
+        return 0.0
+    if isinstance(f, Edges):
+        return f.gauge(U)
+    length = f.dual_norm(U)
+    return length / f.alpha if f.alpha > 0 else (np.inf if length > 0 else 0.0)
+
+
+def _price(f, U):
+    """The conjugate of f at U inside the ball."""
+    return f.conjugate(U) if isinstance(f, Square) else 0.0
+
+
+def _dual_value(X, loss, direction, gauge, price):
+    """The best dual value of s times the residuals r of X, ``s y'r - s^2 (|r|^2 / 2 + price)``, ``0 <= s gauge <= 1``.
+
+    From what is known of X: ``|r|^2 = 2 loss`` and ``y'r = |r|^2 + <direction, X>``.  The best s of a solution is 1;
+    one far above it is a quotient of rounding errors.
+    """
+    linear, curvature = 2.0 * loss + float(np.vdot(direction, X)), 2.0 * (loss + price)
+    if not np.isfinite(gauge) or not np.isfinite(curvature) or curvature <= 0.0:
+        return 0.0
+    s = max(min(linear / curvature, 1.0 / gauge if gauge > 0 else np.inf, 2.0), 0.0)
+    return s * linear - 0.5 * s * s * curvature

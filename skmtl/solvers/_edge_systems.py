@@ -1,0 +1,229 @@
+"""Equations in which neighbours on a graph are coupled: ``blockdiag(H_t) + D' blockdiag(diag(k_e) - u_e u_e') D``.
+
+D W are the differences along edges.  Few tasks, few features or a graph that falls apart easily: a Cholesky factor.
+Else: conjugate gradients.
+"""
+
+import numpy as np
+from numpy.linalg import LinAlgError
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from skmtl._numba import kernel, read_only
+from skmtl.solvers._fronts import Elimination, Fronts
+
+__all__ = ["edge_system"]
+
+_CHEAP = 2e8  # multiplications of a factorisation that always pays
+_PRODUCTS = 500  # products with all H_t, times d, that take as long as a factorisation
+_REFINEMENTS = 3  # at most
+_STEPS = 500  # of conjugate gradients
+_EXACT = 1e-4  # their residual
+
+
+def edge_system(H, s, t):
+    """The way to solve such equations for H (n_tasks, d, d) and edges from s to t that suits their size."""
+    n_tasks, d = H.shape[:2]
+    elimination = Elimination(n_tasks, s, t)
+    if elimination.cost(d) <= max(_CHEAP, _PRODUCTS * H.size):
+        return Direct(H, s, t, elimination)
+    return Iterative(H, s, t)
+
+
+class EdgeSystem:
+    """``A = blockdiag(H_t + diagonal) + D' blockdiag(diag(k_e) - u_e u_e') D``.
+
+    Where k is many times H, rounding errors in A are as large as H in what the differences do not see: weights that are
+    the same for all tasks of a connected component.  These get their values from the sums of H_t, without k.
+    """
+
+    exact = False  # but for rounding
+
+    def __init__(self, H, s, t):
+        self.H, self.s, self.t = H, read_only(s.astype(np.int64)), read_only(t.astype(np.int64))
+        joined = sparse.coo_array((np.ones(len(s)), (s, t)), shape=(len(H), len(H)))
+        n_components, self._component = csgraph.connected_components(joined, directed=False)
+        ones = np.ones(len(H))
+        self._member = sparse.csr_array((ones, (self._component, np.arange(len(H)))), (n_components, len(H)))
+        self._sums = (self._member @ H.reshape(len(H), -1)).reshape(n_components, *H.shape[1:])
+        self._n = self._member.sum(axis=1)[:, None]
+        self.diagonal = None
+        edges = np.arange(len(s))
+        at, signs = (np.r_[s, t], np.r_[edges, edges]), np.repeat([1.0, -1.0], len(s))
+        self._incidence = sparse.csr_array((signs, at), shape=(len(H), len(s)))
+
+    def _factor(self):
+        """Prepare for new K and U."""
+        raise NotImplementedError
+
+    def _solve(self, R):
+        """The solution that is not common to a component."""
+        raise NotImplementedError
+
+    def factor(self, diagonal, K, U):
+        """Prepare for diagonal (d,), K (n_edges, 1 or d) and U (n_edges, d)."""
+        if self.diagonal is None or not np.array_equal(self.diagonal, diagonal):
+            self.diagonal = diagonal
+            self._invert_sums()
+        self._K, self._U = read_only(np.ascontiguousarray(K)), read_only(np.ascontiguousarray(U))
+        self._factor()
+
+    def _invert_sums(self):
+        sums = self._sums.copy()
+        np.einsum("tjj->tj", sums)[...] += self._n * self.diagonal
+        size = np.sqrt(np.einsum("tjj->tj", sums))
+        size = np.where(size > 0, size, 1.0)
+        sums /= size[:, :, None] * size[:, None, :]
+        self._inverse_sums = np.linalg.pinv(sums, rcond=1e-13, hermitian=True) / (size[:, :, None] * size[:, None, :])
+
+    def solve(self, R, enough=np.inf):
+        """The solution X for R (n_tasks, d), and D X, which may be exact even where X is much larger.
+
+        enough : what rounding may leave of the equations, a number or (d,).
+        """
+        common = self._common(R)
+        R = R - self._times_blocks(common)
+        X = self._solve(R)
+        D = X[self.s] - X[self.t]
+        for _ in range(_REFINEMENTS if self.exact else 0):
+            rest = R - self._times_blocks(X) - self._divergence(D)
+            if (np.abs(rest) <= enough).all():
+                break
+            more = self._solve(rest)
+            X, D = X + more, D + (more[self.s] - more[self.t])
+        return common + X + self._common(R - self._times_blocks(X)), D
+
+    def _divergence(self, D):
+        """D' blockdiag(...) D X for D X."""
+        flow = self._K * D - self._U * np.einsum("ej,ej->e", self._U, D)[:, None]
+        return self._incidence @ flow
+
+    def means(self, X):
+        """X with the tasks of every component at their mean."""
+        return (self._member @ X / self._n)[self._component]
+
+    def _common(self, R):
+        """Weights, the same within each component, for which what is left of R sums to zero there."""
+        return np.matmul((self._member @ R)[:, None, :], self._inverse_sums)[:, 0][self._component]
+
+    def _times_blocks(self, X):
+        return np.matmul(X[:, None, :], self.H)[:, 0] + self.diagonal * X
+
+
+class Direct(EdgeSystem):
+    """By a sparse Cholesky factor."""
+
+    exact = True
+
+    def __init__(self, H, s, t, elimination):
+        super().__init__(H, s, t)
+        self._fronts = Fronts(elimination, s, t, H.shape[1])
+
+    def _factor(self):
+        K, U = self._K, self._U
+        largest = np.array([K.max()]) if K.shape[1] == 1 else K.max(axis=0)
+        more = 1e-14 * largest
+        for _ in range(5):
+            H = self.H.copy()
+            np.einsum("tjj->tj", H)[...] += self.diagonal + more
+            try:
+                return self._fronts.factor(H, K, U)
+            except LinAlgError:  # positive in exact arithmetic only
+                more = 100.0 * more
+        raise LinAlgError
+
+    def _solve(self, R):
+        return self._fronts.solve(R)
+
+
+class Iterative(EdgeSystem):
+    """By conjugate gradients.
+
+    The preconditioner inverts the blocks of single tasks, and adds what blocks cannot see: all tasks together, as if
+    each had a multiple of the mean of all H_t and all features the same couplings.
+    """
+
+    def __init__(self, H, s, t):
+        super().__init__(H, s, t)
+        n_tasks, self._touch = len(H), abs(self._incidence)
+        size = np.maximum(np.einsum("tjj->t", H), 1e-6 * np.einsum("tjj->", H) / n_tasks)
+        self._root = np.sqrt(size / size.mean())[:, None]
+        mean, self._V = np.linalg.eigh(H.mean(axis=0))
+        self._mean = np.maximum(mean, 1e-12 * mean[-1])
+
+    def _factor(self):
+        (n_tasks, d), K, U = self.H.shape[:2], self._K, self._U
+        blocks = self.H.copy()
+        np.einsum("tjj->tj", blocks)[...] += self.diagonal + self._touch @ K
+        if U.any():
+            subtract_squares(self._U, self.s, self.t, blocks)
+        self._inverse = np.linalg.inv(blocks)
+        k = K.mean(axis=1) - np.einsum("ej,ej->e", U, U) / d
+        s, t = self.s, self.t
+        L = np.zeros((n_tasks, n_tasks))
+        L[s, t] = L[t, s] = -k
+        L[np.arange(n_tasks), np.arange(n_tasks)] = self._touch @ k
+        l, self._Q = np.linalg.eigh(L / self._root / self._root.T)  # noqa: E741
+        strong = np.mean(L.diagonal()[:, None] / self._root**2)
+        self._scale = (np.maximum(l, 0.0)[:, None] + self._mean) * (1.0 + (self._mean / strong))
+
+    def product(self, X):
+        """A X."""
+        out = self._times_blocks(X)
+        add_edges(read_only(X), self.s, self.t, self._K, self._U, out)
+        return out
+
+    def precondition(self, R):
+        """About A^-1 R."""
+        together = self._Q.T @ (R / self._root) @ self._V / self._scale
+        return np.matmul(R[:, None, :], self._inverse)[:, 0] + self._Q @ together @ self._V.T / self._root
+
+    def _solve(self, R):
+        X, Z = np.zeros_like(R), self.precondition(R)
+        P, R, size = Z, R.copy(), np.vdot(R, Z)
+        enough = _EXACT**2 * size
+        for _ in range(_STEPS):
+            if size <= enough:
+                break
+            AP = self.product(P)
+            a = size / np.vdot(P, AP)
+            X += a * P
+            R -= a * AP
+            Z = self.precondition(R)
+            size, before = np.vdot(R, Z), size
+            P = Z + size / before * P
+        return X
+
+
+@kernel
+def add_edges(X, s, t, K, U, out):
+    r"""Add ``D' blockdiag(diag(k_e) - u_e u_e') D X`` to out.
+
+    X, out : float64 (n_tasks, d).  s, t : int64 (n_edges,), the ends.  K : float64 (n_edges, 1 or d).
+    U : float64 (n_edges, d).
+    NumPy twin: ``Y = X[s] - X[t]; Y = K * Y - U * (U * Y).sum(1, keepdims=True)``, np.add.at(out, s, Y), at t -Y.
+    """
+    d, last = X.shape[1], K.shape[1] - 1
+    for e in range(len(s)):
+        a, b, along = s[e], t[e], 0.0
+        for j in range(d):
+            along += U[e, j] * (X[a, j] - X[b, j])
+        for j in range(d):
+            y = K[e, min(j, last)] * (X[a, j] - X[b, j]) - along * U[e, j]
+            out[a, j] += y
+            out[b, j] -= y
+
+
+@kernel
+def subtract_squares(U, s, t, blocks):
+    r"""Subtract ``u_e u_e'`` from the blocks (n_tasks, d, d) of both ends of every edge.
+
+    U : float64 (n_edges, d).  s, t : int64 (n_edges,).
+    """
+    d = U.shape[1]
+    for e in range(len(s)):
+        for i in range(d):
+            v = U[e, i]
+            for j in range(d):
+                blocks[s[e], i, j] -= v * U[e, j]
+                blocks[t[e], i, j] -= v * U[e, j]

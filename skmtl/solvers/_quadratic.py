@@ -1,0 +1,149 @@
+"""The smooth part of a splitting: squared loss from moments, plus a ridge term."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from skmtl.moments import Factor
+from skmtl.solvers._algebra import over
+
+__all__ = ["PulledIntercepts", "Quadratic", "mean_rows"]
+
+_WORTH_THREADS = 500_000  # numbers in a factor; with fewer, a thread starts later than the product ends
+
+
+def _in_turn(call, parts):
+    for part in parts:
+        call(part)
+
+
+class Quadratic:
+    """``f(W) = sum_t c_t / 2 (yy_t - 2 q_t'w_t + w_t'G_t w_t) + ridge / 2 |W|^2`` and the minimiser of f + a square.
+
+    Attributes
+    ----------
+    B : array of shape (n_tasks, n_features)
+        ``c_t q_t``, the negative gradient of the loss at 0.
+    null : float
+        The loss at 0, the unit of tolerances.
+    each : callable
+        ``each(call, parts)`` calls ``call(part)`` for parts of the tasks, perhaps in threads: see `crew`.
+    ridge : float
+        May be changed between solutions.
+    """
+
+    def __init__(self, moments, c, each=_in_turn):
+        self.moments, self.c, self.ridge, self._each = moments, c, 0.0, each
+        n_full = len(moments.factors) - len(moments.thin_factors)
+        self._full = [part for f in moments.factors[:n_full] for part in _shared_out(f, moments.n_jobs)]
+        self._thin = [part for f in _packed(moments.thin_factors) for part in _shared_out(f, moments.n_jobs)]
+        self.null, self.B = self.at(np.zeros_like(moments.xy))
+
+    @property
+    def curvature(self):
+        """The mean eigenvalue of the Hessian."""
+        total = float(self.c @ self.moments.squares().sum(axis=1)) / self.B.size + self.ridge
+        return total if total > 0 else 1.0
+
+    def at(self, W):
+        """The loss at W, with the best intercepts, and its negative gradient ``c_t (q_t - G_t w_t)``."""
+        GW = self.moments.times_gram(W)
+        return 0.5 * float(self.c @ self.moments.squared_error(W, GW)), self.c[:, None] * (self.moments.xy - GW)
+
+    def value(self, W):
+        """f(W)."""
+        return self.at(W)[0] + 0.5 * self.ridge * float(np.vdot(W, W))
+
+    def resolve(self, R, rho):
+        """``(c_t G_t + (ridge + rho_t) I)^-1 r_t`` for R (n_tasks, n_features) and rho, a number or (n_tasks, 1)."""
+        D = np.broadcast_to(np.asarray(rho + self.ridge, dtype=float), (len(R), 1))
+        out = over(R, np.broadcast_to(D, R.shape))
+
+        def fill_full(f):
+            out[f.tasks] = f.up(over(f.down(R[f.tasks]), self.c[f.tasks, None] * f.l + D[f.tasks]))
+
+        def fill_thin(f):
+            own = D[f.tasks]
+            inside = over(1.0, self.c[f.tasks, None] * f.l + own) - over(1.0, own)
+            out[f.tasks] += f.up(f.down(R[f.tasks]) * inside)
+
+        self._each(fill_full, self._full)
+        self._each(fill_thin, self._thin)
+        return out
+
+    def gram_of(self, tasks):
+        """``c_t G_t`` of the tasks at positions `tasks`, (len(tasks), n_features, n_features)."""
+        return self.c[tasks, None, None] * self.moments.dense_gram(tasks)
+
+
+class PulledIntercepts(Quadratic):
+    """The same with intercepts drawn to a free ``b_0`` by ``a_b / 2 sum_t (b_t - b_0)^2``.
+
+    Given b_0, the best b_t leave one more row for each task, its mean; the best b_0 takes a square off their sum:
+    ``f(W) = f_rows(W) - (beta - <U, W>)^2 / (2 kappa)``.
+    """
+
+    def __init__(self, moments, c, each=_in_turn, *, a_b):
+        N = c * moments.weight
+        self.origin = N @ moments.y_mean / N.sum()  # of y, so that labels that are all alike are zeros
+        moments = replace(moments, y_mean=moments.y_mean - self.origin)
+        rows, self.k, self.U = mean_rows(moments, c, a_b)
+        self.beta, self.kappa = self.k @ moments.y_mean, self.k.sum()
+        self.share = self.k / a_b  # of what b_t would move if it were free
+        super().__init__(rows, c, each)
+
+    def at(self, W):
+        loss, descent = super().at(W)
+        b0 = self.shared_intercept(W)
+        return loss - 0.5 * self.kappa * b0**2, descent - b0 * self.U
+
+    def shared_intercept(self, W):
+        """The best b_0, from `origin` on."""
+        return (self.beta - np.vdot(self.U, W)) / self.kappa
+
+    def resolve(self, R, rho):
+        """By the formula of Sherman and Morrison."""
+        X, V = super().resolve(R, rho), super().resolve(self.U, rho)
+        return X + V * (np.vdot(self.U, X) / (self.kappa - np.vdot(self.U, V)))
+
+
+def mean_rows(moments, c, a_b):
+    """The moments with one more row for each task, its mean, with weights k_t / c_t; k; and ``U_t = k_t x_mean_t``.
+
+    What is left of intercepts b_t that cost ``a_b / 2 (b_t - b_0)^2``: k_t = c_t N_t a_b / (c_t N_t + a_b).
+    """
+    N = c * moments.weight
+    k = np.divide(N * a_b, N + a_b, out=np.zeros_like(N), where=N > 0)
+    rows = moments.with_mean_rows(np.divide(k, c, out=np.zeros_like(c), where=c > 0)) if k.any() else moments
+    return rows, k, k[:, None] * moments.x_mean
+
+
+def _shared_out(f, n_jobs):
+    """The factor in as many parts as there are threads, where a product with it takes longer than starting them."""
+    jobs = min(effective_n_jobs(n_jobs), len(f.V)) if f.V.size > _WORTH_THREADS else 1
+    cuts = np.linspace(0, len(f.tasks), jobs + 1).astype(int)
+    if jobs == 1:
+        return [f]
+    return [Factor(f.tasks[a:b], f.V[a:b], f.l[a:b]) for a, b in itertools.pairwise(cuts)]
+
+
+def _packed(factors):
+    """Factors of similar size as one, with zero rows where they differ: a dozen products instead of hundreds."""
+    if len(factors) < 2:
+        return factors
+    groups: dict[int, list] = {}
+    for f in factors:
+        groups.setdefault(int(2 * np.log2(f.V.shape[1])), []).append(f)
+    return [_pack(group) for group in groups.values()]
+
+
+def _pack(group):
+    n, r, d = sum(len(f.tasks) for f in group), max(f.V.shape[1] for f in group), group[0].V.shape[2]
+    V, l = np.zeros((n, r, d)), np.zeros((n, r))  # noqa: E741
+    at = 0
+    for f in group:
+        part = slice(at, at := at + len(f.tasks))
+        V[part, : f.V.shape[1]], l[part, : f.V.shape[1]] = f.V, f.l
+    return Factor(np.concatenate([f.tasks for f in group]), V, l)

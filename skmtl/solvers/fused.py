@@ -1,0 +1,257 @@
+r"""Fused tasks by an interior-point method, on moments.
+
+    min_W  f(W) + sum_e tau_e |z_e|,   z = D W the differences along edges,   tau_e = alpha k_e
+
+f is the loss with its ridge term, a quadratic H_t for each task.  With flows p along edges and bounds t_e >= |z_e|, the
+minimum is where
+
+    -grad f(W) = D' p,     |p_e| <= tau_e,     t_e tau_e = z_e'p_e
+
+that is, where (t_e, z_e) and (tau_e, -p_e) are orthogonal in second-order cones.  Newton's method solves these
+equations for products mu that go to zero.  Nesterov and Todd's scaling makes a step one equation in W,
+
+    (blockdiag(H_t) + D' blockdiag(k_e I - u_e u_e') D) dW = ...
+
+and Mehrotra's predictor says how far mu may fall, and corrects for curvature (Andersen, Roos, Terlaky 2003,
+*Mathematical Programming* 95:249-277).  That takes about ten steps, however features are scaled, and no step touches a
+row.  With the 1-norm, every feature of an edge is a cone of its own.
+
+The flows are always within their bounds, so that each step has a duality gap.  Where edges have no length but for what
+mu leaves them, their tasks are put together, so that fused weights are equal exactly.
+"""
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.linalg import LinAlgError
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from skmtl._threads import crew
+from skmtl.penalties import FusedTasks, Penalty, Ridge
+from skmtl.solvers._cones import Scaling, dot_rows, dot_values, way_to_boundary
+from skmtl.solvers._coupling import Together
+from skmtl.solvers._edge_systems import edge_system
+from skmtl.solvers._quadratic import Quadratic
+from skmtl.solvers.solution import on_nodes, solve
+from skmtl.solvers.splitting import _Found, _minimize, _solution
+
+__all__: list[str] = []  # found through `solve`
+
+_ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
+_FAR = 100.0  # times the length of W: there, rounding errors would decide
+_TO_BOUNDARY = 0.995  # the share of the way to the boundary of the cones that a step goes
+_RELAXED = 1e-11  # of the mean curvature, added to that of a step, where nothing else says what weights are
+_CLOSE = 30.0  # gaps, in units of the goal, from which on it is worth while to look for clusters
+_STALLED = 8  # steps without progress
+_LARGEST = 5e7  # numbers in all H_t; with more, splitting has the better factors
+_MOST_CONES = 5e6  # numbers in the differences of all edges
+_MOST_PAIRS = 5e4  # with more, one prox for all pairs is faster
+
+
+@solve.register
+@on_nodes
+def _(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+    """Each from its own start: a solution nearby, on the boundary of all cones, is no good one."""
+    kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
+    if not _suits(penalty, moments.only(kept)):
+        yield from solve.dispatch(Penalty)(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
+        return
+    with crew(moments.n_jobs) as each:
+        quadratic, method = Quadratic(moments.only(kept), c[kept], each), None
+        for one in path:
+            quadratic.ridge = one.ridge
+            problem = Together(_by_edges(one, kept.sum()), quadratic)
+            if not problem.terms:
+                yield from solve(Ridge(), [Ridge(one.ridge)], moments, c)
+                continue
+            if problem.zero_is_optimal():
+                found = _Found()
+                found.improve([problem.zero()], problem.bound_at_zero())
+            else:
+                method = method or _InteriorPoint(quadratic, problem.terms[0].term)
+                found = method.minimize(problem, max(tol, _ROUNDING) * quadratic.null, max_iter)
+            yield _solution(one, moments, kept, quadratic, found)
+
+
+def _suits(penalty, moments):
+    """Whether a step finds the memory it needs, and no prox for all pairs of tasks at once is the shorter way."""
+    n_tasks, d = moments.n_tasks, moments.n_features
+    if penalty.graph is None:
+        n_cones, most = 0.5 * n_tasks * (n_tasks - 1) * d, _MOST_CONES if float(penalty.norm) == 2 else _MOST_PAIRS
+    else:
+        n_cones, most = 0.5 * penalty.adjacency(moments.tasks).nnz * d, _MOST_CONES
+    return n_tasks * d**2 <= _LARGEST and n_cones <= most
+
+
+def _by_edges(penalty, n_tasks):
+    """The penalty with a graph that lists all pairs, if it has none."""
+    if penalty.graph is not None:
+        return penalty
+    other = copy.copy(penalty)
+    other.graph = np.ones((n_tasks, n_tasks))
+    return other
+
+
+@dataclass
+class _Point:
+    """Weights W, differences z within t, flows p within tau.  Changes are tuples (dW, dz, dt, dp)."""
+
+    W: Any
+    z: Any
+    t: Any
+    p: Any
+    tau: Any
+
+    def product(self):
+        """The mean of ``t_e tau_e - z_e'p_e``."""
+        return float(np.vdot(self.t, self.tau) - np.vdot(self.z, self.p)) / self.t.size
+
+    def way(self, change, dot):
+        """How far a change may go."""
+        _, dz, dt, dp = change
+        ways = (self.t, self.z, dt, dz), (self.tau, self.p, np.zeros_like(dt), dp)
+        return min(way_to_boundary(*way, dot) for way in ways)
+
+    def moved(self, step, change):
+        """The point after a step."""
+        dW, dz, dt, dp = change
+        return _Point(self.W + step * dW, self.z + step * dz, self.t + step * dt, self.p + step * dp, self.tau)
+
+
+class _InteriorPoint:
+    """The method for one loss and one graph; features that are zero in all tasks are left out."""
+
+    def __init__(self, quadratic, edges):
+        H = quadratic.gram_of(np.arange(len(quadratic.B)))
+        self.live = np.flatnonzero(np.einsum("tjj->j", H) > 0)
+        H = np.ascontiguousarray(H[:, self.live[:, None], self.live])
+        self.scale = np.einsum("tjj->j", H) / len(H)
+        self.quadratic, self.edges, self.by_value = quadratic, edges, edges.norm == 1
+        self.dot = dot_values if self.by_value else dot_rows
+        self.system = edge_system(H, edges.s, edges.t)
+
+    def minimize(self, problem, goal, max_iter):
+        """Iterate until the gap is at most `goal`; should rounding prevent that, splitting goes on."""
+        found, idle = _Found(n_iter=0, converged=False), 0
+        point = self._start(problem.terms[0].term)
+        while found.n_iter < max_iter and not found.converged and idle < _STALLED:
+            try:
+                with np.errstate(all="ignore"):  # what rounding has spoilt is seen below
+                    point = self._step(point)
+            except LinAlgError:
+                break
+            if not np.isfinite(point.p).all() or not np.isfinite(point.W).all():
+                break
+            before, found.n_iter = found.gap, found.n_iter + 1
+            self._certify(problem, point, found, goal)
+            idle = idle + 1 if found.gap > 0.9 * before else 0
+        if found.converged or (found.n_iter >= max_iter and found.W is not None):
+            return found
+        other = _minimize(problem, goal, max(max_iter - found.n_iter, 1), None if found.W is None else [found.W])
+        found.improve([(other.objective, other.W, ())], other.bound)
+        return replace(found, n_iter=found.n_iter + other.n_iter, converged=found.gap <= goal)
+
+    def _start(self, edges):
+        """Weights for squared differences, each in proportion to tau / |z| of tasks alone, and their flows, shortened.
+
+        The products start no lower than what the flows then leave of the gradient may cost.
+        """
+        tau = edges.alpha * edges.k[:, None]
+        tau = np.tile(tau, (1, len(self.live))) if self.by_value else tau
+        alone = self.quadratic.resolve(self.quadratic.B, 1e-3 * self.quadratic.curvature)[:, self.live]
+        z = alone[edges.s] - alone[edges.t]
+        k = tau / np.hypot(self._lengths(z), 0.3 * self._typical(z))
+        self._factor(k, np.zeros((len(k), len(self.live))))
+        W, z = self.system.solve(self.quadratic.B[:, self.live])
+        p = k * z
+        p *= 0.9 * tau / np.maximum(self._lengths(p), 0.9 * tau)
+        R = self._whole(self._mismatch(W, p))
+        missing = min(0.5 * np.vdot(R, self.quadratic.resolve(R, 0.0)), self.quadratic.null)
+        mu = max(np.mean(tau * self._lengths(z)), missing / tau.size, 1e-12 * self.quadratic.null / tau.size)
+        return _Point(W, z, np.hypot(self._lengths(z), mu / tau), p, tau)
+
+    def _factor(self, k, u):
+        self.system.factor(_RELAXED * self.scale + self.quadratic.ridge, k, u)
+
+    def _lengths(self, z):
+        return np.sqrt(self.dot(z, z))
+
+    def _typical(self, z):
+        """The mean length of differences."""
+        return np.maximum(self._lengths(z).mean(axis=0), 1e-150)
+
+    def _step(self, x):
+        """The point after a predictor and a corrector."""
+        scaling = Scaling(x.t, x.z, x.tau, x.p, self.dot)
+        R = self._mismatch(x.W, x.p)
+        k, u = (scaling.k - scaling.u**2, np.zeros_like(scaling.u)) if self.by_value else (scaling.k, scaling.u)
+        self._factor(k, u)
+
+        def toward(c, enough=np.inf):
+            dW, dz = self.system.solve(R - self.edges.divergence(scaling.offset(c)), enough)
+            return dW, dz, *scaling.change(c, dz)
+
+        mu = x.product()
+        if not mu > 0.0:
+            raise LinAlgError
+        first = toward((-x.tau, x.p))
+        after = x.moved(min(1.0, x.way(first, self.dot)), first).product()
+        c0, c1 = scaling.target(mu * np.clip(after / mu, 0.0, 1.0) ** 3, *first[1:])
+        enough = 1e-3 * np.abs(R).max(axis=0) + _ROUNDING * np.abs(self.quadratic.B[:, self.live]).max(axis=0)
+        change = toward((c0 - x.tau, c1 + x.p), enough)
+        step = min(1.0, _TO_BOUNDARY * x.way(change, self.dot))
+        return x.moved(step, change)
+
+    def _mismatch(self, W, p):
+        """What the flows leave of the descent direction of f."""
+        W = self._whole(W)
+        return (self.quadratic.at(W)[1] - self.quadratic.ridge * W)[:, self.live] - self.edges.divergence(p)
+
+    def _whole(self, W):
+        """W with all its columns."""
+        out = np.zeros((len(W), self.quadratic.B.shape[1]))
+        out[:, self.live] = W
+        return out
+
+    def _certify(self, problem, x, found, goal):
+        """The gap at the best of a few points.
+
+        What the flows leave of the gradient is taken up by weights that have it where curvature allows, else rerouted.
+        """
+        W, p, edges = self._whole(x.W), self._whole(x.p), problem.terms[0].term
+        change = self.quadratic.resolve(self._whole(self._mismatch(x.W, x.p)), 0.0)
+        near = np.linalg.norm(change) <= _FAR * np.linalg.norm(W)
+        bound = max(problem.bound(at, [(edges, p)]) for at in ((W, W + change) if near else (W,)))
+        points = [W, self._whole(self.system.means(x.W))]
+        values = [problem.objective(V) for V in points]
+        if min(values) - max(bound, found.bound) <= _CLOSE * goal:
+            points[1:1] = [self._whole(V) for V in self._fusions(x)]
+            values[1:1] = [problem.objective(V) for V in points[1:-1]]
+        most = max(k for k, value in enumerate(values) if value <= min(values) + 0.1 * goal)
+        found.improve([(values[most], points[most], ())], bound)
+        found.converged = found.gap <= goal
+
+    def _fusions(self, x):
+        """W with edges of no length contracted, first those of which one can be sure, then more and more.
+
+        An edge that fuses has a flow within its bound and, compared with others, no length.
+        """
+        slack = (1.0 - self._lengths(x.p) / x.tau) * self._typical(x.z).mean()
+        for least in (1e3, 1e2, 30.0, 10.0, 3.0, 1.0):
+            yield self._together(x.W, slack > least * self._lengths(x.z))
+
+    def _together(self, W, meet):
+        """W with the tasks, or with the 1-norm single weights of tasks, that edges join at their mean."""
+        n_tasks, wide = len(W), meet.shape[1]
+        e, j = np.nonzero(meet)
+        joined = sparse.coo_array(
+            (np.ones(len(e)), (self.edges.s[e] * wide + j, self.edges.t[e] * wide + j)),
+            shape=(n_tasks * wide, n_tasks * wide),
+        )
+        n_clusters, label = csgraph.connected_components(joined, directed=False)
+        values = W.reshape(n_tasks * wide, -1)
+        member = sparse.csr_array((np.ones(len(values)), (label, np.arange(len(values)))), (n_clusters, len(values)))
+        return (member @ values / np.bincount(label)[:, None])[label].reshape(W.shape)

@@ -1,0 +1,166 @@
+"""Latent basis tasks: a lasso for every task's loadings, one linear system for the components, in turn.
+
+The problem is nonconvex.  Several starts, the same in every fit, take a few rounds each, and the best goes on.
+"""
+
+import numpy as np
+from scipy.linalg import qr
+
+from skmtl._numba import kernel, read_only
+from skmtl.penalties import LatentBasis, ReducedRank, Ridge
+from skmtl.solvers._alternating import Components, Step, best_of, relative_change, seen_by
+from skmtl.solvers.solution import Certificate, loss_of, solution_of, solve
+
+__all__: list[str] = []  # found through `solve`
+
+_SWEEPS = 1000  # of coordinate descent in the loadings, at most
+_EXACT = 1e-13
+_STRENGTHS = 0.1, 1.0  # ridges of the starts, in units of the mean curvature of the loss
+_RANDOM = 10, 2  # starts from random mixtures of tasks; where a step is dear
+
+
+@solve.register
+def _(penalty: LatentBasis, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+    """Every penalty of a path starts from the ridge solutions, and from the solution before."""
+    for basis in path:
+        if basis.alpha * basis.alpha_ridge == 0:
+            (solution,) = solve(ReducedRank(), [_unpenalized(basis)], moments, c, tol=tol, max_iter=max_iter, init=init)
+            S, B = _directions(solution.W, basis.n_components)
+            certificate, n_iter, settled = solution.certificate, solution.n_iter, solution.converged
+        else:
+            (S, B), change, n_iter, settled = _alternate(basis, moments, c, tol, max_iter, init)
+
+            def certificate(S=S, B=B, basis=basis, change=change):
+                loss = loss_of(moments, c, S @ B, moments.times_gram(S @ B))
+                return Certificate(loss + basis.value(B, S), None, change)
+
+        active = moments.active
+        S = np.where(active[:, None], S, S[active].mean(axis=0))
+        yield solution_of(moments, S @ B, certificate, n_iter=n_iter, converged=settled, parts=(S,))
+        init = S @ B
+
+
+def _unpenalized(basis):
+    """What is left when one term can be scaled away."""
+    return ReducedRank(basis.n_components, alpha_ridge=0.0)
+
+
+def _alternate(basis, moments, c, tol, max_iter, init):
+    """The factors, the change of the last step, the number of steps and whether they came to rest."""
+    problem = _Problem(basis, moments, c)
+    starts = list(problem.starts(init))
+    last, n_iter, settled = best_of(problem, starts, unit=problem.unit, tol=tol, max_iter=max_iter)
+    S, B = last.model
+    if not last.objective < problem.unit:  # a local minimum above zero weights
+        return (np.zeros_like(S), np.zeros_like(B)), 0.0, n_iter, True
+    order = np.argsort(-np.abs(S).sum(axis=0), kind="stable")
+    sign = np.where(S.sum(axis=0) < 0, -1.0, 1.0)
+    return ((S * sign)[:, order], (B * sign[:, None])[order]), last.change, n_iter, settled
+
+
+class _Problem:
+    """``loss(S B) + alpha |S|_1 + alpha_ridge / 2 |B|^2``, by steps exact in S or in B.  A point is the array B."""
+
+    def __init__(self, basis, moments, c):
+        self.moments, self.c = moments, c
+        self.k, self.alpha, self.ridge = int(basis.n_components), float(basis.alpha), float(basis.alpha_ridge)
+        self.value, self.best_components = basis.value, Components(moments, c, self.ridge)
+        self.unit = float(0.5 * c @ moments.yy)
+        self.last_loadings = np.zeros((moments.n_tasks, self.k))
+
+    def __call__(self, B):
+        """The best loadings for B, the best components for these, and the best scale of both."""
+        H, p = seen_by(self.moments, self.c, B)
+        S = self.last_loadings.copy()
+        lasso_each(read_only(np.ascontiguousarray(H)), read_only(p), self.alpha, _SWEEPS, _EXACT, S)
+        loss = self.unit + 0.5 * float(np.einsum("tk,tkl,tl->", S, H, S)) - float(np.vdot(p, S))
+        objective, before = loss + self.value(B, S), S @ B
+        S, B = self.balanced(S, self.best_components(S, B))
+        self.last_loadings = S
+        return Step(objective, B, relative_change(before, S @ B), (S, B))
+
+    def balanced(self, S, B):
+        """``S / tau, tau B`` with the scale tau of each component that costs least; zero where a factor is zero."""
+        length, square = np.abs(S).sum(axis=0), np.einsum("kj,kj->k", B, B)
+        alive = (length > 0) & (square > 0)
+        tau = np.ones(self.k)
+        tau[alive] = np.cbrt(self.alpha * length[alive] / (self.ridge * square[alive]))
+        return np.where(alive, S / tau, 0.0), np.where(alive, tau, 0.0)[:, None] * B
+
+    def starts(self, init):
+        """Of all tasks alone, shrunk: the leading directions, the tasks that differ most, and random mixtures.
+
+        The same whatever the order of the tasks.
+        """
+        moments, d = self.moments, self.moments.n_features
+        curvature = (self.c @ moments.squares()).sum() / (d * moments.active.sum())
+        alone = solve(Ridge(), [Ridge(factor * curvature) for factor in _STRENGTHS], moments, self.c)
+        candidates = [np.where(moments.active[:, None], ridge.W, 0.0) for ridge in alone]
+        for W in candidates if init is None else [init, *candidates]:
+            S, B = _directions(W, self.k)
+            yield self.balanced(S, B)[1]
+            yield self.balanced(*_onto(W, _corners(S @ B, self.k)))[1]
+        rng = np.random.default_rng(0)
+        _, directions = _directions(W, min(W.shape))
+        for _ in range(_RANDOM[self.best_components.are_many(self.k)]):
+            yield self.balanced(*_onto(W, rng.normal(size=(self.k, len(directions))) @ directions))[1]
+
+
+def _directions(W, k):
+    """The leading k directions B of W and their loadings S, equal in length; zeros where W has fewer."""
+    U, s, V = np.linalg.svd(W, full_matrices=False)
+    m = min(k, len(s))
+    sign = np.sign(V[np.arange(len(V)), np.abs(V).argmax(axis=1)])
+    S, B = np.zeros((len(W), k)), np.zeros((k, W.shape[1]))
+    S[:, :m], B[:m] = (U * sign * np.sqrt(s))[:, :m], (V * sign[:, None] * np.sqrt(s)[:, None])[:m]
+    return S, B
+
+
+def _corners(W, k):
+    """The k tasks that span most of W as components B; zeros where W has fewer."""
+    _, _, order = qr(W.T, mode="economic", pivoting=True)
+    B = np.zeros((k, W.shape[1]))
+    B[: min(k, *W.shape)] = W[order[: min(k, *W.shape)]]
+    return B
+
+
+def _onto(W, B):
+    """The loadings of W on the components B, and these."""
+    return W @ np.linalg.pinv(B, rcond=1e-8), B
+
+
+@kernel
+def lasso_each(H, p, alpha, sweeps, tol, S):
+    r"""``argmin_s 1/2 s'H_t s - p_t's + alpha |s|_1`` for every task t, by coordinate descent from S.
+
+    H : float64 (n_tasks, k, k), positive semidefinite.  p : float64 (n_tasks, k), in its range.
+    alpha : float >= 0, in the units of p.
+    sweeps : int, passes over the coordinates at most.
+    tol : float, ends when no coordinate moves ``H_jj s_j`` by more than this share of the largest entry of |p_t|.
+    S : float64 (n_tasks, k), filled; where H_jj is 0, s_j is 0.
+    One coordinate in NumPy: ``g = p[t] - H[t] @ s + H[t].diagonal() * s;  s[j] = sign(g[j]) * max(abs(g[j]) - alpha, 0)
+    / H[t, j, j]``.
+    """
+    n_tasks, k = p.shape
+    for t in range(n_tasks):
+        largest = 0.0
+        for j in range(k):
+            largest = max(largest, abs(p[t, j]))
+        for _ in range(sweeps):
+            moved = 0.0
+            for j in range(k):
+                old = S[t, j]
+                new = 0.0
+                if H[t, j, j] > 0.0:
+                    g = p[t, j]
+                    for i in range(k):
+                        if i != j:
+                            g -= H[t, j, i] * S[t, i]
+                    if g > alpha:
+                        new = (g - alpha) / H[t, j, j]
+                    elif g < -alpha:
+                        new = (g + alpha) / H[t, j, j]
+                S[t, j] = new
+                moved = max(moved, H[t, j, j] * abs(new - old))
+            if moved <= tol * largest:
+                break

@@ -1,0 +1,160 @@
+r"""Douglas-Rachford splitting on moments, for every penalty that has a prox.
+
+    min_W  f(W) + sum_k g_k(A_k W),        f(W) = sum_t c_t / 2 * squared_error_t(w_t) + ridge / 2 |W|^2
+
+Each term g_k has a copy Z_k of what it sees of W, W itself or the ends of all edges of a graph.  One iteration, with a
+step size 1 / rho that may change at no cost,
+
+    X   = argmin f(X) + rho / 2 sum_k |A_k X - Z_k|^2      task by task, exact, from one factorisation
+    Y_k = prox_{g_k / rho}(2 A_k X - Z_k)
+    Z_k = Z_k + Y_k - A_k X                                extrapolated by Anderson's method
+
+(Lions, Mercier 1979, *SIAM Journal on Numerical Analysis* 16:964-979; also known as ADMM).  It does not care how
+features are scaled, and no iteration touches a row.  The norms of a decomposition W = P + Q have copies of P and of Q,
+and f sees their sum.
+
+The certificate.  The residuals r of X, times a number s, are feasible for the dual problem where the descent direction
+``c_t X_t' r_t`` is a sum of subgradients ``U_k = rho (2 A_k X - Z_k - Y_k)``, each within its dual ball.  What is left
+of that equation, the mismatch M, goes where it costs least: to the ridge term, to a norm, to the edges.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from skmtl._threads import crew
+from skmtl.penalties import Penalty, Ridge
+from skmtl.solvers._anderson import Anderson
+from skmtl.solvers._coupling import Decomposed, Together
+from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
+from skmtl.solvers.solution import Certificate, harmonic, on_nodes, solution_of, solve
+
+__all__: list[str] = []  # found through `solve`
+
+_BALANCED = 60  # iterations after which rho changes rarely
+_ACCELERATE = 10  # iterations before extrapolation
+_ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
+
+
+@solve.register
+@on_nodes
+def _(penalty: Penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+    kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
+    with crew(moments.n_jobs) as each:
+        few = moments.only(kept), c[kept], each
+        pulled = penalty.penalizes_intercepts and moments.centered
+        quadratic = PulledIntercepts(*few, a_b=penalty.alpha_intercept) if pulled else Quadratic(*few)
+        yield from _along(path, moments, kept, c, quadratic, tol, max_iter, init)
+
+
+def _along(path, moments, kept, c, quadratic, tol, max_iter, init):
+    """The solutions of a path, each from the one before."""
+    state = None if init is None else [part[kept] for part in (init if isinstance(init, tuple) else (init,))]
+    for one in path:
+        quadratic.ridge = one.ridge
+        problem = (Decomposed if one.decomposition else Together)(one, quadratic)
+        if not problem.terms:
+            (solution,) = solve(Ridge(), [Ridge(one.ridge)], moments, c)
+            yield replace(solution, parts=(solution.W, np.zeros_like(solution.W)) if one.decomposition else None)
+            continue
+        found = _minimize(problem, max(tol, _ROUNDING) * quadratic.null, max_iter, state)
+        state = found.state
+        yield _solution(one, moments, kept, quadratic, found)
+
+
+def _solution(penalty, moments, kept, quadratic, found):
+    W, *parts = (_spread(part, kept) for part in (found.W, *found.parts))
+    certificate = Certificate(found.objective, found.gap, None)
+    how = {"n_iter": found.n_iter, "converged": found.converged, "parts": tuple(parts) or None}
+    how |= {"w0": penalty.shared(W[moments.active])}
+    for part in parts:  # tasks without weight get the shared model, and its parts
+        part[~kept] = part[kept].mean(axis=0)
+    if penalty.has_nodes:
+        how["b"] = harmonic(penalty.adjacency(moments.tasks), moments.intercepts(W), moments.active)
+    elif isinstance(quadratic, PulledIntercepts):
+        how["b0"] = quadratic.origin + quadratic.shared_intercept(found.W)
+        how["b"] = np.full(len(kept), how["b0"])
+        how["b"][kept] += quadratic.share * (moments.intercepts(W)[kept] - how["b0"])
+        W[~kept] = how["w0"]
+    return solution_of(moments, W, lambda: certificate, **how)
+
+
+def _spread(W, kept):
+    """W with rows of zeros for the tasks that are not kept."""
+    out = np.zeros((len(kept), W.shape[1]))
+    out[kept] = W
+    return out
+
+
+@dataclass
+class _Found:
+    """The best point and the best lower bound so far, and where the next penalty of a path starts: Z and rho."""
+
+    W: Any = None
+    parts: tuple = ()
+    objective: float = np.inf
+    bound: Any = -np.inf
+    n_iter: int = 1
+    converged: bool = True
+    state: Any = None
+
+    @property
+    def gap(self):
+        """The duality gap."""
+        return max(self.objective - self.bound, 0.0)
+
+    def improve(self, points, bound):
+        """Take the best of some points (objective, W, parts), and the bound if it is higher."""
+        for objective, W, parts in points:
+            if objective < self.objective:
+                self.objective, self.W, self.parts = objective, W, parts
+        self.bound = max(self.bound, float(bound))
+
+
+def _minimize(problem, tol, max_iter, state):
+    """Iterate until the gap is at most `tol`."""
+    found = _Found(state=state)
+    if problem.zero_is_optimal():
+        found.improve([problem.zero()], problem.bound_at_zero())
+        return found
+    z, rho = problem.start(state)
+    mixing, y_before, plain, shortest = Anderson(), None, None, np.inf
+    for n_iter in range(1, max_iter + 1):
+        v, y, r = problem.step(z, rho)
+        length = np.linalg.norm(r)
+        if plain is not None and length > 2.0 * shortest:  # extrapolation has not helped: go where it started from
+            z, plain = plain, None
+            mixing.reset()
+            continue
+        shortest = min(shortest, float(length))
+        if n_iter % (5 if n_iter < 100 else 20) == 0 or n_iter in (1, max_iter):  # a certificate costs two iterations
+            found.improve(*problem.certify(z, v, y, rho))
+            if found.gap <= tol and (found.W.any() or found.gap <= _ROUNDING * problem.quadratic.null):
+                break
+        if y_before is not None and _due(n_iter) and (change := _balance(z, v, y, y_before, rho)) != 1.0:
+            z, rho, y_before, plain, shortest = v + (z - v) / change, rho * change, None, None, np.inf
+            mixing.reset()
+            continue
+        plain, y_before = z + r, y
+        z = mixing.propose(z, r) if n_iter >= _ACCELERATE else plain
+    found.n_iter, found.converged, found.state = n_iter, found.gap <= tol, (z, rho)
+    return found
+
+
+def _due(n_iter):
+    """Whether rho may change now: often at first, then ever more rarely, so that the iterations converge."""
+    if n_iter <= _BALANCED:
+        return n_iter % 5 == 0
+    return n_iter % (_BALANCED * 2 ** int(np.log2(n_iter / _BALANCED))) == 0
+
+
+def _balance(z, v, y, y_before, rho):
+    """The factor of rho by which what is left of A X = Y and of the gradient's equation become alike; 1 if they are."""
+    primal = np.linalg.norm(y - v) * np.linalg.norm(v - z)
+    dual = np.linalg.norm(y - y_before) * np.linalg.norm(y)
+    if dual / 3 <= primal <= 3 * dual:
+        return 1.0
+    if primal > 25 * dual or dual > 25 * primal:
+        return 5.0 if primal > dual else 0.2
+    return float(np.sqrt(primal / dual))

@@ -1,0 +1,33 @@
+"""Temporal models without absolute values or lengths of features are tasks on a chain, and solved as such.
+
+Jumps are fused tasks: there the splitting would need thousands of iterations where tasks have fewer rows than features,
+since what no row of a task sees is carried along the chain by small steps.  Smooth changes are a task graph.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from skmtl.penalties import FusedTasks, Penalty, TaskGraph, Temporal
+from skmtl.solvers.solution import solution_of, solve
+
+__all__: list[str] = []  # found through `solve`
+
+
+@solve.register
+def _(penalty: Temporal, path, moments, c, **how):
+    few = moments.only(moments.active)
+    if penalty.alpha_l1 > 0 or penalty.alpha_group > 0 or few.n_tasks == 1:
+        yield from solve.dispatch(Penalty)(penalty, path, moments, c, **how)
+        return
+    chain = dict.fromkeys(pairwise(few.tasks[penalty.places(few.tasks)].tolist()), 1.0)
+    if penalty.smooth:
+        on_chain = [TaskGraph(one.alpha, chain, one.alpha_ridge) for one in path]
+    else:
+        on_chain = [FusedTasks(one.alpha, chain, norm=1, alpha_ridge=one.alpha_ridge) for one in path]
+    if how.get("init") is not None:
+        how["init"] = how["init"][moments.active]
+    for solution in solve(on_chain[0], on_chain, few, c[moments.active], **how):
+        W = np.zeros_like(moments.xy)
+        W[moments.active] = solution.W
+        yield solution_of(moments, W, solution.certificate, n_iter=solution.n_iter, converged=solution.converged)

@@ -1,0 +1,290 @@
+"""Fused tasks: the interior-point method, its linear algebra, and the penalty for all pairs of tasks."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.linalg import block_diag
+
+from skmtl import FusedTasksRegressor, PooledRegressor
+from skmtl.moments import TaskMoments
+from skmtl.penalties import FusedTasks, Penalty
+from skmtl.penalties.graph import Edges, EveryPair
+from skmtl.solvers import _edge_systems, fused, solve
+from skmtl.solvers._cones import Scaling, dot_rows, dot_values, way_to_boundary
+from skmtl.solvers._edge_systems import Direct, Iterative, edge_system
+from skmtl.tasks import check_data
+from tests.oracles import INSTANCES, long_table
+
+GRAPHS = {
+    "chain": lambda ids, rng: {(a, b): 1.0 for a, b in pairwise(ids)},
+    "pairs apart": lambda ids, rng: {(a, b): 2.0 for a, b in zip(ids[::2], ids[1::2], strict=False)},
+    "random": lambda ids, rng: {
+        (a, b): rng.uniform(0.1, 3) for a in ids for b in ids if a == ids[0] < b or (a < b and rng.random() < 0.4)
+    },
+    "complete": lambda ids, rng: None,
+}
+each_norm = pytest.mark.parametrize("norm", [1, 2])
+each_graph = pytest.mark.parametrize("graph", GRAPHS)
+
+
+@pytest.fixture
+def table(rng):
+    """Six tasks in two clusters, of 2 to 40 rows and 4 features, as arguments of fit."""
+    W = np.repeat([[1.0, -1.0, 0.5, 2.0], [-1.0, 1.0, 1.5, 0.0]], 3, axis=0)
+    task = np.repeat(list("abcdef"), [40, 12, 2, 30, 7, 20])
+    X = rng.normal(size=(len(task), 4))
+    y = np.einsum("ij,ij->i", X, W[np.searchsorted(list("abcdef"), task)]) + 0.3 * rng.normal(size=len(task))
+    return {"X": X, "y": y, "task": task}
+
+
+def moments_of(arguments):
+    """Moments and loss factors."""
+    moments = TaskMoments.from_data(check_data(**arguments))
+    return moments, np.full(moments.n_tasks, moments.n_tasks / moments.weight.sum())
+
+
+def solution(penalty, arguments, **how):
+    """The solution of the method that is tested."""
+    (found,) = solve(penalty, [penalty], *moments_of(arguments), **how)
+    return found
+
+
+@each_norm
+@each_graph
+@pytest.mark.parametrize("ridge", [0.0, 0.05])
+def test_splitting_finds_the_same(graph, norm, ridge, table, rng):
+    penalty = FusedTasks(0.03, GRAPHS[graph](list("abcdef"), rng), norm, ridge)
+    found = solution(penalty, table, tol=1e-11)
+    (other,) = solve.dispatch(Penalty)(penalty, [penalty], *moments_of(table), tol=1e-9, max_iter=20_000)
+    assert found.converged
+    assert found.n_iter <= 25
+    assert other.objective - other.dual_gap <= found.objective * (1 + 1e-12)
+    assert found.objective - found.dual_gap <= other.objective
+    if ridge:  # else a task of two rows has no single best weights
+        assert_allclose(found.W, other.W, atol=2e-3)
+
+
+@each_norm
+@pytest.mark.parametrize("instance", INSTANCES)
+@pytest.mark.parametrize("share", [1e-4, 0.01, 1.0])
+def test_awkward_data_take_few_steps(instance, share, norm, rng):
+    """To a gap of 1e-9, whatever the scales of features and the numbers of rows."""
+    data = INSTANCES[instance](rng)
+    graph = GRAPHS["chain"](list(data.ids), rng)
+    moments = TaskMoments.from_data(check_data(data.X, data.y, data.sample_weight, task=data.task))
+    c = np.where(moments.active, moments.active.sum() / moments.weight.sum(), 1.0)
+    null = 0.5 * c @ moments.yy
+    penalty = FusedTasks(share * np.linalg.norm(c[:, None] * moments.xy, 2), graph or None, norm)
+    (found,) = solve(penalty, [penalty], moments, c, tol=1e-9)
+    assert found.converged
+    assert 0.0 <= found.dual_gap <= 1e-9 * null
+    assert found.n_iter <= 30
+
+
+@each_norm
+def test_scaling_a_feature_changes_nothing_but_its_weights(norm, table):
+    """With the 1-norm the penalty is per feature, so that alpha may be, too: here it is the loss that scales."""
+    penalty = FusedTasks(0.05, GRAPHS["chain"](list("abcdef"), None), norm)
+    found = solution(penalty, table, tol=1e-10)
+    large = solution(FusedTasks(0.05e4, penalty.graph, norm), {**table, "X": 1e4 * table["X"]}, tol=1e-10)
+    assert_allclose(1e4 * large.W, found.W, rtol=1e-4, atol=1e-5)
+    assert_allclose(large.objective, found.objective, rtol=1e-9)
+
+
+@each_norm
+@each_graph
+def test_strong_fusion_pools_each_component(graph, norm, table, rng):
+    edges = GRAPHS[graph](list("abcdef"), rng)
+    model = FusedTasksRegressor(1e3, graph=edges, norm=norm, tol=1e-10).fit(**table)
+    parts = [list("ab"), list("cd"), list("ef")] if graph == "pairs apart" else [list("abcdef")]
+    for part in parts:
+        rows = np.isin(table["task"], part)
+        pooled = PooledRegressor(alpha=0.0, task_intercepts=True)
+        pooled.fit(table["X"][rows], table["y"][rows], task=table["task"][rows])
+        own = model.coef_[np.searchsorted(list("abcdef"), part)]
+        assert (own == own[0]).all()
+        assert_allclose(own[0], pooled.coef_[0], atol=1e-4)
+    assert len(set(model.cluster_labels_)) == len(parts)
+
+
+@each_norm
+def test_fused_tasks_are_equal_exactly_at_the_default_tol(norm, table):
+    graph = GRAPHS["chain"](list("abcdef"), None)
+    model = FusedTasksRegressor(0.6, graph=graph, norm=norm).fit(**table)
+    exact = FusedTasksRegressor(0.6, graph=graph, norm=norm, tol=1e-12).fit(**table)
+    close = np.abs(exact.coef_[:, None] - exact.coef_).max(axis=2) < 1e-6
+    assert len(set(exact.cluster_labels_)) < 6
+    assert (close == (exact.cluster_labels_[:, None] == exact.cluster_labels_)).all()
+    assert len(set(model.cluster_labels_)) <= len(set(exact.cluster_labels_)) + 1
+
+
+@each_norm
+def test_a_node_without_rows_is_as_its_neighbours(norm, table):
+    graph = {**GRAPHS["chain"](list("abcdef"), None), ("f", "g"): 1.0}
+    model = FusedTasksRegressor(0.05, graph=graph, norm=norm, tol=1e-9).fit(**table)
+    assert_array_equal(model.tasks_, list("abcdefg"))
+    assert_allclose(model.coef_[6], model.coef_[5], atol=1e-6)
+    assert model.dual_gap_ <= 1e-9 * model.objective_ * 100
+
+
+@each_norm
+def test_a_path_is_its_fits(norm, table):
+    graph = GRAPHS["chain"](list("abcdef"), None)
+    alphas = [1.0, 0.1, 0.01, 0.0]
+    path = FusedTasksRegressor(graph=graph, norm=norm, tol=1e-10).path(**table, alphas=alphas)
+    for alpha, coef in zip(alphas, path.coefs, strict=True):
+        model = FusedTasksRegressor(alpha, graph=graph, norm=norm, tol=1e-10).fit(**table)
+        assert_allclose(coef, model.coef_, atol=1e-8)
+
+
+def test_steps_are_limited_and_counted(table):
+    penalty = FusedTasks(0.03, GRAPHS["chain"](list("abcdef"), None))
+    found = solution(penalty, table, tol=1e-10, max_iter=2)
+    assert found.n_iter == 2
+    assert not found.converged
+    assert found.dual_gap > 0
+
+
+@each_norm
+def test_conjugate_gradients_do_as_well(norm, rng, monkeypatch):
+    data = long_table(rng, [30] * 40, 6)
+    ids = list(data.ids)
+    graph = {(ids[a], ids[b]): 1.0 for a in range(40) for b in rng.integers(40, size=3) if a != b and ids[a] < ids[b]}
+    penalty = FusedTasks(0.02, graph, norm)
+    arguments = {"X": data.X, "y": data.y, "task": data.task}
+    direct = solution(penalty, arguments)
+    monkeypatch.setattr(_edge_systems, "_CHEAP", 0)
+    monkeypatch.setattr(_edge_systems, "_PRODUCTS", 0)
+    found = solution(penalty, arguments)
+    assert found.converged
+    assert abs(found.n_iter - direct.n_iter) <= 3
+    assert_allclose(found.objective, direct.objective, rtol=1e-5)
+
+
+def test_where_newton_stops_splitting_goes_on(table, monkeypatch):
+    def stop(self, x):
+        raise np.linalg.LinAlgError
+
+    penalty = FusedTasks(0.03, GRAPHS["chain"](list("abcdef"), None))
+    expected = solution(penalty, table)
+    monkeypatch.setattr(fused._InteriorPoint, "_step", stop)
+    found = solution(penalty, table)
+    assert found.converged
+    assert_allclose(found.objective, expected.objective, rtol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------------ linear algebra
+
+
+@pytest.mark.parametrize("System", [Direct, Iterative])
+@pytest.mark.parametrize("per_feature", [False, True])
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_equations_of_a_step_are_solved(System, per_feature, apart, rng, monkeypatch):
+    """Against the dense matrix."""
+    monkeypatch.setattr(_edge_systems, "_EXACT", 1e-12)
+    n_tasks, d = 9, 3
+    s, t = np.array([(a, b) for b in range(n_tasks) for a in range(b) if rng.random() < 0.4]).T
+    if apart:
+        together = (s < 4) == (t < 4)
+        s, t = s[together], t[together]
+    F = rng.normal(size=(n_tasks, d, 2))
+    H = F @ F.swapaxes(1, 2)
+    K = 10.0 ** rng.uniform(-2, 2, size=(len(s), d if per_feature else 1))
+    U = np.zeros((len(s), d)) if per_feature else np.sqrt(K / d) * rng.uniform(-0.9, 0.9, size=(len(s), d))
+    monkeypatch.setattr(_edge_systems, "_PRODUCTS", 1e9 if System is Direct else 0)
+    monkeypatch.setattr(_edge_systems, "_CHEAP", 0)
+    system = edge_system(H, s, t)
+    assert type(system) is System
+    diagonal = np.full(d, 0.1)
+    system.factor(diagonal, K, U)
+    D = np.zeros((len(s), n_tasks))
+    D[np.arange(len(s)), s], D[np.arange(len(s)), t] = 1.0, -1.0
+    D = np.kron(D, np.eye(d))
+    blocks = block_diag(*(np.diag(np.broadcast_to(k, d)) - np.outer(u, u) for k, u in zip(K, U, strict=True)))
+    A = block_diag(*(block + np.diag(diagonal) for block in H)) + D.T @ blocks @ D
+    R = rng.normal(size=(n_tasks, d))
+    X, DX = system.solve(R, 1e-12)
+    assert_allclose(A @ X.ravel(), R.ravel(), atol=1e-9)
+    assert_allclose(DX.ravel(), D @ X.ravel(), atol=1e-9)
+
+
+def test_couplings_of_any_strength_leave_the_common_part(rng):
+    """With k 1e18 times H, all tasks have the weights of the sums of H_t."""
+    n_tasks, d = 5, 3
+    X = rng.normal(size=(n_tasks, 8, d)) * [1e-4, 1.0, 1e2]
+    H, R = X.swapaxes(1, 2) @ X, np.einsum("tij,ti->tj", X, rng.normal(size=(n_tasks, 8)))
+    system = edge_system(H, np.arange(4), np.arange(1, 5))
+    system.factor(np.zeros(d), np.full((4, 1), 1e10), np.zeros((4, d)))
+    W, _ = system.solve(R)
+    assert_allclose(W, np.tile(np.linalg.solve(H.sum(axis=0), R.sum(axis=0)), (n_tasks, 1)), rtol=1e-3)
+
+
+@pytest.mark.parametrize("dot", [dot_rows, dot_values])
+def test_the_scaling_takes_one_point_to_the_other(dot, rng):
+    """V^2 x = s, and (k I - u u') dz + h is the change of p that ``V^2 dx + ds = c`` asks for."""
+    z, p = rng.normal(size=(2, 7, 3))
+    t, tau = (np.sqrt(dot(a, a)) + rng.uniform(0.01, 1, size=dot(a, a).shape) for a in (z, p))
+    scaling = Scaling(t, z, tau, p, dot)
+    s0, s1 = scaling._apply(*scaling._apply(t, z))
+    assert_allclose(s0, tau, rtol=1e-10)
+    assert_allclose(s1, -p, rtol=1e-8, atol=1e-10)
+    dz = rng.normal(size=z.shape)
+    c = rng.normal(size=t.shape), rng.normal(size=z.shape)
+    dt, dp = scaling.change(c, dz)
+    a0, a1 = scaling._apply(*scaling._apply(dt, dz))
+    assert_allclose(a0, c[0], atol=1e-9 * np.abs(a1).max())
+    assert_allclose(a1 - dp, c[1], atol=1e-9 * np.abs(a1).max())
+    assert_allclose(dp, scaling.k * dz - scaling.u * dot(scaling.u, dz) + scaling.offset(c), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dot", [dot_rows, dot_values])
+def test_the_way_ends_at_the_boundary(dot, rng):
+    a1, d1 = rng.normal(size=(2, 50, 3))
+    a0 = np.sqrt(dot(a1, a1)) + rng.uniform(0.1, 1, size=dot(a1, a1).shape)
+    d0 = rng.normal(size=a0.shape)
+    step = way_to_boundary(a0, a1, d0, d1, dot)
+
+    def depth(at):
+        b1 = a1 + at * d1
+        return (a0 + at * d0 - np.sqrt(dot(b1, b1))).min()
+
+    assert abs(depth(step)) < 1e-9
+    assert depth(0.999 * step) > 0
+    assert way_to_boundary(a0, a1, np.ones_like(a0), 0.0 * d1, dot) == np.inf
+
+
+# ----------------------------------------------------------------------------------------------------- all pairs
+
+
+def test_every_pair_is_the_complete_graph(rng):
+    s, t = np.triu_indices(7, 1)
+    pairs, edges = EveryPair(0.3, 7), Edges(0.3, s, t, np.ones(len(s)), 7, 1.0)
+    W = rng.normal(size=(7, 4))
+    assert_allclose(pairs.value(W), edges.value(W), rtol=1e-12)
+    P = pairs.prox(W, 0.7)
+    U = (W - P) / 0.7
+    assert_allclose(U.sum(axis=0), 0.0, atol=1e-12)
+    assert pairs.dual_norm(U) <= pairs.alpha * (1 + 1e-12)
+    assert_allclose(np.vdot(U, P), pairs.value(P), rtol=1e-12)
+
+
+def test_the_dual_norm_is_attained_where_some_tasks_differ_from_the_rest(rng):
+    Z = rng.normal(size=(5, 2))
+    Z -= Z.mean(axis=0)
+    pairs, best = EveryPair(1.0, 5), 0.0
+    for members in range(1, 31):
+        for j in range(2):
+            W = np.zeros((5, 2))
+            W[:, j] = [members >> t & 1 for t in range(5)]
+            best = max(best, np.vdot(Z, W) / max(pairs.value(W), 1e-300))
+    assert_allclose(pairs.dual_norm(Z), best, rtol=1e-12)
+
+
+def test_many_pairs_share_one_prox(table, monkeypatch):
+    expected = solution(FusedTasks(0.01, norm=1), table, tol=1e-9)
+    monkeypatch.setattr(fused, "_MOST_PAIRS", 0)
+    found = solution(FusedTasks(0.01, norm=1), table, tol=1e-9, max_iter=20_000)
+    assert found.converged
+    assert_allclose(found.objective, expected.objective, rtol=1e-7)

@@ -1,0 +1,327 @@
+"""The splitting and its parts: the quadratic step, extrapolation, certificates, threads, warm starts, warnings."""
+
+import threading
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
+
+from skmtl import DirtyRegressor, MultiTaskRegressor, TraceNormRegressor
+from skmtl._threads import crew, one_blas_thread
+from skmtl.moments import TaskMoments
+from skmtl.penalties import (
+    L1,
+    Dirty,
+    FusedTasks,
+    JointFeature,
+    Norm,
+    Ridge,
+    RobustLowRank,
+    SharedPlusSpecific,
+    Sum,
+    TaskGraph,
+    TaskRelationship,
+    Temporal,
+    TraceNorm,
+)
+from skmtl.solvers._anderson import Anderson
+from skmtl.solvers._coupling import Together
+from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
+from skmtl.tasks import check_data
+from tests.oracles import INSTANCES, long_table, one_thread, outputs
+
+each_instance = pytest.mark.parametrize("instance", INSTANCES)
+
+
+@pytest.fixture(autouse=True)
+def small_matrices_do_not_wait():
+    with one_thread():
+        yield
+
+
+def moments_of(instance, **how):
+    data = check_data(instance.X, instance.y, instance.sample_weight, task=instance.task)
+    sums = TaskMoments.from_data(data, **how)
+    return sums.only(sums.active)
+
+
+def factors_of(moments):
+    return np.linspace(0.5, 2.0, moments.n_tasks) / moments.weight.sum()
+
+
+# The quadratic step
+
+
+@each_instance
+@pytest.mark.parametrize("rho", [1e-3, 1.0])
+def test_the_step_solves_its_equations(instance, rho, rng):
+    """``(c_t G_t + (ridge + rho_t) I) w_t = r_t`` for right-hand sides inside and outside the span of the rows."""
+    moments = moments_of(INSTANCES[instance](rng))
+    c = factors_of(moments)
+    quadratic = Quadratic(moments, c)
+    quadratic.ridge = 0.1
+    own = rho * np.linspace(1.0, 3.0, moments.n_tasks)[:, None]
+    R = rng.normal(size=moments.xy.shape)
+    W = quadratic.resolve(R, own)
+    left = c[:, None] * moments.times_gram(W) + (0.1 + own) * W
+    largest = max(1.0, np.max(c[:, None] * moments.squares()) / rho)
+    assert_allclose(left, R, rtol=0, atol=1e-14 * largest * np.abs(R).max())
+
+
+@each_instance
+def test_loss_and_descent_are_those_of_the_rows(instance, rng):
+    data = INSTANCES[instance](rng)
+    moments = moments_of(data)
+    c = factors_of(moments)
+    W = rng.normal(size=moments.xy.shape) / np.sqrt(1.0 + moments.squares())
+    loss, descent = Quadratic(moments, c).at(W)
+    tasks = [task for task in data.tasks if len(task.y)]
+    expected, slopes = 0.0, np.zeros_like(W)
+    for t, (X, y, s) in enumerate(tasks):
+        b = s @ (y - X @ W[t]) / s.sum()
+        residual = s * (y - X @ W[t] - b)
+        expected += c[t] / 2 * residual @ (y - X @ W[t] - b)
+        slopes[t] = c[t] * (X - s @ X / s.sum()).T @ residual
+    assert_allclose(loss, expected, rtol=1e-9)
+    assert_allclose(descent, slopes, rtol=1e-7, atol=1e-9 * np.abs(slopes).max())
+
+
+def test_pulled_intercepts_are_eliminated(rng):
+    """Loss, gradient and step are those of a function of W alone, minimised over all intercepts."""
+    data = long_table(rng, [3, 20, 9, 40], 4)
+    moments, a_b = moments_of(data), 0.3
+    c = factors_of(moments)
+    quadratic = PulledIntercepts(moments, c, a_b=a_b)
+
+    def value(W):
+        n = len(data.tasks)
+        A, right, loss = np.zeros((n + 1, n + 1)), np.zeros(n + 1), 0.0  # b_1, ..., b_T, b_0
+        for t, (X, y, s) in enumerate(data.tasks):
+            r = y - X @ W[t]
+            A[t, t] += c[t] * s.sum() + a_b
+            A[t, n] = A[n, t] = -a_b
+            A[n, n] += a_b
+            right[t] = c[t] * s @ r
+            loss += c[t] / 2 * s @ r**2
+        return loss - 0.5 * right @ np.linalg.pinv(A) @ right
+
+    W, V = rng.normal(size=moments.xy.shape), rng.normal(size=moments.xy.shape)
+    loss, descent = quadratic.at(W)
+    assert_allclose(loss, value(W), rtol=1e-9)
+    slope = (value(W + 1e-4 * V) - value(W - 1e-4 * V)) / 2e-4
+    assert_allclose(-np.vdot(descent, V), slope, rtol=1e-6)
+    X = quadratic.resolve(quadratic.B + 0.7 * V, 0.7)
+    assert_allclose(quadratic.at(X)[1], 0.7 * (X - V), atol=1e-9 * np.abs(quadratic.B).max())
+
+
+@pytest.mark.parametrize(
+    "instance", ["tasks without weight", "shared, tasks without weight", "more features than rows"]
+)
+def test_moments_of_some_tasks_are_theirs(instance, rng):
+    data = INSTANCES[instance](rng)
+    sums = TaskMoments.from_data(check_data(data.X, data.y, data.sample_weight, task=data.task))
+    kept = sums.active & (np.arange(sums.n_tasks) != 2)
+    few, W = sums.only(kept), rng.normal(size=sums.xy.shape)
+    assert_array_equal(few.tasks, sums.tasks[kept])
+    assert_allclose(few.times_gram(W[kept]), sums.times_gram(W)[kept], rtol=1e-12)
+    assert_allclose(few.squares(), sums.squares()[kept], rtol=1e-12)
+    assert_array_equal(few.intercepts(W[kept]), sums.intercepts(W)[kept])
+
+
+# Extrapolation
+
+
+def test_extrapolation_solves_a_linear_iteration_in_as_many_steps_as_dimensions(rng):
+    A = 0.9 * np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    b, z = rng.normal(size=6), np.zeros(6)
+    mixing = Anderson()
+    for _ in range(9):
+        z = mixing.propose(z, A @ z + b - z)
+    assert_allclose(z, np.linalg.solve(np.eye(6) - A, b), rtol=1e-6)
+
+
+def test_extrapolation_from_a_solution_stays_there():
+    mixing, z = Anderson(), np.ones(3)
+    for _ in range(3):
+        assert_array_equal(mixing.propose(z, np.zeros(3)), z)
+
+
+# Certificates
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        TraceNorm(3.0),
+        TraceNorm(3.0, alpha_ridge=0.5),
+        TaskRelationship(0.1),
+        TraceNorm(2.0) + L1(0.5),
+        SharedPlusSpecific(1.0, alpha_l1=0.5),
+        TaskGraph(1.0, {(0, 1): 1.0, (1, 2): 2.0}, alpha_l1=0.5),
+        Temporal(1.0, 0.3, 0.2),
+        Temporal(1.0),
+        Temporal(1.0, 0.1, smooth=True),
+        TraceNorm(2.0) + FusedTasks(0.5, {(0, 1): 1.0, (1, 2): 2.0}),
+    ],
+    ids=str,
+)
+def test_a_bound_is_below_every_objective(penalty, rng):
+    """From any point and any feasible subgradients; and no more than rounding below the least, from the solution."""
+    quadratic = Quadratic(moments_of(outputs(rng, 30, 4, 3)), np.full(3, 3 / 90))
+    quadratic.ridge = penalty.ridge
+    problem = Together(penalty, quadratic)
+    z, rho = problem.start(None)
+    least, bounds = np.inf, []
+    for _ in range(300):
+        v, y, r = problem.step(z, rho)
+        points, bound = problem.certify(z, v, y, rho)
+        bounds.append(bound)
+        least = min(least, *(value for value, *_ in points), problem.objective(rng.normal(size=quadratic.B.shape)))
+        z = z + r
+    assert max(bounds) <= least + 1e-13 * quadratic.null
+    assert max(bounds) >= least - 1e-6 * quadratic.null
+    assert min(bounds) < least - 1e-6 * quadratic.null, "the first bounds must have been worse, or nothing was tested"
+
+
+@pytest.mark.parametrize(
+    ("penalty", "expected"),
+    [
+        (TraceNorm(0.0), Ridge(0.0)),
+        (TraceNorm(0.0, alpha_ridge=0.3), Ridge(0.3)),
+        (L1(0.0) + Ridge(0.3), Ridge(0.3)),
+        (FusedTasks(0.0, alpha_ridge=0.3), Ridge(0.3)),
+        (FusedTasks(1.0, {(0, 1): 0.0}, alpha_ridge=0.3), Ridge(0.3)),
+        (SharedPlusSpecific(0.0, alpha_l1=0.2), L1(0.2)),
+        (TaskGraph(0.0, {(0, 1): 1.0}, alpha_ridge=0.1, alpha_l1=0.2), L1(0.2, alpha_ridge=0.1)),
+    ],
+    ids=str,
+)
+def test_a_strength_of_zero_leaves_what_else_there_is(penalty, expected, rng):
+    data = outputs(rng, 30, 4, 3)
+    got, want = (MultiTaskRegressor(p, tol=1e-12).fit(data.X, data.y) for p in (penalty, expected))
+    assert_allclose(got.coef_, want.coef_, rtol=0, atol=1e-6 * np.abs(want.coef_).max())
+
+
+@pytest.mark.parametrize("penalty", [Dirty(0.0, 0.1), RobustLowRank(0.1, 0.0)], ids=str)
+def test_a_part_that_costs_nothing_takes_all(penalty, rng):
+    data = outputs(rng, 30, 4, 3)
+    model = MultiTaskRegressor(penalty).fit(data.X, data.y)
+    assert_allclose(model.coef_, MultiTaskRegressor(Ridge(0.0)).fit(data.X, data.y).coef_)
+    assert_allclose(model.structured_coef_ + model.deviation_coef_, model.coef_)
+
+
+# Sums
+
+
+def test_sums_add_up_and_can_be_tuned(rng):
+    W = rng.normal(size=(3, 4))
+    both = TraceNorm(0.5, alpha_ridge=0.1) + L1(0.2)
+    assert both.value(W) == pytest.approx(TraceNorm(0.5, alpha_ridge=0.1).value(W) + L1(0.2).value(W))
+    assert both.with_alpha(3.0).value(W) == pytest.approx(3.0 * both.value(W))
+    model = MultiTaskRegressor(both).set_params(penalty__a__alpha=7.0)
+    assert model.penalty.a.alpha == 7.0
+    three = TraceNorm(0.5) + L1(0.2) + JointFeature(0.1, l1_ratio=0.5)
+    assert three.value(W) == pytest.approx(TraceNorm(0.5).value(W) + L1(0.2).value(W) + three.b.value(W))
+
+
+def test_a_sum_of_halves_is_the_whole(rng):
+    data = outputs(rng, 30, 4, 3)
+    for half in (TraceNorm(1.0), L1(0.3), SharedPlusSpecific(0.2, 0.3, 0.4), FusedTasks(0.3, {(0, 1): 1.0})):
+        one, two = (MultiTaskRegressor(p, tol=1e-12).fit(data.X, data.y) for p in (half.scaled(2.0), half + half))
+        for name in ("coef_", "intercept_", "shared_coef_", "shared_intercept_"):
+            assert_allclose(getattr(two, name), getattr(one, name), rtol=0, atol=1e-6 * np.abs(one.coef_).max())
+
+
+def test_a_decomposition_is_no_part_of_a_sum():
+    with pytest.raises(TypeError, match=r"W = P \+ Q cannot be added"):
+        MultiTaskRegressor(L1(1.0) + Dirty(1.0)).fit(np.eye(4), np.eye(4))
+
+
+def test_a_sum_without_a_solver_says_so():
+    class Unsolved(Ridge):
+        def terms(self, tasks):
+            raise TypeError("There is no solver")
+
+    with pytest.raises(TypeError, match="There is no solver"):
+        MultiTaskRegressor(Sum(Unsolved(), L1())).fit(np.eye(4), np.eye(4))
+
+
+# A penalty of one's own
+
+
+class Largest(Norm):
+    """The largest weight of each task, summed."""
+
+    def __init__(self, alpha=1.0):
+        self.alpha = alpha
+
+    def value(self, W):
+        return float(self.alpha * np.abs(W).max(axis=1).sum())
+
+    def prox(self, V, step):
+        return JointFeature(self.alpha, norm=np.inf).prox(V.T, step).T
+
+    def dual_norm(self, Z):
+        return float(np.abs(Z).sum(axis=1).max())
+
+
+def test_three_methods_make_a_penalty(rng):
+    data = outputs(rng, 30, 4, 3)
+    model = MultiTaskRegressor(Largest(), tol=1e-10)
+    alpha_max = model.alpha_max(data.X, data.y)
+    assert not model.set_params(penalty__alpha=alpha_max).fit(data.X, data.y).coef_.any()
+    model.set_params(penalty__alpha=0.3 * alpha_max).fit(data.X, data.y)
+    assert model.dual_gap_ <= 1e-10 * np.var(data.y, axis=0).sum()
+    path = model.path(data.X, data.y, n_alphas=5)
+    assert_allclose(path.alphas, alpha_max * np.geomspace(1.0, 1e-3, 5))
+    assert (path.dual_gaps <= 1e-10 * np.var(data.y, axis=0).sum()).all()
+
+
+# Warm starts, warnings, threads
+
+
+@pytest.mark.parametrize(
+    "model", [TraceNormRegressor(2.0), DirtyRegressor(1.0, alpha_sparse=0.3)], ids=lambda m: type(m).__name__
+)
+def test_a_warm_start_at_the_solution_ends_soon(model, rng):
+    data = long_table(rng, [30, 20, 40, 10], 6)
+    model.set_params(warm_start=True, tol=1e-8)
+    cold = model.fit(**data.arguments).n_iter_
+    warm = model.fit(**data.arguments).n_iter_
+    assert warm < cold
+    assert model.dual_gap_ <= 1e-8 * np.var(data.y) * 4
+    model.fit(data.X[:, :3], data.y, task=data.task)  # other features: from the start
+    assert model.coef_.shape == (4, 3)
+
+
+def test_a_fit_that_does_not_converge_says_how_far_it_is_and_what_to_do(rng):
+    data = long_table(rng, [30, 20, 40, 10], 6)
+    model = TraceNormRegressor(0.5, max_iter=3, tol=1e-9)
+    with pytest.warns(ConvergenceWarning, match=r"dual gap .* after 3 iterations \(max_iter=3, tol=1e-09 .*Increase"):
+        model.fit(**data.arguments)
+    converged = TraceNormRegressor(0.5, tol=1e-12).fit(**data.arguments)
+    assert model.objective_ - converged.objective_ <= model.dual_gap_
+    assert model.n_iter_ == 3
+
+
+def test_results_do_not_depend_on_the_number_of_threads(rng):
+    X, task = rng.normal(size=(3600, 120)), np.repeat(np.arange(40), 90)
+    y = X[:, 0] + rng.normal(size=len(X))
+    X, y, task = np.vstack([X, X[:, ::-1]]), np.append(y, y), np.append(task, np.repeat(np.arange(40, 80), 90))
+    X[-1000:] = X[:1000]
+    one, two = (TraceNormRegressor(1.0, n_jobs=n_jobs).fit(X, y, task=task) for n_jobs in (1, 2))
+    assert_allclose(one.coef_, two.coef_, rtol=0, atol=1e-10 * np.abs(one.coef_).max())
+    assert one.n_iter_ == two.n_iter_
+
+
+def test_a_crew_calls_for_every_part_in_its_own_threads():
+    with crew(1) as each:
+        assert each(threading.get_ident and (lambda part: (part, threading.get_ident())), [1, 2]) == [
+            (1, threading.get_ident()),
+            (2, threading.get_ident()),
+        ]
+    barrier = threading.Barrier(2, timeout=30)
+    with one_blas_thread, crew(2) as each:
+        assert sorted(each(lambda part: part + barrier.wait() * 0, [1, 2])) == [1, 2]
+        assert each(lambda part: threading.get_ident(), [1]) == [threading.get_ident()]
