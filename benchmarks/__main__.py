@@ -1,7 +1,7 @@
 """Run every benchmark."""
 
-from benchmarks import school, speed
+from benchmarks import convex, joint_feature, school, speed
 
-speed.main()
-print()
-school.main()
+for benchmark in (speed, convex, joint_feature, school):
+    benchmark.main()
+    print()

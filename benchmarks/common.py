@@ -49,3 +49,13 @@ def print_ratio(what, ours, theirs, seconds, goal):
     print(
         f"{what:58} {1e3 * seconds[ours]:9.2f} ms  {1e3 * seconds[theirs]:9.2f} ms  {ratio:7.2f}x   {goal}", flush=True
     )
+
+
+def nearest_tasks(X, y, task, n_neighbors=5):
+    """The edges ``{(s, t): 1.0}`` between every task and those with the nearest ridge coefficients."""
+    model = skmtl.IndependentRegressor(1.0).fit(X, y, task=task)
+    distance = np.sum((model.coef_[:, None] - model.coef_) ** 2, axis=2)
+    np.fill_diagonal(distance, np.inf)
+    near = model.tasks_[np.argsort(distance, axis=1)[:, :n_neighbors]].tolist()
+    pairs = zip(model.tasks_.tolist(), near, strict=True)
+    return {(min(s, t), max(s, t)): 1.0 for s, neighbors in pairs for t in neighbors}

@@ -13,20 +13,39 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.common import load, machine
-from skmtl import IndependentRegressor, MeanRegularizedRegressor, PooledRegressor
+import skmtl
+from benchmarks.common import load, machine, nearest_tasks
 from skmtl.metrics import within_task_explained_variance
 from skmtl.model_selection import TaskStratifiedKFold
 
-ALPHAS = np.logspace(-2, 3, 11)
-MODELS = {
-    "pooled, one intercept": (PooledRegressor(), {"alpha": ALPHAS}),
-    "pooled, school intercepts": (PooledRegressor(task_intercepts=True), {"alpha": ALPHAS}),
-    "independent": (IndependentRegressor(), {"alpha": ALPHAS}),
+BOTH = {"alpha": [3.0, 6.0, 12.0], "alpha_outlier": [1.0, 2.0, 4.0]}
+MODELS = {  # name -> estimator, its settings, what is tuned; a graph joins every school to the five nearest ones
+    "pooled, one intercept": ("Pooled", {}, {"alpha": np.logspace(-2, 3, 11)}),
+    "pooled, school intercepts": ("Pooled", {"task_intercepts": True}, {"alpha": np.logspace(-2, 3, 11)}),
+    "independent": ("Independent", {}, {"alpha": np.logspace(-2, 3, 11)}),
     "mean-regularised": (
-        MeanRegularizedRegressor(),
+        "MeanRegularized",
+        {},
         {"alpha": np.logspace(-1, 2, 7), "alpha_shared": [1.0, 10.0], "alpha_intercept": [0.0, 0.03, 0.1, 0.3]},
     ),
+    "task graph": ("TaskGraph", {}, {"alpha": np.logspace(-1, 1, 5), "alpha_ridge": [0.01, 0.1, 1.0]}),
+    "trace norm": ("TraceNorm", {}, {"alpha": np.logspace(0.6, 1.4, 13)}),
+    "joint feature (L21)": ("JointFeature", {}, {"alpha": np.logspace(0.4, 1.2, 13)}),
+    "joint feature, maximum norm": ("JointFeature", {"norm": np.inf}, {"alpha": np.logspace(0, 2, 10)}),
+    "sparse group": ("JointFeature", {}, {"alpha": np.logspace(0, 1.25, 6), "alpha_l1": [0.1, 0.3]}),
+    "adaptive joint feature": ("AdaptiveJointFeature", {}, {"alpha": np.logspace(0, 1.5, 8)}),
+    "l1": ("L1", {}, {"alpha": np.logspace(-1.5, 0.5, 8)}),
+    "task relationship": ("TaskRelationship", {}, {"alpha": np.logspace(-2, 0, 9)}),
+    "fused tasks": ("FusedTasks", {}, {"alpha": np.logspace(-1.5, 0.5, 6), "alpha_ridge": [0.0, 0.1]}),
+    "clustered": ("Clustered", {"eta": 0.1}, {"alpha": np.logspace(-1, 1.5, 8), "n_clusters": [1, 2, 4]}),
+    "shared subspace": ("SharedSubspace", {"eta": 0.1}, {"alpha": np.logspace(-1, 1.5, 8), "n_components": [1, 2, 4]}),
+    "temporal": ("Temporal", {}, {"alpha": np.logspace(-1, 1, 5), "alpha_group": [0.1, 1.0]}),
+    "dirty": ("Dirty", {}, {"alpha": [3.0, 6.0, 12.0], "alpha_sparse": [0.5, 1.0, 2.0]}),
+    "robust low rank": ("RobustLowRank", {}, BOTH),
+    "robust feature": ("RobustFeature", {}, BOTH),
+    "sparse and low rank": ("SparseLowRank", {}, {"alpha": [0.5, 1.0, 2.0], "alpha_low_rank": [3.0, 6.0, 12.0]}),
+    "reduced rank": ("ReducedRank", {}, {"rank": [1, 2, 3], "alpha_ridge": np.logspace(-2, 0, 5)}),
+    "latent basis": ("LatentBasis", {}, {"n_components": [1, 2, 3], "alpha": [0.01, 0.1, 1.0], "alpha_ridge": [0.1]}),
 }
 
 
@@ -40,9 +59,11 @@ def main():
     for train in splits:
         scaler = StandardScaler().fit(X[train])
         XT = np.column_stack([scaler.transform(X), task])
-        for name, (model, grid) in MODELS.items():
+        graph = nearest_tasks(XT[train, :-1], y[train], task[train])
+        for name, (kind, settings, grid) in MODELS.items():
+            model = getattr(skmtl, f"{kind}Regressor")(task=-1, **settings)
             search = GridSearchCV(
-                model.set_params(task=-1),
+                model.set_params(graph=graph) if "graph" in model.get_params() else model,
                 grid,
                 cv=TaskStratifiedKFold(5, task=-1, shuffle=True, random_state=0),
                 scoring="neg_mean_squared_error",
@@ -55,12 +76,12 @@ def main():
             )
     print(machine())
     print(f"School, {len(splits)} splits: mean (standard deviation over splits)")
-    print(f"{'':27}{'EV within, %':>16}{'total R2, %':>16}{'RMSE':>16}{'best of all in':>18}")
+    print(f"{'':29}{'EV within, %':>16}{'total R2, %':>16}{'RMSE':>16}{'best of all in':>18}")
     within = np.array([np.array(rows)[:, 0] for rows in scores.values()])
     for k, (name, rows) in enumerate(scores.items()):
         rows = np.array(rows)
         cells = "".join(f"{m:9.2f} ({s:.2f})" for m, s in zip(rows.mean(axis=0), rows.std(axis=0), strict=True))
-        print(f"{name:27}{cells}{np.sum(within.argmax(axis=0) == k):10d} splits")
+        print(f"{name:29}{cells}{np.sum(within.argmax(axis=0) == k):10d} splits")
 
 
 if __name__ == "__main__":

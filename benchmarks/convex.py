@@ -1,0 +1,168 @@
+"""Convex models: a certified fit of the trace norm against ridge regressions, and every other model against that.
+
+The School data, raw features, to a duality gap of 1e-6 of the objective at zero weights; strengths are shares of the
+smallest one that makes all weights zero.  Ratios of times are of one process, the calls taking turns, best of several.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from sklearn.linear_model import Ridge
+
+from benchmarks.common import best_times, load, machine, nearest_tasks, print_ratio
+from skmtl import MultiTaskRegressor, TraceNormRegressor
+from skmtl.penalties import (
+    L1,
+    Clustered,
+    Dirty,
+    FusedTasks,
+    JointFeature,
+    RobustFeature,
+    RobustLowRank,
+    SharedPlusSpecific,
+    SharedSubspace,
+    SparseLowRank,
+    TaskGraph,
+    TaskRelationship,
+    Temporal,
+    TraceNorm,
+)
+
+
+def trace_norm_on_school():
+    """Trace norm against a ridge regression per school."""
+    if (data := load("school")) is None:
+        return
+    X, y, task = data["X"], data["y"], data["task"]
+    rows = [np.flatnonzero(task == t) for t in np.unique(task)]
+    alpha_max = TraceNormRegressor().alpha_max(X, y, task=task)
+    shares = (0.3, 0.1, 0.03, 0.01)
+    models = {share: TraceNormRegressor(share * alpha_max) for share in shares}
+    calls = {share: lambda model=model: model.fit(X, y, task=task) for share, model in models.items()}
+    seconds = best_times(calls | {"theirs": lambda: [Ridge().fit(X[i], y[i]) for i in rows]})
+    for share, model in models.items():
+        what = f"School, TraceNorm at {share} alpha_max ({model.n_iter_} iterations) / 139 x Ridge"
+        print_ratio(what, share, "theirs", seconds, "goal: 1x")
+
+
+def other_models_on_school():
+    """All models against the trace norm, at three strengths each; the slowest counts."""
+    if (data := load("school")) is None:
+        return
+    X, y, task = data["X"], data["y"], data["task"]
+    graph = nearest_tasks(X, y, task)
+    a = TraceNormRegressor().alpha_max(X, y, task=task)
+    families = {
+        "trace norm": lambda s: TraceNorm(s * a),
+        "joint feature": lambda s: JointFeature(s * a),
+        "sparse group": lambda s: JointFeature(s * a, alpha_l1=0.1 * s * a),
+        "joint feature, inf": lambda s: JointFeature(s * a, norm=np.inf),
+        "l1": lambda s: L1(0.3 * s * a),
+        "task relationship": lambda s: TaskRelationship(s),
+        "clustered": lambda s: Clustered(s),
+        "shared subspace": lambda s: SharedSubspace(s),
+        "dirty": lambda s: Dirty(s * a, 0.3 * s * a),
+        "robust low rank": lambda s: RobustLowRank(s * a, 0.3 * s * a),
+        "robust feature": lambda s: RobustFeature(s * a, 0.3 * s * a),
+        "sparse and low rank": lambda s: SparseLowRank(0.3 * s * a, s * a),
+        "mean-regularised, l1": lambda s: SharedPlusSpecific(s, alpha_l1=s),
+        "task graph, l1": lambda s: TaskGraph(s, graph, alpha_l1=s),
+        "fused tasks, 2-norm": lambda s: FusedTasks(s, graph),
+        "fused tasks, 1-norm": lambda s: FusedTasks(s, graph, norm=1),
+        "temporal": lambda s: Temporal(s, alpha_l1=s),
+        "temporal, smooth": lambda s: Temporal(s, alpha_l1=s, smooth=True),
+        "trace norm + l1": lambda s: TraceNorm(s * a) + L1(0.1 * s * a),
+    }
+    for share in (0.3, 0.1, 0.03):
+        models = {name: MultiTaskRegressor(make(share)) for name, make in families.items()}
+        calls = {name: lambda model=model: model.fit(X, y, task=task) for name, model in models.items()}
+        seconds = best_times(calls, repeats=5)
+        for name, model in models.items():
+            ratio = seconds[name] / seconds["trace norm"]
+            print(
+                f"School, {name + f' at {share}':32} {model.n_iter_:5d} iterations {1e3 * seconds[name]:9.1f} ms "
+                f"{ratio:7.2f} of the trace norm   goal: 10",
+                flush=True,
+            )
+
+
+def related_tasks(n_tasks, n_samples, n_features, rank=3, seed=0):
+    """Rows of tasks whose weights have low rank."""
+    rng = np.random.default_rng(seed)
+    task = np.repeat(np.arange(n_tasks), n_samples)
+    X = rng.normal(size=(len(task), n_features))
+    W = rng.normal(size=(n_tasks, rank)) @ rng.normal(size=(rank, n_features))
+    return X, np.einsum("ij,ij->i", X, W[task]) + rng.normal(size=len(task)), task
+
+
+def threads():
+    """One thread against two, the whole fit: sums, factors and iterations."""
+    X, y, task = related_tasks(200, 400, 200)
+    alpha = 0.1 * TraceNormRegressor().alpha_max(X, y, task=task)
+    one, two = (TraceNormRegressor(alpha, n_jobs=n_jobs) for n_jobs in (1, 2))
+    seconds = best_times({"theirs": lambda: one.fit(X, y, task=task), "ours": lambda: two.fit(X, y, task=task)}, 5)
+    print_ratio("TraceNorm, T = 200, d = 200: n_jobs=2 / n_jobs=1", "ours", "theirs", seconds, "goal: 1.3x")
+    print(f"{'':58} largest difference of weights {np.abs(one.coef_ - two.coef_).max():.0e}")
+
+
+def scaling():
+    """Seconds per iteration as rows, tasks and edges become more, the sums apart."""
+
+    def per_iteration(penalty, X, y, task):
+        times = {}
+        for n_iter in (20, 60):
+            model = MultiTaskRegressor(penalty, max_iter=n_iter, tol=0.0)
+            times[n_iter] = best_times({"fit": lambda model=model: model.fit(X, y, task=task)}, 5)["fit"]
+        return 1e3 * (times[60] - times[20]) / 40
+
+    for n_samples in (50, 500):
+        t = per_iteration(TraceNorm(1.0), *related_tasks(100, n_samples, 30))
+        print(f"TraceNorm, T = 100, d = 30, {n_samples} rows a task: {t:.2f} ms an iteration")
+    for n_tasks in (100, 400, 1600):
+        t = per_iteration(TraceNorm(1.0), *related_tasks(n_tasks, 50, 30))
+        print(f"TraceNorm, T = {n_tasks}, d = 30: {t:.2f} ms an iteration")
+
+
+def first_fit():
+    """The first fit of a process beyond imports, the compiled code on disk or not."""
+    script = (
+        "import time, numpy as np, skmtl, skmtl.penalties as p\n"
+        "rng = np.random.default_rng(0)\n"
+        "X, Y = rng.normal(size=(100, 10)), rng.normal(size=(100, 5))\n"
+        "start = time.perf_counter()\n"
+        "skmtl.{}(0.01).fit(X, Y)\n"
+        "print(time.perf_counter() - start)\n"
+    )
+    for name in ("TraceNormRegressor", "JointFeatureRegressor", "FusedTasksRegressor", "TemporalRegressor"):
+        with tempfile.TemporaryDirectory() as cache:
+            run = [sys.executable, "-c", script.format(name)]
+            seconds = [
+                float(subprocess.run(run, env={**os.environ, "NUMBA_CACHE_DIR": cache}, check=True, stdout=-1).stdout)
+                for _ in range(4)
+            ]
+        print(f"first fit, {name:32} {seconds[0]:6.2f} s cold, {min(seconds[1:]):6.2f} s warm   goal: 8 s, 0.5 s")
+
+
+def main():
+    """Run all."""
+    print(machine())
+    start = time.perf_counter()
+    trace_norm_on_school()
+    other_models_on_school()
+    threads()
+    scaling()
+    first_fit()
+    print(f"{time.perf_counter() - start:.0f} s in all")
+
+
+if __name__ == "__main__":
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    warnings.simplefilter("ignore", ConvergenceWarning)  # `scaling` stops early
+    main()
