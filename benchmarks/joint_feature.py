@@ -63,13 +63,14 @@ def loosest(problem, alpha, fit):
     return None
 
 
+def lasso(X, Y, alpha, tol):
+    """The weights of scikit-learn's solution."""
+    return MultiTaskLasso(alpha, tol=tol, max_iter=10_000).fit(X, Y).coef_
+
+
 def rivals():
-    """``{name: function of X, Y, alpha, tol that returns W (n_tasks, n_features)}`` of what is installed."""
-
-    def sklearn(X, Y, alpha, tol):
-        return MultiTaskLasso(alpha, tol=tol, max_iter=10_000).fit(X, Y).coef_
-
-    found = {"scikit-learn": sklearn}
+    """``(X, Y, alpha, tol) -> weights`` of all other libraries that are installed."""
+    found = {"scikit-learn": lasso}
     try:
         from celer.homotopy import mtl_path
 
@@ -128,7 +129,7 @@ def paths(n_alphas=50, eps=1e-2):
         problem = Problem(X, Y)
         alphas = problem.alpha_max * np.geomspace(1, eps, n_alphas)
         ours = best_times({"path": lambda X=X, Y=Y, a=alphas: JointFeatureRegressor().path(X, Y, alphas=a)}, repeats=2)
-        tol = loosest(problem, alphas[-1], lambda tol, X=X, Y=Y, a=alphas[-1]: rivals()["scikit-learn"](X, Y, a, tol))
+        tol = loosest(problem, alphas[-1], lambda tol, X=X, Y=Y, a=alphas[-1]: lasso(X, Y, a, tol))
         model = MultiTaskLasso(warm_start=True, tol=tol, max_iter=10_000)
         start = time.perf_counter()
         for alpha in alphas:
