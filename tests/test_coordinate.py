@@ -270,7 +270,7 @@ def test_solve_row_meets_its_optimality_condition(rng, infinite, positive, equal
     for scale in (0.1, 1.0, 10.0):
         b, L, lam, mu = scale * rng.normal(size=5), np.ones(5) if equal else rng.uniform(0.1, 9.0, 5), 0.8, 0.3
         w = np.empty(5)
-        solve_row(read_only(b), read_only(L), lam, mu, infinite, positive, w)
+        solve_row(b, L, lam, mu, infinite, positive, w)
         Z = b - L * w
         Z = np.maximum(Z - mu, 0.0) if positive else np.sign(Z) * np.maximum(np.abs(Z) - mu, 0.0)
         dual, length = (np.abs(Z).sum(), np.abs(w).max()) if infinite else (np.linalg.norm(Z), np.linalg.norm(w))
@@ -282,7 +282,7 @@ def test_solve_row_meets_its_optimality_condition(rng, infinite, positive, equal
 def test_solve_row_is_the_prox_for_equal_curvatures(rng):
     for norm, positive in [(2, False), (np.inf, False), (2, True), (np.inf, True)]:
         b, w = 3.0 * rng.normal(size=4), np.empty(4)
-        solve_row(read_only(b), read_only(np.full(4, 2.0)), 0.8, 0.3, int(np.isinf(norm)), int(positive), w)
+        solve_row(b, np.full(4, 2.0), 0.8, 0.3, int(np.isinf(norm)), int(positive), w)
         penalty = JointFeature(0.8, alpha_l1=0.3, norm=norm, positive=positive)
         assert_allclose(w, penalty.prox(b[:, None] / 2.0, 0.5)[:, 0], atol=1e-12)
 
@@ -301,7 +301,7 @@ def test_an_epoch_is_its_twin_in_numpy(rng):
     for _ in range(2):
         for j in range(4):
             b, w = c * (q[:, j] - V @ G[j] + G[j, j] * V[:, j]), np.empty(3)
-            solve_row(read_only(b), read_only(c * G[j, j] + 0.2), lam[j], 0.05, 0, 0, w)
+            solve_row(b, c * G[j, j] + 0.2, lam[j], 0.05, 0, 0, w)
             V[:, j] = w
     assert_allclose(W, V, atol=1e-13)
     assert_allclose(H, q - W @ G, atol=1e-13)
