@@ -325,3 +325,11 @@ def test_a_crew_calls_for_every_part_in_its_own_threads():
     with one_blas_thread, crew(2) as each:
         assert sorted(each(lambda part: part + barrier.wait() * 0, [1, 2])) == [1, 2]
         assert each(lambda part: threading.get_ident(), [1]) == [threading.get_ident()]
+
+
+def test_a_sign_constraint_without_a_strength_holds_in_a_sum(rng):
+    data = outputs(rng, 30, 4, 3)
+    free = MultiTaskRegressor(TraceNorm(0.01)).fit(data.X, data.y)
+    model = MultiTaskRegressor(TraceNorm(0.01) + JointFeature(0.0, positive=True)).fit(data.X, data.y)
+    assert (free.coef_ < -1e-3).any()
+    assert (model.coef_ >= 0).all()

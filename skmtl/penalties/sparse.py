@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skmtl.penalties._prox import clip_features, shrink_columns
 from skmtl.penalties.base import Chain, Norm, Penalty
 
 __all__ = ["L1", "JointFeature"]
@@ -186,6 +187,8 @@ class JointFeature(Penalty):
 class _Positive(Norm):
     """``alpha * sum(W)`` for W >= 0, else infinite: with its one-sided dual it serves as a norm."""
 
+    constrains = True  # with alpha 0, too
+
     def __init__(self, alpha=0.0):
         self.alpha = alpha
 
@@ -212,10 +215,7 @@ class _RowNorm(Norm):
 
     def prox(self, V, step):
         radius = step * self.alpha * self._of(V.shape[1])
-        if np.isinf(self.norm):
-            return V - project_on_l1_balls(V, radius)
-        length = np.linalg.norm(V, axis=0)
-        return V * np.where(length > radius, 1.0 - radius / np.where(length > radius, length, 1.0), 0.0)
+        return clip_features(V, radius) if np.isinf(self.norm) else shrink_columns(V, radius)
 
     def dual_norm(self, Z):
         length, factors = np.linalg.norm(Z, 1 if np.isinf(self.norm) else 2, axis=0), self._of(Z.shape[1])
@@ -231,18 +231,3 @@ class _RowNorm(Norm):
 def soft_threshold(V, step):
     """Every number nearer to zero by `step`, or zero."""
     return np.sign(V) * np.maximum(np.abs(V) - step, 0.0)
-
-
-def project_on_l1_balls(V, radius):
-    """The nearest point of the ball ``|Z_j|_1 <= radius_j`` for every column of V (n_tasks, n_features).
-
-    Every entry loses one threshold per column, which the sorted absolute values tell (Held, Wolfe, Crowder 1974,
-    *Mathematical Programming* 6:62-88).
-    """
-    size = -np.sort(-np.abs(V), axis=0)
-    count = np.arange(1, len(V) + 1)[:, None]
-    excess = (np.cumsum(size, axis=0) - radius) / count
-    inside = np.abs(V).sum(axis=0) <= radius
-    last = np.maximum((size > excess).sum(axis=0) - 1, 0)  # the entries that stay are the largest
-    threshold = np.where(inside, 0.0, np.take_along_axis(excess, last[None], axis=0)[0])
-    return soft_threshold(V, threshold)
