@@ -1,5 +1,24 @@
 """skmtl: multitask learning with the scikit-learn API."""
 
+from skmtl.classification import (
+    ClusteredClassifier,
+    DirtyClassifier,
+    FusedTasksClassifier,
+    IndependentClassifier,
+    JointFeatureClassifier,
+    L1Classifier,
+    MeanRegularizedClassifier,
+    MultiTaskClassifier,
+    PooledClassifier,
+    RobustFeatureClassifier,
+    RobustLowRankClassifier,
+    SharedSubspaceClassifier,
+    SparseLowRankClassifier,
+    TaskGraphClassifier,
+    TaskRelationshipClassifier,
+    TemporalClassifier,
+    TraceNormClassifier,
+)
 from skmtl.regression import (
     AdaptiveJointFeatureRegressor,
     ClusteredRegressor,
@@ -27,36 +46,61 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "AdaptiveJointFeatureRegressor",
+    "ClusteredClassifier",
     "ClusteredRegressor",
+    "DirtyClassifier",
     "DirtyRegressor",
+    "FusedTasksClassifier",
     "FusedTasksRegressor",
+    "IndependentClassifier",
     "IndependentRegressor",
+    "JointFeatureClassifier",
     "JointFeatureRegressor",
+    "L1Classifier",
     "L1Regressor",
     "LatentBasisRegressor",
+    "MeanRegularizedClassifier",
     "MeanRegularizedRegressor",
+    "MultiTaskClassifier",
     "MultiTaskRegressor",
+    "PooledClassifier",
     "PooledRegressor",
     "ReducedRankRegressor",
+    "RobustFeatureClassifier",
     "RobustFeatureRegressor",
+    "RobustLowRankClassifier",
     "RobustLowRankRegressor",
+    "SharedSubspaceClassifier",
     "SharedSubspaceRegressor",
+    "SparseLowRankClassifier",
     "SparseLowRankRegressor",
+    "TaskGraphClassifier",
     "TaskGraphRegressor",
+    "TaskRelationshipClassifier",
     "TaskRelationshipRegressor",
+    "TemporalClassifier",
     "TemporalRegressor",
+    "TraceNormClassifier",
     "TraceNormRegressor",
     "all_estimators",
 ]
 
 
-def all_estimators():
+def all_estimators(type_filter=None):
     """The classes of all estimators of the library, by name.
+
+    Parameters
+    ----------
+    type_filter : {"regressor", "classifier"} or None, default=None
+        Those of one type only.
 
     Examples
     --------
     >>> import skmtl
-    >>> skmtl.all_estimators()[0].__name__
+    >>> skmtl.all_estimators("regressor")[0].__name__
     'AdaptiveJointFeatureRegressor'
     """
-    return [globals()[name] for name in __all__ if name.endswith(("Regressor", "Classifier"))]
+    if type_filter not in (None, "regressor", "classifier"):
+        raise ValueError(f"type_filter must be 'regressor', 'classifier' or None. Got {type_filter!r}.")
+    endings = ("Regressor", "Classifier") if type_filter is None else type_filter.capitalize()
+    return [globals()[name] for name in __all__ if name.endswith(endings)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skmtl.losses import Loss, is_loss
 from skmtl.penalties import Penalty
 
 __all__ = ["check_parameters"]
@@ -56,6 +57,14 @@ def _is_task_weight(value):
     return isinstance(value, str) and value in ("samples", "tasks", "auto")
 
 
+def _is_class_weight(value, of_a_task=False):
+    if not isinstance(value, Mapping):
+        return value is None or (isinstance(value, str) and value == "balanced")
+    if all(_STRENGTH[0](w) for w in value.values()):
+        return True
+    return not of_a_task and all(_is_class_weight(setting, of_a_task=True) for setting in value.values())
+
+
 def _is_list(value):
     return isinstance(value, (list, tuple, np.ndarray)) or hasattr(value, "to_numpy")
 
@@ -85,6 +94,11 @@ _RANGES = {  # "Class.name" where a name means something of its own in that clas
     "alpha_shared": _STRENGTH,
     "alpha_sparse": _STRENGTH,
     "b": _PENALTY,
+    "class_weight": (
+        _is_class_weight,
+        "None, 'balanced', a dict of labels and weights >= 0, or a dict of task ids and such",
+    ),
+    "delta": _number(0, ends="()"),
     "eta": _number(0, ends="()"),
     "feature_weights": (
         lambda value: value is None or _are_weights(value),
@@ -92,9 +106,11 @@ _RANGES = {  # "Class.name" where a name means something of its own in that clas
     ),
     "fit_intercept": _FLAG,
     "FusedTasks.norm": _norm(1, 2),
+    "FusedTasksClassifier.norm": _norm(1, 2),
     "FusedTasksRegressor.norm": _norm(1, 2),
     "gamma": _number(0, ends="()"),
     "l1_ratio": _number(0, 1, ends="[]"),
+    "loss": (is_loss, "'squared', 'logistic', 'poisson', 'huber', a Loss, or a dict of task ids and these"),
     "max_iter": _COUNT,
     "n_clusters": _COUNT,
     "n_components": _COUNT,
@@ -121,15 +137,16 @@ _RANGES = {  # "Class.name" where a name means something of its own in that clas
 
 
 def check_parameters(owner):
-    """Raise ValueError for the first parameter of `owner`, or of its penalties, outside its range."""
+    """Raise ValueError for the first parameter of `owner`, or of its penalties and losses, outside its range."""
     for name, value in owner.get_params(deep=False).items():
         accepts, expected = _range(type(owner), name)
         if not accepts(value):
             raise ValueError(
                 f"The {name!r} parameter of {type(owner).__name__} must be {expected}. Got {value!r} instead."
             )
-        if isinstance(value, Penalty):
-            check_parameters(value)
+        for part in value.values() if isinstance(value, Mapping) else [value]:
+            if isinstance(part, (Penalty, Loss)):
+                check_parameters(part)
 
 
 def _range(Class, name):

@@ -7,23 +7,19 @@ adds its parameters and says in `_penalty` which belief they stand for.
 import copy
 import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._ids import lookup
 from skmtl._params import check_parameters
+from skmtl._problem import problem_of
 from skmtl._sums import CACHE
-from skmtl._threads import one_blas_thread
-from skmtl.moments import TaskMoments
+from skmtl.losses import Squared
 from skmtl.penalties import Penalty
-from skmtl.solvers import solve, sums_for
 from skmtl.tasks import check_data, check_labels, check_rows
 
 __all__ = ["BaseMultiTask", "LinearMultiTask", "MultiTaskRegressorMixin", "RegularizationPath"]
@@ -140,8 +136,8 @@ class LinearMultiTask(BaseMultiTask):
         """
         start = time.perf_counter()
         fitted = copy.copy(self)  # so that an error or an interrupt leaves self as it was
-        data, penalty = fitted._prepare(X, y, sample_weight, task)
-        problem = _Problem.of(data, penalty, fitted)
+        data, penalty, losses = fitted._prepare(X, y, sample_weight, task)
+        problem = problem_of(data, penalty, fitted, losses)
         (solution,) = problem.solve([penalty], fitted.tol, fitted.max_iter, fitted._start(data))
         fitted._warn_unless_converged(solution)
         fitted._publish(data, penalty, solution)
@@ -170,15 +166,29 @@ class LinearMultiTask(BaseMultiTask):
         array of shape (n_samples,), or (n_samples, n_tasks) if y had one column per task
             In units of y.
         """
+        eta, _ = self._decision_and_tasks(X, task)
+        return eta
+
+    def _decision(self, X, task):
+        """``x w_t + b_t``: (n_samples,), (n_samples, n_tasks), with one more axis where a task has several columns."""
+        return self._decision_and_tasks(X, task)[0]
+
+    def _decision_and_tasks(self, X, task):
+        """`_decision`, and the position of every row's task, None where rows have no task of their own."""
         check_is_fitted(self)
         check_parameters(self)  # unknown_task may be changed after the fit
         X, codes = check_rows(X, task, self)
+        n_columns = self.coef_[0].size // self.coef_.shape[-1]
+        W, b = self.coef_.reshape(-1, self.coef_.shape[-1]), self.intercept_.ravel()
         if codes is None:
-            predicted = X @ self.coef_.T + self.intercept_
-            return predicted if self._source == "outputs" else predicted[:, 0]
-        W = np.vstack([self.coef_, self.shared_coef_])  # code -1 is the last row, the shared model
-        b = np.append(self.intercept_, self.intercept_.dtype.type(self.shared_intercept_))
-        return _row_products(X, W, codes) + b[codes]
+            eta = X @ W.T + b
+            eta = eta.reshape(len(eta), len(self.tasks_), *self.intercept_.shape[1:])
+            return eta if self._source == "outputs" else eta[:, 0], None
+        W = np.vstack([W, self.shared_coef_.reshape(n_columns, -1)])  # code -1 is the last row, the shared model
+        b = np.append(b, np.asarray(self.shared_intercept_, dtype=b.dtype))
+        W, b = W.reshape(-1, n_columns, W.shape[1]), b.reshape(-1, n_columns)
+        eta = np.stack([_row_products(X, W[:, k], codes) for k in range(n_columns)], axis=1) + b[codes]
+        return eta if self.intercept_.ndim > 1 else eta[:, 0], codes
 
     def path(self, X, y, sample_weight=None, *, task=None, alphas=None, n_alphas=100, eps=1e-3):
         """Fit the model for a grid of strengths `alpha`; what does not depend on `alpha` is computed once.
@@ -203,9 +213,9 @@ class LinearMultiTask(BaseMultiTask):
             n_iters and dual_gaps (n_alphas,). The estimator itself stays as it was.
         """
         fitted = copy.copy(self)
-        data, penalty = fitted._prepare(X, y, sample_weight, task)
-        problem = _Problem.of(data, penalty, fitted)
-        alphas = problem.grid(penalty, n_alphas, eps) if alphas is None else _check_alphas(alphas)
+        data, penalty, losses = fitted._prepare(X, y, sample_weight, task)
+        problem = problem_of(data, penalty, fitted, losses)
+        alphas = _grid(problem, penalty, n_alphas, eps) if alphas is None else _check_alphas(alphas)
         solutions = problem.solve([penalty.with_alpha(alpha) for alpha in alphas], fitted.tol, fitted.max_iter)
         for solution in solutions:
             fitted._warn_unless_converged(solution)
@@ -236,8 +246,8 @@ class LinearMultiTask(BaseMultiTask):
             If no `alpha` makes them zero: the penalty is not a norm.
         """
         fitted = copy.copy(self)
-        data, penalty = fitted._prepare(X, y, sample_weight, task)
-        return _Problem.of(data, penalty, fitted).alpha_max(penalty)
+        data, penalty, losses = fitted._prepare(X, y, sample_weight, task)
+        return problem_of(data, penalty, fitted, losses).alpha_max(penalty)
 
     @property
     def specific_coef_(self):
@@ -253,7 +263,7 @@ class LinearMultiTask(BaseMultiTask):
         keeps the task column.
         """
         check_is_fitted(self)
-        lengths = np.linalg.norm(self.coef_, axis=0)
+        lengths = np.linalg.norm(self.coef_.reshape(-1, self.coef_.shape[-1]), axis=0)
         return lengths if self._task_position is None else np.insert(lengths, self._task_position, lengths.sum() + 1.0)
 
     def coef_frame(self):
@@ -276,22 +286,39 @@ class LinearMultiTask(BaseMultiTask):
         return pd.DataFrame(np.column_stack([weights, intercepts]), index=rows, columns=[*names, "intercept"])
 
     def _prepare(self, X, y, sample_weight, task):
-        """The validated data and penalty of a fit."""
+        """The validated data, the penalty and the losses of a fit."""
         penalty = self._penalty()
         if not isinstance(penalty, Penalty):
             raise TypeError(f"penalty must be a Penalty such as TaskGraph(), or None. Got {penalty!r}.")
         check_parameters(self)
         check_parameters(penalty)
+        y = self._encode_labels(y)
         data = check_data(X, y, sample_weight, task=task, task_column=self.task, estimator=self)
+        data = self._weigh(data)
+        losses = self._losses(data)
         if not data.shared:  # nodes of a graph that have no rows are tasks, too
-            data = data.reindex(penalty.all_tasks(data.tasks))
-        return data, penalty
+            nodes = penalty.all_tasks(data.tasks)
+            losses = [losses[max(t, 0)] for t in lookup(nodes, data.tasks)]
+            data = data.reindex(nodes)
+        return data, penalty, losses
+
+    def _encode_labels(self, y):
+        """The labels as numbers: what a classifier does to its classes."""
+        return y
+
+    def _weigh(self, data):
+        """The data with the weights of their classes, for a classifier that has any."""
+        return data
+
+    def _losses(self, data):
+        """The loss of every task, a list of `Loss`."""
+        return [Squared()] * data.n_tasks
 
     def _start(self, data):
         """Where a solver that iterates starts: at the last solution for the same tasks if `warm_start`."""
         if not self.warm_start or not hasattr(self, "coef_") or not np.array_equal(self.tasks_, data.tasks):
             return None
-        if self.coef_.shape[1] != data.X.shape[1]:
+        if self.coef_.shape[-1] != data.X.shape[1]:
             return None
         if hasattr(self, "structured_coef_"):
             return self.structured_coef_.astype(np.float64), self.deviation_coef_.astype(np.float64)
@@ -302,7 +329,9 @@ class LinearMultiTask(BaseMultiTask):
         self._source, self._task_position = data.source, data.task_position
         self.tasks_, self.penalty_ = data.tasks, copy.copy(penalty)  # not the user's object, which may be changed
         self.coef_, self.intercept_ = solution.W.astype(data.dtype), solution.b.astype(data.dtype)
-        self.shared_coef_, self.shared_intercept_ = solution.w0.astype(data.dtype), float(solution.b0)
+        self.shared_coef_ = solution.w0.astype(data.dtype)
+        several = solution.b.ndim > 1
+        self.shared_intercept_ = solution.b0.astype(data.dtype) if several else float(solution.b0)
         self.objective_, self.n_iter_ = solution.objective, solution.n_iter
         known = {"dual_gap_": solution.dual_gap, "residual_": solution.residual}
         known |= penalty.fitted_attributes(solution.W, solution.parts, data.tasks)
@@ -321,135 +350,10 @@ class LinearMultiTask(BaseMultiTask):
             )
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """Moments and loss factors of one fit, and the way back from the coordinates they are in.
-
-    With more features than rows the weights lie in the span of the rows, if the penalty prefers no direction, and the
-    problem is solved there: ``X = offset + Z basis'``, ``w = basis z``.
-    """
-
-    moments: TaskMoments
-    c: np.ndarray
-    basis: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, data, penalty, estimator):
-        """The problem that an estimator's parameters pose on `data`."""
-        basis = None
-        n_samples, n_features = data.X.shape
-        if n_features > n_samples and penalty.rotation_invariant and (data.shared or not penalty.separable):
-            centered = estimator.fit_intercept and not penalty.penalizes_intercepts
-            offset = data.X.mean(axis=0) if centered else np.zeros(n_features)
-            basis = _row_space(data, centered, penalty.own_intercepts)
-            data = replace(data, X=np.ascontiguousarray((data.X - offset) @ basis))
-        factor = _task_factors(estimator.task_weight, data.tasks)
-        if not factor.all():  # a task with factor 0 has no rows
-            data = data.reindex(data.tasks[factor > 0]).reindex(data.tasks)
-        moments = sums_for(penalty, data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
-        if basis is not None:  # so that x_mean z is what x_mean w would be, and intercepts are those of X
-            moments = replace(moments, x_mean=moments.x_mean + offset @ basis)
-        return cls(moments, _loss_factors(moments, estimator.task_weight, factor), basis)
-
-    def alpha_max(self, penalty):
-        """The `alpha` from which on all weights are zero."""
-        return penalty.alpha_max(self.c[:, None] * self.moments.xy)
-
-    def grid(self, penalty, n_alphas, eps):
-        """Strengths below `alpha_max`, or around the mean curvature of the loss where there is none; descending."""
-        if not 0 < eps < 1 or n_alphas < 1:
-            raise ValueError(f"eps must be in (0, 1) and n_alphas at least 1. Got eps={eps!r}, n_alphas={n_alphas!r}.")
-        try:
-            return _below(self.alpha_max(penalty), n_alphas, eps)
-        except ValueError:  # not a norm
-            pass
-        n_features = self.moments.n_features if self.basis is None else len(self.basis)
-        scale = self.c @ self.moments.squares().sum(axis=1) / (self.moments.active.sum() * n_features)
-        return np.geomspace(1 / eps, eps, n_alphas) * (scale if scale > 0 else 1.0)
-
-    def solve(self, path, tol, max_iter, init=None):
-        """The solutions for the penalties of a path, in the user's coordinates."""
-        if init is not None and self.basis is not None:
-            init = tuple(part @ self.basis for part in init) if isinstance(init, tuple) else init @ self.basis
-        with one_blas_thread:
-            solutions = list(solve(path[0], path, self.moments, self.c, tol=tol, max_iter=max_iter, init=init))
-        return solutions if self.basis is None else [self._back(solution, path[0]) for solution in solutions]
-
-    def _back(self, solution, penalty):
-        parts = tuple(part @ self.basis.T for part in solution.parts) if penalty.decomposition else solution.parts
-        return replace(solution, W=solution.W @ self.basis.T, w0=self.basis @ solution.w0, parts=parts)
-
-
 def _exactness(solution):
     """What the certificate says, in words."""
     said = {"dual gap": solution.dual_gap, "residual": solution.residual}
     return ", ".join(f"{name} {value:.1e}" for name, value in said.items() if value is not None)
-
-
-def _row_space(data, centered, own_intercepts):
-    """An orthonormal basis (n_features, rank) of the span of the rows of X, which are fewer than its features.
-
-    Rows count by the roots of their weights, so that a weight of 2 is the row twice; if `centered`, less their mean or
-    with `own_intercepts` that of their task: what only tells tasks apart is left to the intercepts.
-    """
-    s = data.label_weight().reshape(len(data.X), -1).sum(axis=1)
-    task = data.task_of_row if own_intercepts and not data.shared else np.zeros(len(s), dtype=np.intp)
-    X, n_means = data.X, np.intp(0)
-    if centered:
-        members = sparse.csr_array((s, (task, np.arange(len(s)))))
-        N = np.bincount(task, s)
-        X, n_means = X - (members @ X / np.where(N > 0, N, 1.0)[:, None])[task], np.count_nonzero(N)
-    X = X * np.sqrt(s)[:, None]
-    l, U = np.linalg.eigh(X @ X.T)  # noqa: E741
-    if not l[-1] > 0:  # nothing but zeros: any direction will do
-        return np.eye(X.shape[1], 1)
-    solid = l > 1e-8 * l[-1]
-    if solid.sum() < len(X) - n_means:  # more than centring takes: squares cannot tell what is small from nothing
-        _, s, V = np.linalg.svd(X, full_matrices=False)
-        return V[: max(1, np.sum(s > s[0] * X.shape[1] * np.finfo(float).eps))].T
-    V = (X.T @ U[:, solid]) / np.sqrt(l[solid])
-    return V @ (1.5 * np.eye(V.shape[1]) - 0.5 * V.T @ V)  # orthonormal to 1e-8 before, to 1e-16 after
-
-
-def _task_factors(task_weight, tasks):
-    """The factors of a dict `task_weight` (n_tasks,), 1 where it names none; ones for the other settings."""
-    factors = np.ones(len(tasks))
-    if isinstance(task_weight, Mapping) and task_weight:
-        ids, _ = canonical_ids(list(task_weight), "task_weight")
-        at = lookup(ids, tasks)
-        if (at < 0).any():
-            raise ValueError(
-                f"task_weight names unknown tasks: {describe(ids[at < 0])}. The tasks are {describe(tasks)}."
-            )
-        factors[at] = list(task_weight.values())
-        if not factors.any():
-            raise ValueError("task_weight is zero for every task.")
-    return factors
-
-
-def _loss_factors(moments, task_weight, factor):
-    """The c_t of the objective; 1 for tasks without weight, where it multiplies nothing.
-
-    "samples": T / N.  "tasks": 1 / N_t.  "auto": in proportion to 1 / |q_t|, the gradient at w_t = 0 with the best
-    intercept (a zero gradient counts as the median), with sum_t c_t N_t = T.  A dict multiplies "samples".
-    """
-    active, N = moments.active, moments.weight
-    c, n_active = np.ones(len(N)), active.sum()
-    if task_weight == "tasks":
-        c[active] = 1.0 / N[active]
-    elif task_weight == "auto":
-        length = np.linalg.norm(moments.xy, axis=1)[active]
-        inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
-        inverse[length == 0] = np.median(inverse[length > 0]) if length.any() else 1.0
-        c[active] = inverse * (n_active / (inverse @ N[active]))
-    else:
-        c[active] = n_active / N.sum() * factor[active]
-    return c
-
-
-def _below(alpha_max, n_alphas, eps):
-    """`n_alphas` strengths from `alpha_max` down to `eps` times that."""
-    return np.geomspace(1.0, eps, n_alphas) * (alpha_max if alpha_max > 0 else 1.0)
 
 
 def _check_alphas(alphas):
@@ -457,6 +361,18 @@ def _check_alphas(alphas):
     if not len(alphas) or not np.isfinite(alphas).all() or alphas[-1] < 0:
         raise ValueError(f"alphas must be finite numbers >= 0, at least one. Got {alphas!r}.")
     return alphas
+
+
+def _grid(problem, penalty, n_alphas, eps):
+    """Strengths below `alpha_max`, or around the mean curvature of the loss where there is none; descending."""
+    if not 0 < eps < 1 or n_alphas < 1:
+        raise ValueError(f"eps must be in (0, 1) and n_alphas at least 1. Got eps={eps!r}, n_alphas={n_alphas!r}.")
+    try:
+        largest = problem.alpha_max(penalty)
+        return np.geomspace(1.0, eps, n_alphas) * (largest if largest > 0 else 1.0)
+    except ValueError:  # not a norm
+        scale = problem.curvature()
+        return np.geomspace(1 / eps, eps, n_alphas) * (scale if scale > 0 else 1.0)
 
 
 def _row_products(X, W, codes):

@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier, is_regressor
 
 import skmtl
 from skmtl import (
@@ -20,9 +20,10 @@ from skmtl import (
     all_estimators,
     penalties,
 )
+from skmtl.losses import Huber, Squared
 from skmtl.penalties import L1, GroupSlope, Ridge, SharedPlusSpecific, Sum, TaskGraph, TraceNorm
 
-ESTIMATORS = all_estimators()
+ESTIMATORS, CLASSIFIERS = all_estimators(), all_estimators("classifier")
 PENALTIES = [getattr(penalties, name) for name in penalties.__all__ if name not in ("Norm", "Penalty", "Square")]
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS, ids=lambda c: c.__name__)
 each_class = pytest.mark.parametrize("Class", [*ESTIMATORS, *PENALTIES], ids=lambda c: c.__name__)
@@ -43,7 +44,9 @@ REFUSED = {  # parameter, or "belief.parameter" where it means something of its 
     "alpha_sparse": STRENGTH,
     "alpha_low_rank": STRENGTH,
     "tol": STRENGTH,
+    "delta": POSITIVE,
     "eta": POSITIVE,
+    "loss": ("'squared', 'logistic', 'poisson', 'huber', a Loss", ["hinge", None, 1, {"a": "hinge"}, [Squared()]]),
     "gamma": POSITIVE,
     "l1_ratio": ("a float in the range [0, 1]", [-1e-9, 1.0001, 2, np.nan, np.inf, "1", None, True, [0.5]]),
     "q": ("a float in the range (0, 1)", [0, 1, 1.5, np.nan, "0.1", None, True, [0.1]]),
@@ -52,6 +55,10 @@ REFUSED = {  # parameter, or "belief.parameter" where it means something of its 
     "rank": COUNT,
     "norm": ("2 or 'inf'", [1, 0, 3, -np.inf, np.nan, "2", "fro", None, True, [2]]),
     "FusedTasks.norm": ("1 or 2", [0, 3, np.inf, "inf", np.nan, "1", None, True, [1]]),
+    "class_weight": (
+        "None, 'balanced', a dict of labels and weights >= 0, or a dict of task ids and such",
+        ["equal", 1.0, True, [1.0, 2.0], {1: -1.0}, {1: np.nan}, {1: "2"}, {1: 2.0, 0: "balanced"}, {0: {0: {1: 1.0}}}],
+    ),
     "AdaptiveJointFeature.penalty": ("'mcp' or 'scad' or 'capped_l1' or 'sqrt'", ["MCP", "l1", None, True, 1, Ridge()]),
     "feature_weights": (
         "None or a list of numbers >= 0, one per feature",
@@ -84,7 +91,9 @@ ACCEPTED = {  # also the scalars that a grid in a NumPy array gives
     "alpha_outlier": [0.0, np.float64(0.5)],
     "alpha_sparse": [0.0, np.float64(0.5)],
     "alpha_low_rank": [0.0, np.float64(0.5)],
+    "delta": [1e-3, 1, np.float64(0.5)],
     "eta": [1e-3, 1, np.float64(0.5)],
+    "loss": ["squared", Squared(), Huber(delta=2.0)],
     "gamma": [3, 10.0, np.float64(2.5)],
     "l1_ratio": [0, 1, 0.5, np.float64(0.5)],
     "q": [0.1, np.float64(0.5)],
@@ -93,6 +102,15 @@ ACCEPTED = {  # also the scalars that a grid in a NumPy array gives
     "rank": [1, 2, np.int64(2)],
     "norm": [2, 2.0, np.inf, "inf", np.int64(2), np.str_("inf")],
     "FusedTasks.norm": [1, 2, 1.0, np.int64(2)],
+    "class_weight": [
+        None,
+        "balanced",
+        np.str_("balanced"),
+        {},
+        {1: 2},
+        {1: np.float64(0.5), 2: 0},
+        {0: {1: 2.0}, 1: "balanced"},
+    ],
     "AdaptiveJointFeature.penalty": ["mcp", "scad", "capped_l1", "sqrt", np.str_("mcp")],
     "feature_weights": [None, [1, 0], (0.5, 2.0), np.array([1.0, 0.0]), pd.Series([1.0, 2.0])],
     "order": [None, [1, 0], (0, 1), np.array([1, 0])],
@@ -111,8 +129,10 @@ ACCEPTED = {  # also the scalars that a grid in a NumPy array gives
     "unknown_task": ["error", "shared", np.str_("shared")],
 }
 DATA = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [2.0, 1.0]]), np.array([1.0, 2.0, 3.0, 5.0])
+CLASSES = DATA[0], np.array([1.0, 2.0, 2.0, 1.0])  # no line separates them
 
 
+PROBABILITIES = {True: ("predict_proba", "predict_log_proba", "decision_function"), False: ()}
 UNNAMED = {Sum, GroupSlope}  # penalties of MultiTaskRegressor alone
 UNRANGED = {"graph", "MultiTask.penalty", "Sum.a", "Sum.b"}  # objects: their own types say what they take
 
@@ -121,10 +141,20 @@ def names(Class):
     return [name for name in inspect.signature(Class).parameters if name != "self"]
 
 
+def belief(Class):
+    """What a regressor and a classifier of one name have in common."""
+    return Class.__name__.removesuffix("Regressor").removesuffix("Classifier")
+
+
 def key(Class, name):
     """Where the tables have a parameter: under its name, or under the belief's if it has a meaning of its own there."""
-    special = f"{Class.__name__.removesuffix('Regressor')}.{name}"
+    special = f"{belief(Class)}.{name}"
     return special if special in REFUSED.keys() | UNRANGED else name
+
+
+def data(Estimator):
+    """Something to fit."""
+    return CLASSES if is_classifier(Estimator()) else DATA
 
 
 def cases(classes):
@@ -159,7 +189,7 @@ def test_a_value_out_of_range_is_named_with_what_was_expected(Estimator, name):
         message = f"The {name!r} parameter of {Estimator.__name__} must be {expected}. Got {value!r} instead."
         for call in (model.fit, model.path, model.alpha_max):
             with pytest.raises(ValueError, match=re.escape(message)):
-                call(*DATA)
+                call(*data(Estimator))
         assert not [attribute for attribute in vars(model) if attribute.endswith("_")]
 
 
@@ -173,7 +203,7 @@ def test_every_parameter_has_a_range(Class):
 @pytest.mark.parametrize(("Estimator", "name"), cases(ESTIMATORS))
 def test_a_value_in_range_is_accepted(Estimator, name):
     for value in ACCEPTED[key(Estimator, name)]:
-        X, y = pd.DataFrame(DATA[0], columns=["x0", "x1"]), DATA[1]
+        X, y = pd.DataFrame(DATA[0], columns=["x0", "x1"]), data(Estimator)[1]
         ids = {} if name == "task" and value is not None else {"task": [0, 0, 1, 1]}
         model = Estimator(**{name: value}).fit(X, y, **ids)
         assert getattr(model, name) is value
@@ -260,10 +290,10 @@ def test_any_value_survives_the_constructor(Class):
 def test_fit_changes_no_parameter(Estimator):
     given = {"task_weight": {0: 2.0, 1: 1.0}, "task": np.int64(-1), "tol": 1, "verbose": 0}
     given |= {"graph": {(0, 1): 1.0}} if "graph" in names(Estimator) else {}
-    given |= {"penalty": Ridge(0.5)} if Estimator is MultiTaskRegressor else {}
+    given |= {"penalty": Ridge(0.5)} if belief(Estimator) == "MultiTask" else {}
     model = Estimator(**given)
     before, copies = model.get_params(), pickle.dumps(model.get_params())
-    model.fit(*DATA).path(*DATA, n_alphas=3)
+    model.fit(*data(Estimator)).path(*data(Estimator), n_alphas=3)
     model.predict(DATA[0])
     after = model.get_params()
     assert all(after[name] is value for name, value in before.items())
@@ -295,9 +325,9 @@ def test_a_path_of_a_penalty_leaves_it_as_it_was():
 
 @each_estimator
 def test_verbose_prints_one_line_after_the_fit(Estimator, capsys):
-    Estimator(verbose=0).fit(*DATA)
+    Estimator(verbose=0).fit(*data(Estimator))
     assert capsys.readouterr() == ("", "")
-    Estimator(verbose=1).fit(*DATA)
+    Estimator(verbose=1).fit(*data(Estimator))
     printed = "".join(capsys.readouterr())
     assert len(printed.strip().splitlines()) == 1
     assert Estimator.__name__ in printed
@@ -332,10 +362,9 @@ DEFAULTS_OF_ITS_OWN = {
 def test_a_parameter_has_one_default():
     defaults = {}
     for Class in [*ESTIMATORS, *PENALTIES]:
-        belief = Class.__name__.removesuffix("Regressor")
         for name, parameter in inspect.signature(Class).parameters.items():
             if parameter.default is not inspect.Parameter.empty:
-                defaults.setdefault((name, parameter.default), set()).add(belief)
+                defaults.setdefault((name, parameter.default), set()).add(belief(Class))
     for case, beliefs in DEFAULTS_OF_ITS_OWN.items():
         assert defaults.pop(case) == beliefs
     shared = [name for name, _ in defaults]
@@ -349,20 +378,36 @@ def test_the_methods_have_the_same_signatures(Estimator):
     assert str(inspect.signature(Estimator.score)) == f"{data})"
     assert str(inspect.signature(Estimator.path)) == f"{data}, alphas=None, n_alphas=100, eps=0.001)"
     assert str(inspect.signature(Estimator.alpha_max)) == f"{data})"
-    assert str(inspect.signature(Estimator.predict)) == "(self, X, *, task=None)"
+    for name in ("predict", *PROBABILITIES[is_classifier(Estimator())]):
+        assert str(inspect.signature(getattr(Estimator, name))) == "(self, X, *, task=None)"
 
 
 @pytest.mark.parametrize("Penalty", PENALTIES, ids=lambda c: c.__name__)
 def test_a_named_estimator_has_the_strengths_of_its_penalty(Penalty):
-    """A penalty's parameters are those of the estimator that stands for it, defaults included."""
+    """A penalty's parameters are those of the estimators that stand for it, defaults included."""
     owners = [Estimator for Estimator in ESTIMATORS if type(Estimator()._penalty()) is Penalty]
+    owners = [Estimator for Estimator in owners if belief(Estimator) != "MultiTask"]
     mine = {name: p.default for name, p in inspect.signature(Penalty).parameters.items()}
-    named = [
-        {name: p.default for name, p in inspect.signature(Estimator).parameters.items() if name not in COMMON}
-        for Estimator in owners
-        if Estimator is not MultiTaskRegressor
-    ]
-    assert named == ([] if Penalty in UNNAMED else [mine])
+    for Estimator in owners:
+        signature = inspect.signature(Estimator).parameters
+        assert {name: p.default for name, p in signature.items() if name not in (*COMMON, "class_weight")} == mine
+    assert [is_regressor(Estimator()) for Estimator in owners].count(True) == (Penalty not in UNNAMED)
+
+
+@pytest.mark.parametrize("Classifier", CLASSIFIERS, ids=lambda c: c.__name__)
+def test_a_classifier_has_the_parameters_of_its_regressor(Classifier):
+    """In the same order and the same words, with the weights of classes before those that all models have."""
+    Regressor = getattr(skmtl, f"{belief(Classifier)}Regressor")
+    own = [name for name in names(Regressor) if name not in (*COMMON, "loss")]
+    assert names(Classifier) == [*own, "class_weight", *COMMON]
+    signature, theirs = inspect.signature(Classifier).parameters, inspect.signature(Regressor).parameters
+    ours, described = entries(Classifier, "Parameters"), entries(Regressor, "Parameters")
+    for name in own:
+        assert signature[name] == theirs[name]
+        kind, text = described[name]
+        assert ours[name] == (kind, re.sub(r"Regressor\b", "Classifier", text))
+    assert Classifier._penalty is Regressor._penalty
+    assert ours["class_weight"] == entries(CLASSIFIERS[0], "Parameters")["class_weight"]
 
 
 def test_all_estimators_are_public():
@@ -370,6 +415,9 @@ def test_all_estimators_are_public():
     for Estimator in ESTIMATORS:
         assert getattr(skmtl, Estimator.__name__) is Estimator
         assert Estimator.__name__ in skmtl.__all__
+    assert set(ESTIMATORS) == {*all_estimators("regressor"), *CLASSIFIERS}
+    with pytest.raises(ValueError, match="type_filter must be"):
+        all_estimators("transformer")
 
 
 # Docstrings
@@ -404,7 +452,7 @@ def test_a_common_parameter_is_described_in_the_same_words(Estimator, name):
 
 @each_estimator
 def test_the_documented_attributes_are_those_of_a_fitted_model(Estimator):
-    model = Estimator().fit(pd.DataFrame(DATA[0], columns=["u", "v"]), DATA[1])
+    model = Estimator().fit(pd.DataFrame(DATA[0], columns=["u", "v"]), data(Estimator)[1])
     public = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     documented = set(entries(Estimator, "Attributes"))
     assert public - documented <= {"residual_"}  # any model has it where it happens to be quadratic: one task, alpha=0
@@ -415,7 +463,7 @@ def test_the_documented_attributes_are_those_of_a_fitted_model(Estimator):
 
 @each_estimator
 def test_the_docstrings_of_methods_list_exactly_their_parameters(Estimator):
-    for name in ("fit", "predict", "score", "path", "alpha_max"):
+    for name in ("fit", "predict", "score", "path", "alpha_max", *PROBABILITIES[is_classifier(Estimator())]):
         method = getattr(Estimator, name)
         listed = [part for entry in entries(method, "Parameters") for part in entry.split(", ")]
         assert listed == [parameter for parameter in inspect.signature(method).parameters if parameter != "self"], name

@@ -27,6 +27,11 @@ class Penalty(BaseEstimator):
     decomposition = False  # W = P + Q, and the two terms are functions of P and of Q
 
     @property
+    def unfolds(self):
+        """Whether a task with several classes is one row of W for it; else every class of a task is."""
+        return True
+
+    @property
     def rotation_invariant(self):
         """Whether Omega(W R) = Omega(W) for every rotation R of the features."""
         return False

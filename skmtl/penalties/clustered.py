@@ -159,6 +159,8 @@ class SharedSubspace(CheapDirections):
     True
     """
 
+    unfolds = False
+
     def __init__(self, alpha=0.01, n_components=2, eta=1.0, alpha_ridge=0.0):
         self.alpha = alpha
         self.n_components = n_components

@@ -47,6 +47,11 @@ class Sum(Penalty):
         return self.a.rotation_invariant and self.b.rotation_invariant
 
     @property
+    def unfolds(self):
+        """True if one does."""
+        return self.a.unfolds or self.b.unfolds
+
+    @property
     def has_nodes(self):
         return self.a.has_nodes or self.b.has_nodes
 

@@ -95,6 +95,8 @@ class Dirty(Decomposition):
     5.5
     """
 
+    unfolds = False
+
     def __init__(self, alpha=0.01, alpha_sparse=0.01, norm=2, alpha_ridge=0.0):
         self.alpha = alpha
         self.alpha_sparse = alpha_sparse

@@ -38,6 +38,8 @@ class TraceNorm(Norm):
 
     rotation_invariant = True
 
+    unfolds = False
+
     def __init__(self, alpha=0.01, alpha_ridge=0.0):
         self.alpha = alpha
         self.alpha_ridge = alpha_ridge

@@ -1,8 +1,9 @@
 """Tasks share a weight vector: not at all, entirely, or up to a deviation of their own."""
 
 import numpy as np
+from scipy import sparse
 
-from skmtl.penalties.base import Penalty
+from skmtl.penalties.base import Penalty, Square
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.sparse import L1
 
@@ -33,6 +34,8 @@ class Ridge(Penalty):
 
     separable = True
     rotation_invariant = True
+
+    unfolds = False
 
     def __init__(self, alpha=0.01):
         self.alpha = alpha
@@ -87,7 +90,44 @@ class Pooled(Penalty):
 
     def value(self, W):
         """Omega(W)."""
+        return Alike(self.alpha, len(W)).value(W)
+
+    @property
+    def penalizes_intercepts(self):
+        """True where all tasks have the same."""
+        return not self.task_intercepts
+
+    @property
+    def alpha_intercept(self):
+        """Strength on the deviations of the intercepts: infinite where there is only one."""
+        return 0.0 if self.task_intercepts else np.inf
+
+    def terms(self, tasks):
+        return (Alike(self.alpha, len(tasks)),)
+
+
+class Alike(Square):
+    """``alpha / 2 |w|^2`` where all tasks have weights w, else infinite: `Pooled` as a term of a sum."""
+
+    def __init__(self, alpha, n_tasks):
+        self.alpha = alpha
+        n_null = 0 if alpha > 0 else 1
+        self.null = sparse.csr_array(np.full((n_tasks, n_null), n_tasks**-0.5))
+
+    constrains = True  # also where alpha is 0
+
+    def value(self, W):
+        """The price of the common weights, infinite if there are none."""
         return float(0.5 * self.alpha * np.sum(W[0] ** 2)) if (W == W[0]).all() else np.inf
+
+    def prox(self, V, step):
+        """The common weights nearest to those of all tasks, shrunk."""
+        return np.repeat(V.sum(axis=0, keepdims=True) / (len(V) + step * self.alpha), len(V), axis=0)
+
+    def conjugate(self, U):
+        """``|sum_t u_t|^2 / (2 alpha)``; what does not sum to zero is left out where alpha is 0."""
+        total = U.sum(axis=0)
+        return float(0.5 * total @ total / self.alpha) if self.alpha > 0 else 0.0
 
 
 class SharedPlusSpecific(Penalty):

@@ -43,6 +43,8 @@ class GroupSlope(Norm):
     6.4142
     """
 
+    unfolds = False
+
     def __init__(self, alpha=0.01, q=0.1):
         self.alpha = alpha
         self.q = q

@@ -34,6 +34,8 @@ class L1(Norm):
 
     separable = True
 
+    unfolds = False
+
     def __init__(self, alpha=0.01, alpha_ridge=0.0):
         self.alpha = alpha
         self.alpha_ridge = alpha_ridge
@@ -100,6 +102,8 @@ class JointFeature(Penalty):
     >>> JointFeature(alpha=2.0, norm=np.inf).value(W)
     8.0
     """
+
+    unfolds = False
 
     def __init__(
         self, alpha=0.01, l1_ratio=1.0, alpha_l1=0.0, feature_weights=None, norm=2, positive=False, alpha_ridge=0.0

@@ -2,14 +2,15 @@
 
 from skmtl.penalties import SharedPlusSpecific
 from skmtl.regression._base import LinearRegressor
+from skmtl.regression._losses import losses_of, means_of
 
 __all__ = ["MultiTaskRegressor"]
 
 
 class MultiTaskRegressor(LinearRegressor):
-    r"""Linear regression with the penalty of your choice.
+    r"""Linear regression with the penalty and the loss of your choice.
 
-    .. math:: \min_{W,b} \tfrac{1}{2} \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' w_t - b_t)^2 + \Omega(W)
+    .. math:: \min_{W,b} \sum_t c_t \sum_i s_{ti} \, \ell_t(y_{ti}, \, x_i' w_t + b_t) + \Omega(W)
 
     The named regressors are this one with a penalty filled in: ``MeanRegularizedRegressor(alpha=a)`` is
     ``MultiTaskRegressor(SharedPlusSpecific(alpha=a))``. Use it to compare beliefs in one grid, ``{"penalty": [Ridge(),
@@ -21,6 +22,9 @@ class MultiTaskRegressor(LinearRegressor):
     penalty : Penalty or None, default=None
         The belief :math:`\Omega` with its own strengths, see `skmtl.penalties`. None is ``SharedPlusSpecific()``; its
         ``penalty__alpha`` can be set only once a penalty object is given.
+    loss : {"squared", "logistic", "poisson", "huber"}, Loss or dict, default="squared"
+        :math:`\ell`, the price of a wrong prediction, see `skmtl.losses`; ``Huber(delta=2.0)`` is one with a parameter.
+        A dict ``{task: loss}`` gives every task its own, so that prices, sales and visits can share one penalty.
     fit_intercept : bool, default=True
         Whether to fit an intercept for every task.
     task_weight : {"samples", "tasks", "auto"} or dict, default="samples"
@@ -61,6 +65,8 @@ class MultiTaskRegressor(LinearRegressor):
         The task ids, in the order of the rows of `coef_`.
     penalty_ : Penalty
         The penalty of the fit.
+    losses_ : list of Loss
+        The loss of every task.
     objective_ : float
         The value of the objective above.
     dual_gap_ : float
@@ -93,6 +99,7 @@ class MultiTaskRegressor(LinearRegressor):
         self,
         penalty=None,
         *,
+        loss="squared",
         fit_intercept=True,
         task_weight="samples",
         max_iter=1000,
@@ -104,6 +111,7 @@ class MultiTaskRegressor(LinearRegressor):
         unknown_task="error",
     ):
         self.penalty = penalty
+        self.loss = loss
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight
         self.max_iter = max_iter
@@ -116,3 +124,31 @@ class MultiTaskRegressor(LinearRegressor):
 
     def _penalty(self):
         return SharedPlusSpecific() if self.penalty is None else self.penalty
+
+    def _losses(self, data):
+        self.losses_ = losses_of(self.loss, data)
+        return self.losses_
+
+    def predict(self, X, *, task=None):
+        """Predict the expected targets of the rows.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            With the task column, if `fit` had one.
+        task : array-like of shape (n_samples,), default=None
+            Task ids, if `fit` got them.
+
+        Returns
+        -------
+        array of shape (n_samples,), or (n_samples, n_tasks) if y had one column per task
+            In units of each task's y: the mean of a count, the probability of a label 1.
+
+        Raises
+        ------
+        ValueError
+            For a task that was not in `fit`, also with ``unknown_task="shared"`` if the tasks' losses differ: nobody
+            knows what such a task would count.
+        """
+        eta, codes = self._decision_and_tasks(X, task)
+        return means_of(self.losses_, eta, codes)

@@ -10,7 +10,7 @@ from skmtl.penalties.base import Chain, Square
 from skmtl.penalties.graph import Edges
 from skmtl.solvers._algebra import SINGULAR
 
-__all__ = ["Decomposed", "Together"]
+__all__ = ["Decomposed", "Together", "common_null", "gauge_of", "matters", "ways"]
 
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 
@@ -68,7 +68,7 @@ class Together:
 
     def __init__(self, penalty, quadratic):
         self.quadratic = quadratic
-        terms = [term for term in penalty.terms(quadratic.moments.tasks) if _matters(term)]
+        terms = [term for term in penalty.terms(quadratic.moments.tasks) if matters(term)]
         self.terms = [_Ends(term) if isinstance(term, Edges) else _Copy(term) for term in terms]
         self.degree = sum(term.degree for term in self.terms)
         self._shapes = [term.shape(quadratic.B) for term in self.terms]
@@ -138,44 +138,37 @@ class Together:
         B = self.quadratic.B
         if not B.any():
             return self.quadratic.null
-        return self.bound(np.zeros_like(B), self.terms[0].duals(B, np.zeros_like(B), 1.0))
+        return self.bound(self.level(np.zeros_like(B)), self.terms[0].duals(B, np.zeros_like(B), 1.0))
 
     def certify(self, z, v, y, rho):
-        """Points (objective, W, parts), and a lower bound of all objectives."""
+        """Points (objective, W, parts), a lower bound of all objectives, and what proves it: X and subgradients."""
         V, Y, Z = self.blocks(v), self.blocks(y), self.blocks(z)
         X = self.center(Z, rho)
         points, duals = [], []
         for term, at, target, block in zip(self.terms, V, Y, Z, strict=True):
             points += [(self.objective(W), W, ()) for W in term.candidates(X, target)]
             duals += term.duals(2.0 * at - block, target, rho)
-        return points, self.bound(X, duals)
+        X = self.level(X)
+        return points, self.bound(X, duals), (X, duals)
 
     def objective(self, W):
         """The objective at W."""
         return self.quadratic.value(W) + sum(term.value(W) for term in self.terms)
 
+    def level(self, X):
+        """X moved along what no term sees, to where the loss has no slope there."""
+        for _ in range(0 if self._null is None else 2):  # once, and once more for what rounding has left
+            X = X + self._null.shift(self.quadratic.at(X)[1])
+        return X
+
     def bound(self, X, duals):
         """The largest dual value found with multiples of the residuals of X and of these subgradients."""
         loss, direction = self.quadratic.at(X)
-        for _ in range(0 if self._null is None else 2):  # once, and once more for what rounding has left
-            X = X + self._null.shift(direction)
-            loss, direction = self.quadratic.at(X)
         return max(_dual_value(X, loss, direction, *way) for way in self._ways(X, direction, duals))
 
     def _ways(self, X, direction, duals):
         """For every place that can take the mismatch: how far that is outside the balls, and its price."""
-        mismatch = direction - sum(f.divergence(U) if isinstance(f, Edges) else U for f, U in duals)
-        gauges, prices = np.array([(_gauge(f, U), _price(f, U)) for f, U in duals]).T
-        if self.quadratic.ridge > 0:
-            yield gauges.max(), prices.sum() + np.vdot(mismatch, mismatch) / (2.0 * self.quadratic.ridge)
-        for k, (f, U) in enumerate(duals):
-            if self._null is None and _null_basis(f) is not None:
-                continue  # it could not take what does not sum to zero
-            changed = U + (f.route(mismatch) if isinstance(f, Edges) else mismatch)
-            yield (
-                max(_gauge(f, changed), np.delete(gauges, k).max(initial=0.0)),
-                _price(f, changed) + np.delete(prices, k).sum(),
-            )
+        return ways(direction, duals, self.quadratic.ridge, self._null is not None)
 
 
 class Decomposed(Together):
@@ -214,13 +207,14 @@ class Decomposed(Together):
         P, Q = self.blocks(y)
         W = P + Q
         objective = self.quadratic.value(W) + self.terms[0].value(P) + self.terms[1].value(Q)
-        return [(objective, W, (P, Q))], self.bound(self.center(self.blocks(z), rho), [])
+        X = self.center(self.blocks(z), rho)
+        return [(objective, W, (P, Q))], self.bound(X, []), (X, [])
 
     def _ways(self, X, direction, duals):
         """One subgradient for both, which is what the ridge term leaves of the direction."""
         ridge = self.quadratic.ridge
         U = direction - ridge * X
-        yield max(_gauge(term.term, U) for term in self.terms), 0.5 * ridge * np.vdot(X, X)
+        yield max(gauge_of(term.term, U) for term in self.terms), 0.5 * ridge * np.vdot(X, X)
 
 
 class _Null:
@@ -239,16 +233,43 @@ class _Null:
     @classmethod
     def of(cls, terms, quadratic):
         """None where a norm or a ridge term makes every W cost something."""
-        functions = [f for term in terms for f in (term.norms if isinstance(term, Chain) else [term])]
-        bases = [_null_basis(f) for f in functions]
-        if quadratic.ridge > 0 or not bases or any(basis is None for basis in bases):
-            return None
-        alike = all(basis.shape == bases[0].shape and abs(basis - bases[0]).max() < 1e-9 for basis in bases)
-        return cls(bases[0], quadratic) if alike else None
+        basis = common_null(terms, quadratic.ridge)
+        return None if basis is None else cls(basis, quadratic)
 
     def shift(self, direction):
         """What to add to X, for its descent direction."""
         return self.basis @ np.matmul((self.basis.T @ direction)[:, None, :], self._inverse)[:, 0]
+
+
+def common_null(terms, ridge):
+    """Combinations of tasks that no term sees (n_tasks, n_null), a sparse array; None if there are none."""
+    functions = [f for term in terms for f in (term.norms if isinstance(term, Chain) else [term])]
+    bases = [_null_basis(f) for f in functions]
+    if ridge > 0 or not bases or any(basis is None for basis in bases):
+        return None
+    alike = all(basis.shape == bases[0].shape and abs(basis - bases[0]).max() < 1e-9 for basis in bases)
+    return bases[0] if alike else None
+
+
+def ways(direction, duals, ridge, has_null):
+    """How subgradients ``duals``, pairs (f, U), make up a descent `direction` of the loss, (n_tasks, n_features).
+
+    What they leave of it goes to one of them, or to the ridge term: for every such place, how far that is outside the
+    dual balls (gauge), and the price, the conjugates' sum.  Where the direction sums to zero over what costs nothing
+    (`has_null`), a function that does not see that can take the mismatch, too.
+    """
+    mismatch = direction - sum(f.divergence(U) if isinstance(f, Edges) else U for f, U in duals)
+    gauges, prices = np.array([(gauge_of(f, U), _price(f, U)) for f, U in duals]).reshape(-1, 2).T
+    if ridge > 0:
+        yield gauges.max(initial=0.0), prices.sum() + np.vdot(mismatch, mismatch) / (2.0 * ridge)
+    for k, (f, U) in enumerate(duals):
+        if not has_null and _null_basis(f) is not None:
+            continue  # it could not take what does not sum to zero
+        changed = U + (f.route(mismatch) if isinstance(f, Edges) else mismatch)
+        yield (
+            max(gauge_of(f, changed), np.delete(gauges, k).max(initial=0.0)),
+            _price(f, changed) + np.delete(prices, k).sum(),
+        )
 
 
 def _pseudo_inverse(A):
@@ -258,10 +279,10 @@ def _pseudo_inverse(A):
     return np.linalg.pinv(A / D / D[:, None], rcond=SINGULAR, hermitian=True) / D / D[:, None]
 
 
-def _matters(term):
+def matters(term):
     """Whether a term has any strength."""
     if isinstance(term, Chain):
-        return any(_matters(norm) for norm in term.norms)
+        return any(matters(norm) for norm in term.norms)
     if isinstance(term, Edges):
         return term.alpha > 0 and len(term.s) > 0
     return getattr(term, "alpha", 1.0) > 0 or getattr(term, "constrains", False)
@@ -273,7 +294,7 @@ def _null_basis(f):
     return basis if basis is not None and basis.shape[1] else None
 
 
-def _gauge(f, U):
+def gauge_of(f, U):
     """By what factor U is outside the dual ball of f; 0 where there is none."""
     if isinstance(f, Square):
         return 0.0

@@ -112,10 +112,11 @@ class PulledIntercepts(Quadratic):
 def mean_rows(moments, c, a_b):
     """The moments with one more row for each task, its mean, with weights k_t / c_t; k; and ``U_t = k_t x_mean_t``.
 
-    What is left of intercepts b_t that cost ``a_b / 2 (b_t - b_0)^2``: k_t = c_t N_t a_b / (c_t N_t + a_b).
+    What is left of intercepts b_t that cost ``a_b / 2 (b_t - b_0)^2``: k_t = c_t N_t a_b / (c_t N_t + a_b), which is
+    c_t N_t for an infinite a_b.
     """
     N = c * moments.weight
-    k = np.divide(N * a_b, N + a_b, out=np.zeros_like(N), where=N > 0)
+    k = N.copy() if a_b == np.inf else np.divide(N * a_b, N + a_b, out=np.zeros_like(N), where=N > 0)
     rows = moments.with_mean_rows(np.divide(k, c, out=np.zeros_like(c), where=c > 0)) if k.any() else moments
     return rows, k, k[:, None] * moments.x_mean
 

@@ -36,7 +36,7 @@ from skmtl.solvers._coupling import Together
 from skmtl.solvers._edge_systems import edge_system
 from skmtl.solvers._quadratic import Quadratic
 from skmtl.solvers.solution import on_nodes, solve
-from skmtl.solvers.splitting import _Found, _minimize, _solution
+from skmtl.solvers.splitting import Found, minimize, solution_found
 
 __all__: list[str] = []  # found through `solve`
 
@@ -68,12 +68,12 @@ def _(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=No
                 yield from solve(Ridge(), [Ridge(one.ridge)], moments, c)
                 continue
             if problem.zero_is_optimal():
-                found = _Found()
+                found = Found()
                 found.improve([problem.zero()], problem.bound_at_zero())
             else:
                 method = method or _InteriorPoint(quadratic, problem.terms[0].term)
                 found = method.minimize(problem, max(tol, _ROUNDING) * quadratic.null, max_iter)
-            yield _solution(one, moments, kept, quadratic, found)
+            yield solution_found(one, moments, kept, quadratic, found)
 
 
 def _suits(penalty, moments):
@@ -135,7 +135,7 @@ class _InteriorPoint:
 
     def minimize(self, problem, goal, max_iter):
         """Iterate until the gap is at most `goal`; should rounding prevent that, splitting goes on."""
-        found, idle = _Found(n_iter=0, converged=False), 0
+        found, idle = Found(n_iter=0, converged=False), 0
         point = self._start(problem.terms[0].term)
         while found.n_iter < max_iter and not found.converged and idle < _STALLED:
             try:
@@ -150,8 +150,8 @@ class _InteriorPoint:
             idle = idle + 1 if found.gap > 0.9 * before else 0
         if found.converged or (found.n_iter >= max_iter and found.W is not None):
             return found
-        other = _minimize(problem, goal, max(max_iter - found.n_iter, 1), None if found.W is None else [found.W])
-        found.improve([(other.objective, other.W, ())], other.bound)
+        other = minimize(problem, goal, max(max_iter - found.n_iter, 1), None if found.W is None else [found.W])
+        found.improve([(other.objective, other.W, ())], other.bound, other.dual)
         return replace(found, n_iter=found.n_iter + other.n_iter, converged=found.gap <= goal)
 
     def _start(self, edges):
@@ -224,14 +224,17 @@ class _InteriorPoint:
         W, p, edges = self._whole(x.W), self._whole(x.p), problem.terms[0].term
         change = self.quadratic.resolve(self._whole(self._mismatch(x.W, x.p)), 0.0)
         near = np.linalg.norm(change) <= _FAR * np.linalg.norm(W)
-        bound = max(problem.bound(at, [(edges, p)]) for at in ((W, W + change) if near else (W,)))
+        duals = [(edges, p)]
+        at = [problem.level(X) for X in ((W, W + change) if near else (W,))]
+        bounds = [problem.bound(X, duals) for X in at]
+        bound = max(bounds)
         points = [W, self._whole(self.system.means(x.W))]
         values = [problem.objective(V) for V in points]
         if min(values) - max(bound, found.bound) <= _CLOSE * goal:
             points[1:1] = [self._whole(V) for V in self._fusions(x)]
             values[1:1] = [problem.objective(V) for V in points[1:-1]]
         most = max(k for k, value in enumerate(values) if value <= min(values) + 0.1 * goal)
-        found.improve([(values[most], points[most], ())], bound)
+        found.improve([(values[most], points[most], ())], bound, (at[bounds.index(bound)], duals))
         found.converged = found.gap <= goal
 
     def _fusions(self, x):

@@ -167,7 +167,7 @@ def _bound(graph, moments, c, W, KW):
     if not problem.terms:  # no penalty at all: least squares for each task
         (best,) = solve(Ridge(), [Ridge(0.0)], moments, c)
         return best.objective
-    return problem.bound(W, [(problem.terms[0].term, KW)])
+    return problem.bound(problem.level(W), [(problem.terms[0].term, KW)])
 
 
 def _smooth_functions(L):

@@ -64,6 +64,9 @@ class Solution:
     converged : bool
     parts : tuple of two arrays of shape (n_tasks, n_features), or None
         P and Q of a decomposition, ``W = P + Q``.
+    dual : tuple (X, duals), or None
+        Where iterations end with other weights than W: X (n_tasks, n_features), whose residuals are the dual point, and
+        the subgradients (function, U) that make up its descent.
     """
 
     W: np.ndarray
@@ -74,6 +77,7 @@ class Solution:
     n_iter: int = 1
     converged: bool = True
     parts: Any = None
+    dual: Any = None
 
     @cached_property
     def _certified(self):

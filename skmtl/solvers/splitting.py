@@ -30,7 +30,7 @@ from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
 from skmtl.solvers.solution import Certificate, harmonic, on_nodes, solution_of, solve
 
-__all__: list[str] = []  # found through `solve`
+__all__ = ["Found", "minimize", "solution_found"]  # and a solver, found through `solve`
 
 _BALANCED = 60  # iterations after which rho changes rarely
 _ACCELERATE = 10  # iterations before extrapolation
@@ -58,15 +58,17 @@ def _along(path, moments, kept, c, quadratic, tol, max_iter, init):
             (solution,) = solve(Ridge(), [Ridge(one.ridge)], moments, c)
             yield replace(solution, parts=(solution.W, np.zeros_like(solution.W)) if one.decomposition else None)
             continue
-        found = _minimize(problem, max(tol, _ROUNDING) * quadratic.null, max_iter, state)
+        found = minimize(problem, max(tol, _ROUNDING) * quadratic.null, max_iter, state)
         state = found.state
-        yield _solution(one, moments, kept, quadratic, found)
+        yield solution_found(one, moments, kept, quadratic, found)
 
 
-def _solution(penalty, moments, kept, quadratic, found):
+def solution_found(penalty, moments, kept, quadratic, found):
+    """The Solution of all tasks for what was found of the `kept` ones."""
     W, *parts = (_spread(part, kept) for part in (found.W, *found.parts))
     certificate = Certificate(found.objective, found.gap, None)
     how = {"n_iter": found.n_iter, "converged": found.converged, "parts": tuple(parts) or None}
+    how |= {"dual": found.dual and (_spread(found.dual[0], kept), found.dual[1])}
     how |= {"w0": penalty.shared(W[moments.active])}
     for part in parts:  # tasks without weight get the shared model, and its parts
         part[~kept] = part[kept].mean(axis=0)
@@ -88,13 +90,14 @@ def _spread(W, kept):
 
 
 @dataclass
-class _Found:
+class Found:
     """The best point and the best lower bound so far, and where the next penalty of a path starts: Z and rho."""
 
     W: Any = None
     parts: tuple = ()
     objective: float = np.inf
     bound: Any = -np.inf
+    dual: Any = None  # what proves the bound: X, whose residuals are the dual point, and subgradients (f, U)
     n_iter: int = 1
     converged: bool = True
     state: Any = None
@@ -104,17 +107,18 @@ class _Found:
         """The duality gap."""
         return max(self.objective - self.bound, 0.0)
 
-    def improve(self, points, bound):
-        """Take the best of some points (objective, W, parts), and the bound if it is higher."""
+    def improve(self, points, bound, dual=None):
+        """Take the best of some points (objective, W, parts), and the bound with its proof if it is higher."""
         for objective, W, parts in points:
             if objective < self.objective:
                 self.objective, self.W, self.parts = objective, W, parts
-        self.bound = max(self.bound, float(bound))
+        if bound > self.bound:
+            self.bound, self.dual = float(bound), dual
 
 
-def _minimize(problem, tol, max_iter, state):
+def minimize(problem, tol, max_iter, state):
     """Iterate until the gap is at most `tol`."""
-    found = _Found(state=state)
+    found = Found(state=state)
     if problem.zero_is_optimal():
         found.improve([problem.zero()], problem.bound_at_zero())
         return found

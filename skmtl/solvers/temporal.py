@@ -15,19 +15,24 @@ __all__: list[str] = []  # found through `solve`
 
 
 @solve.register
-def _(penalty: Temporal, path, moments, c, **how):
+def _(penalty: Temporal, path, moments, c, **request):
     few = moments.only(moments.active)
     if penalty.alpha_l1 > 0 or penalty.alpha_group > 0 or few.n_tasks == 1:
-        yield from solve.dispatch(Penalty)(penalty, path, moments, c, **how)
+        yield from solve.dispatch(Penalty)(penalty, path, moments, c, **request)
         return
     chain = dict.fromkeys(pairwise(few.tasks[penalty.places(few.tasks)].tolist()), 1.0)
     if penalty.smooth:
         on_chain = [TaskGraph(one.alpha, chain, one.alpha_ridge) for one in path]
     else:
         on_chain = [FusedTasks(one.alpha, chain, norm=1, alpha_ridge=one.alpha_ridge) for one in path]
-    if how.get("init") is not None:
-        how["init"] = how["init"][moments.active]
-    for solution in solve(on_chain[0], on_chain, few, c[moments.active], **how):
+    if request.get("init") is not None:
+        request["init"] = request["init"][moments.active]
+    for solution in solve(on_chain[0], on_chain, few, c[moments.active], **request):
         W = np.zeros_like(moments.xy)
         W[moments.active] = solution.W
-        yield solution_of(moments, W, solution.certificate, n_iter=solution.n_iter, converged=solution.converged)
+        how = {"n_iter": solution.n_iter, "converged": solution.converged}
+        if solution.dual:
+            X = np.zeros_like(W)
+            X[moments.active] = solution.dual[0]
+            how["dual"] = X, solution.dual[1]
+        yield solution_of(moments, W, solution.certificate, **how)

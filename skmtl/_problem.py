@@ -1,0 +1,229 @@
+"""What a fit has to solve: the losses of its rows, or their moments, with the factor c_t of every task.
+
+The squared loss is one of moments, unless these would be much larger than the rows; other losses are one of rows.  With
+more features than rows the weights lie in the span of the rows, if the penalty prefers no direction, and either is
+posed there: ``X = offset + Z basis'``, ``w = basis z``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._threads import one_blas_thread
+from skmtl.losses import Squared
+from skmtl.moments import TaskMoments
+from skmtl.solvers import solve, sums_for
+from skmtl.solvers.newton import RowProblem, has_moments
+
+__all__ = ["problem_of"]
+
+
+def problem_of(data, penalty, estimator, losses):
+    """The problem that an estimator's parameters pose on `data`: `alpha_max`, `curvature` and `solve` of a path."""
+    space = None
+    n_samples, n_features = data.X.shape
+    wide = n_features > n_samples and not sparse.issparse(data.X)
+    if wide and penalty.rotation_invariant and (data.shared or not penalty.separable):
+        space = _RowSpace.of(data, penalty, estimator.fit_intercept)
+        data = replace(data, X=space.onto(data.X))
+    factor = _task_factors(estimator.task_weight, data.tasks)
+    if not factor.all():  # a task with factor 0 has no rows
+        data = data.reindex(data.tasks[factor > 0]).reindex(data.tasks)
+    Problem = _Moments if _is_of_moments(data, penalty, losses) else _Rows
+    origin = 0.0 if space is None else space.offset @ space.basis
+    problem = Problem.of(data, penalty, estimator, losses, factor, origin)
+    return problem if space is None else _InRowSpace(problem, space)
+
+
+def _is_of_moments(data, penalty, losses):
+    """Whether the losses are squared, and sums of rows the way to solve them."""
+    if not all(isinstance(loss, Squared) for loss in losses):
+        return False
+    own_sums = sums_for.dispatch(type(penalty)) is not sums_for.dispatch(object)
+    return own_sums or has_moments(data, one_gram=True)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """The squared loss, as moments."""
+
+    moments: TaskMoments
+    c: np.ndarray
+
+    @classmethod
+    def of(cls, data, penalty, estimator, losses, factor, origin):
+        """The sums of the rows, whose features are counted from -`origin`: intercepts are those from 0."""
+        moments = sums_for(penalty, data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
+        if np.any(origin):
+            moments = replace(moments, x_mean=moments.x_mean + origin)
+        c = _loss_factors(moments.weight, lambda: np.linalg.norm(moments.xy, axis=1), estimator.task_weight, factor)
+        return cls(moments, c)
+
+    def alpha_max(self, penalty):
+        """The `alpha` from which on all weights are zero."""
+        return penalty.alpha_max(self.c[:, None] * self.moments.xy)
+
+    def curvature(self):
+        """The mean of all ``c_t x'x``, a feature and a task."""
+        return self.c @ self.moments.squares().mean(axis=1) / self.moments.active.sum()
+
+    def solve(self, path, tol, max_iter, init=None):
+        """The solutions for the penalties of a path."""
+        with one_blas_thread:
+            return list(solve(path[0], path, self.moments, self.c, tol=tol, max_iter=max_iter, init=init))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Any loss, row by row."""
+
+    rows: RowProblem
+
+    @classmethod
+    def of(cls, data, penalty, estimator, losses, factor, origin):
+        """The rows with the factors of their tasks; features are counted from -`origin`, intercepts from 0."""
+        how = {"fit_intercept": estimator.fit_intercept, "n_jobs": estimator.n_jobs, "origin": origin}
+
+        def lengths():
+            free = RowProblem(data, losses, np.ones(data.n_tasks), penalty, **how)
+            return free.gradient_lengths()
+
+        c = _loss_factors(_weights(data), lengths, estimator.task_weight, factor)
+        return cls(RowProblem(data, losses, c, penalty, **how))
+
+    def alpha_max(self, penalty):
+        """The `alpha` from which on all weights are zero."""
+        return penalty.alpha_max(self.rows.descent_at_zero(penalty))
+
+    def curvature(self):
+        """The size of the loss's curvature in a weight."""
+        return self.rows.curvature()
+
+    def solve(self, path, tol, max_iter, init=None):
+        """The solutions for the penalties of a path."""
+        return list(self.rows.solve(path, tol, max_iter, init))
+
+
+@dataclass(frozen=True)
+class _InRowSpace:
+    """A problem in the coordinates of a row space, its solutions in the user's."""
+
+    problem: Any
+    space: Any
+
+    def alpha_max(self, penalty):
+        """The `alpha` from which on all weights are zero."""
+        return self.problem.alpha_max(penalty)
+
+    def curvature(self):
+        """Averaged over the user's features."""
+        d, rank = self.space.basis.shape
+        return self.problem.curvature() * rank / d
+
+    def solve(self, path, tol, max_iter, init=None):
+        """The solutions for the penalties of a path."""
+        basis = self.space.basis
+        if init is not None:
+            init = tuple(part @ basis for part in init) if isinstance(init, tuple) else init @ basis
+        solutions = self.problem.solve(path, tol, max_iter, init)
+        return [self.space.back(solution, path[0]) for solution in solutions]
+
+
+@dataclass(frozen=True)
+class _RowSpace:
+    """The span of the rows: an orthonormal basis (n_features, rank), and the point it starts from."""
+
+    basis: np.ndarray
+    offset: np.ndarray
+
+    @classmethod
+    def of(cls, data, penalty, fit_intercept):
+        """That of the rows of `data`, from their mean where intercepts make up for it."""
+        pulled = penalty.penalizes_intercepts and np.isfinite(penalty.alpha_intercept)
+        centered = fit_intercept and not pulled
+        offset = data.X.mean(axis=0) if centered else np.zeros(data.X.shape[1])
+        return cls(_basis(data, centered, penalty.own_intercepts), offset)
+
+    def onto(self, X):
+        """The rows in its coordinates."""
+        return np.ascontiguousarray((X - self.offset) @ self.basis)
+
+    def back(self, solution, penalty):
+        """A solution in coordinates of the space as one in the user's."""
+        up = self.basis.T
+        parts = tuple(part @ up for part in solution.parts) if penalty.decomposition else solution.parts
+        return replace(solution, W=solution.W @ up, w0=solution.w0 @ up, parts=parts)
+
+
+def _basis(data, centered, own_intercepts):
+    """An orthonormal basis (n_features, rank) of the span of the rows of X, which are fewer than its features.
+
+    Rows count by the roots of their weights, so that a weight of 2 is the row twice; if `centered`, less their mean or
+    with `own_intercepts` that of their task: what only tells tasks apart is left to the intercepts.
+    """
+    s = data.label_weight().reshape(len(data.X), -1).sum(axis=1)
+    task = data.task_of_row if own_intercepts and not data.shared else np.zeros(len(s), dtype=np.intp)
+    X, n_means = data.X, np.intp(0)
+    if centered:
+        members = sparse.csr_array((s, (task, np.arange(len(s)))))
+        N = np.bincount(task, s)
+        X, n_means = X - (members @ X / np.where(N > 0, N, 1.0)[:, None])[task], np.count_nonzero(N)
+    X = X * np.sqrt(s)[:, None]
+    l, U = np.linalg.eigh(X @ X.T)  # noqa: E741
+    if not l[-1] > 0:  # nothing but zeros: any direction will do
+        return np.eye(X.shape[1], 1)
+    solid = l > 1e-8 * l[-1]
+    if solid.sum() < len(X) - n_means:  # more than centring takes: squares cannot tell what is small from nothing
+        _, s, V = np.linalg.svd(X, full_matrices=False)
+        return V[: max(1, np.sum(s > s[0] * X.shape[1] * np.finfo(float).eps))].T
+    V = (X.T @ U[:, solid]) / np.sqrt(l[solid])
+    return V @ (1.5 * np.eye(V.shape[1]) - 0.5 * V.T @ V)  # orthonormal to 1e-8 before, to 1e-16 after
+
+
+def _task_factors(task_weight, tasks):
+    """The factors of a dict `task_weight` (n_tasks,), 1 where it names none; ones for the other settings."""
+    factors = np.ones(len(tasks))
+    if isinstance(task_weight, Mapping) and task_weight:
+        ids, _ = canonical_ids(list(task_weight), "task_weight")
+        at = lookup(ids, tasks)
+        if (at < 0).any():
+            raise ValueError(
+                f"task_weight names unknown tasks: {describe(ids[at < 0])}. The tasks are {describe(tasks)}."
+            )
+        factors[at] = list(task_weight.values())
+        if not factors.any():
+            raise ValueError("task_weight is zero for every task.")
+    return factors
+
+
+def _weights(data):
+    """The weight of every task."""
+    weight = data.label_weight()
+    if data.shared:
+        return weight.sum(axis=0)
+    return np.bincount(data.task_of_row, weight, minlength=data.n_tasks)
+
+
+def _loss_factors(N, lengths, task_weight, factor):
+    """The c_t of the objective; 1 for tasks without weight, where it multiplies nothing.
+
+    "samples": T / N.  "tasks": 1 / N_t.  "auto": in proportion to 1 / |g_t|, the gradient at w_t = 0 with the best
+    intercept (a zero gradient counts as the median), with sum_t c_t N_t = T; `lengths` is called for these.  A dict
+    multiplies "samples".
+    """
+    active = N > 0
+    c, n_active = np.ones(len(N)), active.sum()
+    if task_weight == "tasks":
+        c[active] = 1.0 / N[active]
+    elif task_weight == "auto":
+        length = lengths()[active]
+        inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+        inverse[length == 0] = np.median(inverse[length > 0]) if length.any() else 1.0
+        c[active] = inverse * (n_active / (inverse @ N[active]))
+    else:
+        c[active] = n_active / N.sum() * factor[active]
+    return c

@@ -1,0 +1,76 @@
+"""Class weights: what a label counts besides its row's weight."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from skmtl._ids import canonical_ids, describe, lookup
+
+__all__ = ["weigh_classes"]
+
+
+def weigh_classes(data, labels, class_weight):
+    """Multiply the weights of `data`, whose y holds codes, by those of the labels' classes.
+
+    Parameters
+    ----------
+    data : TaskData
+    labels : LabelSets
+    class_weight : "balanced", a dict {label: weight}, or a dict of such by task id
+        "balanced": every class of a task has the same sum of weights, and the task as much as before.
+
+    Raises
+    ------
+    ValueError
+        A label or task that is not there, or no weight left.
+    """
+    codes = data.y.astype(np.intp)
+    weight = data.label_weight()
+    task = np.broadcast_to(np.arange(data.n_tasks), codes.shape) if data.shared else data.task_of_row
+    counts = np.bincount(
+        (task * labels.n_classes + codes).ravel(), weight.ravel(), minlength=data.n_tasks * labels.n_classes
+    ).reshape(data.n_tasks, labels.n_classes)
+    weight = weight * _factors(counts, labels, class_weight, data.tasks)[task, codes]
+    if not weight.any():
+        raise ValueError("Every label has weight zero: class_weight must be positive for at least one class with rows.")
+    weighed = replace(data, weight=weight)
+    return weighed if weight.ndim == 2 or weight.all() else weighed.take(weight > 0)
+
+
+def _factors(counts, labels, class_weight, tasks):
+    """What each class of each task is multiplied by, (n_tasks, n_classes), for their sums of weights `counts`."""
+    if class_weight == "balanced":
+        return _balanced(counts)
+    if not any(map(_is_setting, class_weight.values())):
+        return _by_label(labels, class_weight, len(tasks))
+    factors = np.ones(counts.shape)
+    ids, _ = canonical_ids(list(class_weight), "class_weight")
+    at = lookup(ids, tasks)
+    if (at < 0).any():
+        raise ValueError(f"class_weight names unknown tasks: {describe(ids[at < 0])}. The tasks are {describe(tasks)}.")
+    for t, setting in zip(at, class_weight.values(), strict=True):
+        if setting is not None:
+            factors[t] = _factors(counts, labels, setting, tasks)[t]
+    return factors
+
+
+def _by_label(labels, weights, n_tasks):
+    coded = [labels.coded(t).tolist() for t in range(n_tasks)]
+    known = {label for names in coded for label in names}
+    if unknown := [label for label in weights if label not in known]:
+        names = sorted(known, key=str)
+        raise ValueError(f"class_weight names unknown labels: {describe(unknown)}. The labels are {describe(names)}.")
+    return np.array([[weights.get(label, 1.0) for label in names] for names in coded])
+
+
+def _balanced(counts):
+    """N_t / (K_t n_tk): n_tk the weight of class k in task t, K_t the number of classes that have any there."""
+    present = counts > 0
+    total, n_present = counts.sum(axis=1, keepdims=True), present.sum(axis=1, keepdims=True)
+    return np.divide(total, n_present * counts, out=np.ones_like(counts), where=present)
+
+
+def _is_setting(value):
+    """Whether a value of a dict is the setting of a whole task."""
+    return value is None or isinstance(value, (str, Mapping))

@@ -1,0 +1,70 @@
+"""The parameter `loss`: one loss for all tasks, or one each; and predictions in the units of their labels."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from skmtl._ids import canonical_ids, describe, lookup
+from skmtl.losses import Multinomial, loss_named
+
+__all__ = ["losses_of", "means_of"]
+
+
+def losses_of(loss, data):
+    """The loss of every task, a list of `Loss`, for a name, a `Loss` or a dict of task ids and these.
+
+    Raises
+    ------
+    ValueError
+        If a task has no loss, a loss has no task, or labels are none that their loss knows.
+    """
+    losses = _of_tasks(loss, data.tasks)
+    for t, one in enumerate(losses):
+        if isinstance(one, Multinomial):
+            raise ValueError(
+                "loss=Multinomial(...) is for classes, and for MultiTaskClassifier, which chooses it itself."
+            )
+        _, y, s = data.block(t)
+        one.check(y if s is None else y[s > 0], data.tasks[t])
+    return losses
+
+
+def _of_tasks(loss, tasks):
+    if not isinstance(loss, Mapping):
+        one = loss_named(loss)
+        return [one] * len(tasks)
+    ids, _ = canonical_ids(list(loss), "loss")
+    at = lookup(tasks, ids)
+    if (at < 0).any():
+        raise ValueError(f"loss names no loss for the tasks {describe(tasks[at < 0])}.")
+    unknown = lookup(ids, tasks) < 0
+    if unknown.any():
+        raise ValueError(f"loss names unknown tasks: {describe(ids[unknown])}. The tasks are {describe(tasks)}.")
+    values = list(loss.values())
+    return [loss_named(values[position]) for position in at]
+
+
+def means_of(losses, eta, codes):
+    """What eta means in the units of the labels.
+
+    Parameters
+    ----------
+    losses : list of Loss
+        One a task.
+    eta : array of shape (n_samples,) or (n_samples, n_tasks)
+    codes : int array of shape (n_samples,) or None
+        The position of each row's task, -1 for one that is not known; None where columns are tasks, or there is one.
+    """
+    kinds = [repr(loss) for loss in losses]
+    if len(set(kinds)) == 1:
+        return losses[0].mean(eta)
+    if codes is None:
+        columns = [loss.mean(column) for loss, column in zip(losses, eta.T, strict=True)]
+        return np.stack(columns, axis=1).astype(eta.dtype)
+    if (codes < 0).any():
+        raise ValueError("Tasks have different losses: for an unknown task there is none, and no prediction.")
+    out = np.empty_like(eta)
+    for t in np.unique(codes):
+        rows = codes == t
+        out[rows] = losses[t].mean(eta[rows])
+    return out

@@ -1,0 +1,117 @@
+"""Products with the rows of a long table: each row with the weights of its own task, and back.
+
+Tasks with many numbers go to BLAS, one call a task; small ones and sparse rows to a kernel, one call for all.
+"""
+
+import numpy as np
+from scipy import sparse
+
+from skmtl._numba import kernel, read_only
+
+__all__ = ["LongRows", "SharedRows"]
+
+_BLAS = 2_000  # numbers in the rows of a task on average; with fewer, calls of BLAS take longer than the products
+
+
+class SharedRows:
+    """Rows X (n, d), dense or sparse, that all outputs share."""
+
+    def __init__(self, X):
+        self.X = X
+
+    def margins(self, W):
+        """``X W'``, shape (n, n_outputs), for W (n_outputs, d)."""
+        return self.X @ W.T
+
+    def pulls(self, theta):
+        """``theta' X``, shape (n_outputs, d), for theta (n, n_outputs)."""
+        if sparse.issparse(self.X):
+            return np.ascontiguousarray((self.X.T @ theta).T)
+        return theta.T @ self.X
+
+
+class LongRows:
+    """Rows X (n, d), dense or sparse, of one task each; task t has rows ``starts[t]:starts[t + 1]`` and K outputs."""
+
+    def __init__(self, X, starts, n_columns):
+        self.X, self.starts, self.K = X, starts, n_columns
+        self.n_tasks = len(starts) - 1
+        self._sparse = sparse.issparse(X)
+        self._blas = not self._sparse and (n_columns > 1 or X.size > _BLAS * self.n_tasks)
+        if self._sparse:
+            self._csr = tuple(read_only(a) for a in (X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)))
+
+    def margins(self, W):
+        """``X_t W_t'`` for the rows of every task, shape (n, K), for W (n_tasks * K, d)."""
+        out = np.empty((self.X.shape[0], self.K))
+        if self._sparse:
+            sparse_margins(*self._csr, self.starts, read_only(W), out)
+        elif self._blas:
+            for t, (a, b) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
+                np.dot(self.X[a:b], W[t * self.K : (t + 1) * self.K].T, out=out[a:b])
+        else:
+            dense_margins(self.X, self.starts, read_only(W), out)
+        return out
+
+    def pulls(self, theta):
+        """``theta_t' X_t``, shape (n_tasks * K, d), for theta (n, K)."""
+        out = np.zeros((self.n_tasks * self.K, self.X.shape[1]))
+        if self._sparse:
+            sparse_pulls(*self._csr, self.starts, read_only(theta), out)
+        elif self._blas:
+            for t, (a, b) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
+                np.dot(theta[a:b].T, self.X[a:b], out=out[t * self.K : (t + 1) * self.K])
+        else:
+            dense_pulls(self.X, self.starts, read_only(theta), out)
+        return out
+
+
+@kernel
+def dense_margins(X, starts, W, out):
+    """``out[i, 0] = X[i] . W[t]`` for the rows i of every task t; X, W, starts read-only, W (n_tasks, n_features)."""
+    d = X.shape[1]
+    whole = d - d % 4
+    for t in range(len(starts) - 1):
+        for i in range(starts[t], starts[t + 1]):
+            a0, a1, a2, a3 = 0.0, 0.0, 0.0, 0.0  # four sums: one would wait for itself
+            for j in range(0, whole, 4):
+                a0 += X[i, j] * W[t, j]
+                a1 += X[i, j + 1] * W[t, j + 1]
+                a2 += X[i, j + 2] * W[t, j + 2]
+                a3 += X[i, j + 3] * W[t, j + 3]
+            for j in range(whole, d):
+                a0 += X[i, j] * W[t, j]
+            out[i, 0] = (a0 + a1) + (a2 + a3)
+
+
+@kernel
+def dense_pulls(X, starts, theta, out):
+    """``out[t] += theta[i, 0] * X[i]`` for the rows i of every task t; out (n_tasks, n_features)."""
+    for t in range(len(starts) - 1):
+        for i in range(starts[t], starts[t + 1]):
+            for j in range(X.shape[1]):
+                out[t, j] += theta[i, 0] * X[i, j]
+
+
+@kernel
+def sparse_margins(data, indices, indptr, starts, W, out):
+    """``out[i, k] = X[i] . W[t K + k]`` for the rows i of every task t, from the arrays of a CSR matrix X."""
+    K = out.shape[1]
+    for t in range(len(starts) - 1):
+        for i in range(starts[t], starts[t + 1]):
+            for k in range(K):
+                total = 0.0
+                for p in range(indptr[i], indptr[i + 1]):
+                    total += data[p] * W[t * K + k, indices[p]]
+                out[i, k] = total
+
+
+@kernel
+def sparse_pulls(data, indices, indptr, starts, theta, out):
+    """``out[t K + k] += theta[i, k] * X[i]`` for the rows i of every task t, from the arrays of a CSR matrix X."""
+    K = theta.shape[1]
+    for t in range(len(starts) - 1):
+        for i in range(starts[t], starts[t + 1]):
+            for k in range(K):
+                for p in range(indptr[i], indptr[i + 1]):
+                    out[t * K + k, indices[p]] += theta[i, k] * data[p]

@@ -1,0 +1,185 @@
+"""The prox of any penalty, and what its subgradients prove, for solvers that take gradient steps.
+
+A penalty with one term has a closed prox.  Of several terms, or of edges of a graph, the prox is found by the splitting
+with ``1/2 |W - V|^2`` in the place of the loss.  A decomposition W = P + Q is a function of the pair, and each of the
+two has the prox of its norm.
+
+Arrays here are (n_copies, n_outputs, n_features): two copies for a decomposition, else one.  Where a task has several
+outputs, its classes, a penalty that compares tasks sees them as one long row: see `Penalty.unfolds`.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from skmtl.penalties.base import Chain
+from skmtl.penalties.graph import Edges
+from skmtl.solvers._coupling import Together, common_null, gauge_of, matters, ways
+from skmtl.solvers.splitting import minimize
+
+__all__ = ["proximal"]
+
+_INEXACT = 1e-12  # of |V|^2, the gap of a prox that takes iterations
+_INNER = 1000  # iterations for it, at most
+
+
+def proximal(penalty, tasks, n_columns):
+    """The prox of `penalty` for tasks with the ids `tasks` and `n_columns` outputs each."""
+    if penalty.decomposition:
+        return _Pair(penalty, tasks, n_columns)
+    terms = [term for term in penalty.terms(tasks) if matters(term)]
+    kind = _Closed if len(terms) < 2 and not any(isinstance(term, Edges) for term in terms) else _Iterated
+    return kind(penalty, tasks, n_columns, terms)
+
+
+class _Proximal:
+    """What all three have in common."""
+
+    n_copies = 1
+    closed = True  # whether a prox costs no iterations
+
+    def __init__(self, penalty, tasks, n_columns, terms):
+        self.penalty, self.terms, self.ridge = penalty, terms, penalty.ridge
+        self.null = common_null(terms, self.ridge)
+        self._tasks = tasks
+        self._rows = len(tasks) if penalty.unfolds else len(tasks) * n_columns
+
+    def _duals(self, V, step):
+        """The terms with subgradients at their prox of V, whose sum is ``(V - prox(V)) / step`` less the ridge's part."""
+        raise NotImplementedError
+
+    def view(self, W):
+        """W (n_outputs, n_features) as the penalty sees it."""
+        return W.reshape(self._rows, -1)
+
+    def value(self, copies):
+        """Omega."""
+        W = self.view(copies[0])
+        return sum(term.value(W) for term in self.terms) + 0.5 * self.ridge * float(np.vdot(W, W))
+
+    def ways(self, copies, descent, step, duals=None):
+        """Gauges and prices of what the penalty makes of a descent (n_outputs, n_features); see `ways`.
+
+        duals : list of (function, subgradient)
+            If known; else those of the prox of ``W + step * descent``, which is W at a solution.
+        """
+        W, D = self.view(copies[0]), self.view(descent)
+        duals = self._duals(W + step * D, step) if duals is None else duals
+        yield from ways(D, duals, self.ridge, self.null is not None)
+
+
+class _Closed(_Proximal):
+    """One term, or the ridge term alone."""
+
+    def prox(self, copies, step):
+        """``argmin_P step * Omega(P) + 1/2 |P - V|^2``."""
+        V = self.view(copies[0]) / (1.0 + step * self.ridge)
+        for term in self.terms:
+            V = term.prox(V, step / (1.0 + step * self.ridge))
+        return V.reshape(copies.shape)
+
+    def _duals(self, V, step):
+        scale = 1.0 + step * self.ridge
+        V, step = V / scale, step / scale
+        if not self.terms:
+            return []
+        (term,) = self.terms
+        if isinstance(term, Chain):
+            return list(zip(term.norms, term.duals(V, step), strict=True))
+        return [(term, (V - term.prox(V, step)) / step)]
+
+
+class _Iterated(_Proximal):
+    """Several terms, or edges: the splitting finds the prox, each time from where it found the one before."""
+
+    closed = False
+    _state = None
+
+    def prox(self, copies, step):
+        """``argmin_P step * Omega(P) + 1/2 |P - V|^2``."""
+        problem = self._problem(self.view(copies[0]), step)
+        return self._found(problem).W.reshape(copies.shape)
+
+    def _problem(self, V, step):
+        return Together(self.penalty, _Nearest(V, self._tasks, step, self.ridge))
+
+    def _found(self, problem):
+        found = minimize(problem, _INEXACT * problem.quadratic.null, _INNER, self._state)
+        self._state = found.state
+        return found
+
+    def _duals(self, V, step):
+        problem = self._problem(V, step)
+        state = self._found(problem).state
+        if state is None:  # W = 0, where one term alone
+            return problem.terms[0].duals(V / step, np.zeros_like(V), 1.0)
+        z, rho = state
+        duals = []
+        _, y, _ = problem.step(z, rho)
+        Z, Y = problem.blocks(z), problem.blocks(y)
+        for term, at, target, block in zip(problem.terms, problem.copies(Z, rho), Y, Z, strict=True):
+            duals += term.duals(2.0 * at - block, target, rho)
+        return duals
+
+
+class _Pair(_Proximal):
+    """``W = P + Q``: a step on the pair is a step on each."""
+
+    n_copies = 2
+
+    def __init__(self, penalty, tasks, n_columns):
+        terms = [term for term in penalty.terms(tasks) if matters(term)]
+        super().__init__(penalty, tasks, n_columns, terms)
+        if len(terms) < 2:  # one part costs nothing: all of W is in it, and nothing is penalised
+            self.terms = []
+        self.null = None
+
+    def prox(self, copies, step):
+        """Of both parts; the ridge term is of their sum."""
+        P, Q = (self.view(part) for part in copies)
+        if not self.terms:
+            return np.stack([P / (1.0 + step * self.ridge), np.zeros_like(Q)]).reshape(copies.shape)
+        return np.stack([term.prox(V, step) for term, V in zip(self.terms, (P, Q), strict=True)]).reshape(copies.shape)
+
+    def value(self, copies):
+        parts = [self.view(part) for part in copies]
+        W = parts[0] + parts[1]
+        norms = sum(term.value(part) for term, part in zip(self.terms, parts, strict=False))
+        return norms + 0.5 * self.ridge * float(np.vdot(W, W))
+
+    def ways(self, copies, descent, step, duals=None):
+        W, D = self.view(copies[0] + copies[1]), self.view(descent)
+        U = D - self.ridge * W
+        yield max((gauge_of(term, U) for term in self.terms), default=np.inf), 0.5 * self.ridge * float(np.vdot(W, W))
+
+
+class _Nearest:
+    """``1/(2 step) |W - V|^2`` as the smooth part of a splitting."""
+
+    def __init__(self, V, tasks, step, ridge):
+        self.V, self.rate, self.ridge = V, 1.0 / step, ridge
+        self.moments = SimpleNamespace(tasks=tasks)
+        self.B = self.rate * V
+        self.null = 0.5 * self.rate * float(np.vdot(V, V))
+
+    @property
+    def curvature(self):
+        """Of every direction."""
+        return self.rate + self.ridge
+
+    def at(self, W):
+        """The value and its negative gradient."""
+        R = self.V - W
+        return 0.5 * self.rate * float(np.vdot(R, R)), self.rate * R
+
+    def value(self, W):
+        """With the ridge term."""
+        return self.at(W)[0] + 0.5 * self.ridge * float(np.vdot(W, W))
+
+    def resolve(self, R, rho):
+        """``(rate + ridge + rho)^-1 R``."""
+        return R / (self.rate + self.ridge + rho)
+
+    def gram_of(self, tasks):
+        """The Hessian of every task."""
+        return np.broadcast_to(self.rate * np.eye(self.V.shape[1]), (len(tasks), *2 * self.V.shape[1:]))

@@ -1,0 +1,434 @@
+r"""The loss ``f(W, b) = sum_t c_t sum_i s_ti l_t(y_ti, x_i w_t + b_t)``, as solvers without moments see it.
+
+Outputs.  A task has one linear function of x, or K of them where its loss is `Multinomial`; W is (n_outputs, d) and b
+(n_outputs,), the K outputs of a task one after the other.
+
+Intercepts are counted from the means m_t of the features, so that f hardly couples them with the weights: with
+``b_t = a_t - m_t w_t``, eta = (x - m_t) w_t + a_t, and no row is ever centred.  What couples them to each other is one
+of three: nothing (m_t is the mean of the task's rows), a pull a_b / 2 sum_t (b_t - b_0)^2 with a free b_0 (m_t = 0:
+the origin matters), or that they are all the same (m_t the mean of all rows; "a_b is infinite").
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skmtl.losses import Multinomial
+from skmtl.solvers._products import LongRows, SharedRows
+
+__all__ = ["At", "RowLoss"]
+
+_ROUNDS = 100  # Newton steps for an intercept, at most; a handful do
+
+
+@dataclass
+class At:
+    """The loss at one point.
+
+    Attributes
+    ----------
+    loss : float
+        With the price of pulled intercepts.
+    descent : array of shape (n_outputs, n_features)
+        Its negative gradient in W, for intercepts counted from the means.
+    pull : array of shape (n_outputs,)
+        Its negative gradient in these intercepts.
+    pull_of_labels : array of shape (n_outputs,)
+        The same without the price: the sums of theta.
+    theta : array shaped as the margins
+        -dl/deta of every label.
+    """
+
+    loss: float
+    descent: Any
+    pull: Any
+    pull_of_labels: Any
+    theta: Any
+
+
+class RowLoss:
+    """The loss of rows `data`, all of whose tasks have rows unless `data` is long.
+
+    Parameters
+    ----------
+    data : TaskData
+    losses : list of Loss
+        One a task: all `Multinomial` with the same K, or all with one column.
+    c : array of shape (n_tasks,)
+        The factor of each task's loss.
+    present : bool array of shape (n_tasks, K)
+        The classes of each task; others have intercept -inf, and rows say nothing of their weights.
+    fit_intercept : bool
+    a_b : float
+        Strength of the pull between intercepts; 0 is none, infinity makes them one.
+    """
+
+    def __init__(self, data, losses, c, present, *, fit_intercept=True, a_b=0.0):
+        self.data, self.losses, self.c = data, losses, c
+        self.fit_intercept, self.a_b = fit_intercept, float(a_b)
+        self.K = losses[0].n_columns
+        self.n_tasks = data.n_tasks
+        self.n_outputs = self.n_tasks * self.K
+        self.shape = (self.n_outputs, data.X.shape[1])
+        self.present = present.ravel()
+        self.rows = SharedRows(data.X) if data.shared else LongRows(data.X, data.starts, self.K)
+        self.weight = data.label_weight() * (c if data.shared else c[data.task_of_row])
+        self._some = None if data.weight is None or self.weight.all() else self.weight > 0
+        self._with_rows = None if data.shared else np.flatnonzero(np.diff(data.starts))
+        self.task_weight = self._per_task(self.weight)
+        self._parts = self._losses_apart()
+        self.means = self._means()
+
+    # ------------------------------------------------------------------------------------------------- the geometry
+
+    def _losses_apart(self):
+        """(loss, index): which labels have which loss; the index applies to arrays shaped as y."""
+        distinct: dict[str, list[int]] = {}
+        for t, loss in enumerate(self.losses):
+            distinct.setdefault(repr(loss), []).append(t)
+        if len(distinct) == 1:
+            return [(self.losses[0], ...)]
+        parts: list[Any] = []
+        for tasks in distinct.values():
+            mine = np.isin(np.arange(self.n_tasks), tasks)
+            index = (
+                (slice(None), np.flatnonzero(mine)) if self.data.shared else np.flatnonzero(mine[self.data.task_of_row])
+            )
+            parts.append((self.losses[tasks[0]], index))
+        return parts
+
+    def _means(self):
+        """The points from which intercepts are counted, (n_tasks, d) or (1, d)."""
+        if not self.fit_intercept or 0.0 < self.a_b < np.inf:
+            return np.zeros((1, self.shape[1]))
+        weight = self.weight
+        if self.data.shared:
+            total = SharedRows(self.data.X).pulls(weight)
+        else:
+            total = LongRows(self.data.X, self.data.starts, 1).pulls(np.ascontiguousarray(weight[:, None]))
+        N = self.task_weight[:, None]
+        if self.a_b == np.inf:
+            return total.sum(axis=0, keepdims=True) / N.sum()
+        return total / np.where(N > 0, N, 1.0)
+
+    def _per_task(self, of_labels):
+        """Sums of an array shaped as y, over the labels of every task."""
+        if self.data.shared:
+            return of_labels.sum(axis=0)
+        out = np.zeros(self.n_tasks)
+        out[self._with_rows] = np.add.reduceat(of_labels, self.data.starts[self._with_rows])
+        return out
+
+    def _per_output(self, of_margins):
+        """Sums of an array shaped as the margins, over the labels of every output."""
+        if self.data.shared:
+            return of_margins.reshape(len(of_margins), -1).sum(axis=0)
+        if self.K == 1:
+            return self._per_task(of_margins.ravel())
+        out = np.zeros((self.n_tasks, self.K))
+        out[self._with_rows] = np.add.reduceat(of_margins, self.data.starts[self._with_rows], axis=0)
+        return out.ravel()
+
+    def _at_means(self, W):
+        """``m_t w_t`` of every output."""
+        if len(self.means) == 1:
+            return W @ self.means[0] if self.means.any() else np.zeros(len(W))
+        return np.einsum("tkj,tj->tk", W.reshape(self.n_tasks, self.K, -1), self.means).ravel()
+
+    def margins(self, W):
+        """``(x_i - m_t) w`` of every output: (n, n_outputs) where rows are shared, else (n, K)."""
+        eta = self.rows.margins(W)
+        eta += self._spread(-self._at_means(W))
+        return eta
+
+    def _spread(self, b):
+        """What is said of every output, for every row."""
+        return b[None] if self.data.shared else b.reshape(self.n_tasks, self.K)[self.data.task_of_row]
+
+    def _labelled(self, eta):
+        """Margins shaped as y, with one more axis for several columns."""
+        return eta.reshape(*self.data.y.shape, *([self.K] if self.K > 1 else []))
+
+    def from_means(self, W, b):
+        """Intercepts counted from the means, for those counted from the origin."""
+        return b + self._at_means(W)
+
+    def from_origin(self, W, a):
+        """The other way round."""
+        return a - self._at_means(W)
+
+    # ----------------------------------------------------------------------------------------------------- the loss
+
+    def _each(self, call, eta):
+        """``call(loss, y, eta)`` for the labels of each loss, put together; missing labels get margin 0."""
+        y, eta = self.data.y, self._labelled(eta)
+        if self._some is not None:
+            eta = np.where(self._some[..., None] if self.K > 1 else self._some, eta, 0.0)
+        if len(self._parts) == 1:
+            return call(self.losses[0], y, eta)
+        results: list[Any] = []
+        for loss, index in self._parts:
+            part = call(loss, y[index], eta[index])
+            part = part if isinstance(part, tuple) else (part,)
+            results = results or [np.zeros_like(y) for _ in part]
+            for whole, piece in zip(results, part, strict=True):
+                whole[index] = piece
+        return tuple(results) if len(results) > 1 else results[0]
+
+    def at_zero(self):
+        """The best intercepts at W = 0, and the loss there."""
+        margins = np.zeros((self.data.X.shape[0], self.n_outputs if self.data.shared else self.K))
+        a = self.best_intercepts(margins, np.zeros(self.n_outputs))
+        return a, self.at_margins(margins, a)
+
+    def at(self, W, a):
+        """The loss at weights W and intercepts `a`, counted from the means: an `At`."""
+        return self.at_margins(self.margins(W), a)
+
+    def at_margins(self, margins, a):
+        """The same, where the margins of W are known."""
+        eta = margins + self._spread(self._open(a))
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, theta = self._each(lambda loss, y, eta: loss.value_and_descent(y, eta), eta)
+            loss = float(np.vdot(self.weight, value))
+            theta = self._weighted(theta)
+        theta = theta.reshape(margins.shape)
+        if not np.isfinite(loss):
+            return At(np.inf, None, None, None, theta)
+        pull = self._per_output(theta)
+        descent = self.rows.pulls(theta)
+        descent -= self._outer_means(pull)
+        return At(loss + self.price(a), descent, pull - self._price_slope(a), pull, theta)
+
+    def _weighted(self, theta):
+        return theta * (self.weight[..., None] if self.K > 1 else self.weight)
+
+    def _outer_means(self, pull):
+        """``pull_t m_t`` of every output."""
+        if len(self.means) == 1:
+            return np.multiply.outer(pull, self.means[0]) if self.means.any() else 0.0
+        out = pull.reshape(self.n_tasks, self.K)[:, :, None] * self.means[:, None, :]
+        return out.reshape(self.shape)
+
+    def _open(self, a):
+        """The intercepts, -inf for absent classes."""
+        return np.where(self.present, a, -np.inf) if not self.present.all() else a
+
+    def price(self, a):
+        """What the pull between intercepts costs."""
+        off = self._off(a)
+        return 0.0 if off is None else 0.5 * self.a_b * float(np.vdot(off, off))
+
+    def _price_slope(self, a):
+        off = self._off(a)
+        return 0.0 if off is None else self.a_b * off.ravel()
+
+    @property
+    def _priced(self):
+        return self.fit_intercept and 0.0 < self.a_b < np.inf
+
+    def _off(self, a):
+        """``b_t - b_0`` where a pull costs something, else None."""
+        if not self._priced:
+            return None
+        a = a.reshape(self.n_tasks, self.K)
+        return a - a.mean(axis=0)
+
+    # ------------------------------------------------------------------------------------------------ the intercepts
+
+    def best_intercepts(self, margins, a):
+        """The intercepts that minimise the loss at these margins, to machine precision, from a first guess `a`."""
+        if not self.fit_intercept:
+            return np.zeros(self.n_outputs)
+        if self.K == 1 and self.a_b in (0.0, np.inf):
+            return self._by_bracket(margins, a)
+        return self._by_newton(margins, a)
+
+    def _slopes(self, margins, a):
+        """The pull on every intercept, and the curvature of the loss there."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            theta, h = self._each(lambda loss, y, eta: loss.slopes(y, eta), margins + self._spread(a))
+        g, h = self._per_task(self.weight * theta), self._per_task(self.weight * h)
+        return (np.full_like(g, g.sum()), np.full_like(h, h.sum())) if self.a_b == np.inf else (g, h)
+
+    def _by_bracket(self, margins, a):
+        """One number a task: Newton steps, kept between the last point with a pull upwards and one downwards."""
+        low, high = np.full_like(a, -np.inf), np.full_like(a, np.inf)
+        scale = max(np.abs(margins).max(initial=0.0), np.abs(self.data.y).max(initial=0.0)) or 1.0
+        reach = np.full_like(a, scale)  # how far to go while nothing has said stop
+        for _ in range(_ROUNDS):
+            g, h = self._slopes(margins, a)
+            low, high = np.where(g > 0, a, low), np.where(g < 0, a, high)
+            sound = (h > 0) & np.isfinite(g) & np.isfinite(h)
+            step = np.where(g == 0, 0.0, np.divide(g, h, out=np.copysign(reach, g), where=sound))
+            bounded = np.isfinite(low) & np.isfinite(high)
+            new = a + np.where(bounded, step, np.clip(step, -reach, reach))
+            outside = bounded & ((new < low) | (new > high))
+            new[outside] = 0.5 * (low[outside] + high[outside])
+            reach = np.where(bounded, reach, 2.0 * reach)
+            a, length = new, np.abs(new - a)
+            # Newton's error is squared by each step: after one this short it is nothing but rounding
+            if (np.where(sound & ~outside, length <= 1e-8 * scale, length <= 1e-16 * scale)).all():
+                break
+        return a
+
+    def _by_newton(self, margins, a):
+        """Several numbers a task, or a pull between tasks: Newton steps, halved until the loss goes down."""
+        a = np.where(self.present, a, 0.0)
+        best, slope, hessian = self._intercept_loss(margins, a)
+        for _ in range(_ROUNDS):
+            step = self._newton_step(slope, hessian)
+            decrement = float(np.vdot(slope, step))
+            if not decrement > 1e-30 * max(abs(best), 1e-300):
+                break
+            for halvings in range(40):
+                new = a + 0.5**halvings * step
+                value, new_slope, new_hessian = self._intercept_loss(margins, new)
+                rounding = 1e-15 * abs(best)
+                if value <= best - 1e-4 * 0.5**halvings * decrement + rounding:
+                    break
+            else:
+                break
+            small = np.abs(new - a).max() <= 1e-15 * np.abs(new).max()
+            a, best, slope, hessian = new, value, new_slope, new_hessian
+            if small:
+                break
+        return a
+
+    def _intercept_loss(self, margins, a):
+        """The loss as a function of intercepts: value, descent and Hessian (n_tasks, K, K), without the pull's."""
+        eta = margins + self._spread(self._open(a))
+
+        def call(loss, y, eta):
+            if isinstance(loss, Multinomial):
+                return (loss.value(y, eta), loss.descent(y, eta), loss.mean(eta))
+            return (*loss.value_and_descent(y, eta), loss.curvature(y, eta))
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, theta, third = self._each(call, eta)
+            total = float(np.vdot(self.weight, value))
+        if not np.isfinite(total):
+            return np.inf, None, None
+        slope = self._per_output(self._weighted(theta).reshape(margins.shape)) - self._price_slope(a)
+        weighted = self._weighted(third).reshape(margins.shape)
+        diagonal = self._per_output(weighted).reshape(self.n_tasks, self.K)
+        H = diagonal[:, :, None] * np.eye(self.K)
+        if self.K > 1:
+            H -= self._products(weighted, third.reshape(margins.shape))
+        return total + self.price(a), slope, H
+
+    def _products(self, A, B):
+        """``sum_i A_ik B_il`` for the labels i of every task, (n_tasks, K, K)."""
+        if self.data.shared:
+            A, B = (M.reshape(len(M), self.n_tasks, self.K) for M in (A, B))
+            return np.einsum("itk,itl->tkl", A, B, optimize=True)
+        return np.array([A[s:e].T @ B[s:e] for s, e in zip(self.data.starts, self.data.starts[1:], strict=False)])
+
+    def _newton_step(self, slope, H):
+        """``(H + pull)^-1 slope``; directions without curvature, such as the same for all classes, stay as they are."""
+        K, slope = self.K, slope.reshape(self.n_tasks, self.K)
+        if self.a_b == np.inf:  # one intercept for all
+            step = np.linalg.lstsq(H.sum(axis=0), slope.sum(axis=0), rcond=1e-12)[0]
+            return np.tile(step, self.n_tasks)
+        if self.a_b == 0.0:
+            return np.einsum("tkl,tl->tk", np.linalg.pinv(H, rcond=1e-12, hermitian=True), slope).ravel()
+        # (H_t + a I) e_t - a mean(e) = slope_t: solve for the mean, then for each
+        inverse = np.linalg.inv(H + self.a_b * np.eye(K))
+        free, share = np.einsum("tkl,tl->tk", inverse, slope), self.a_b * inverse.mean(axis=0)
+        mean = np.linalg.lstsq(np.eye(K) - share, free.mean(axis=0), rcond=1e-12)[0]
+        return (free + self.a_b * np.einsum("tkl,l->tk", inverse, mean)).ravel()
+
+    # -------------------------------------------------------------------------------------------------- the dual
+
+    def dual_value(self, at, gauge, price):
+        """The best bound that multiples of the dual point `at` give, where a penalty has this gauge and price for it.
+
+        The multiple s is the largest at most 1 in the dual ball and in the domain of the losses.
+        """
+        weight = self.weight[..., None] if self.K > 1 else self.weight
+        theta = self._labelled(at.theta)
+        theta = np.divide(theta, weight, out=np.zeros_like(theta), where=weight > 0)
+        s = min([1.0 / max(gauge, 1.0), *(loss.reach(theta[index]) for loss, index in self._parts)])
+        dual = self._dual_of(s * theta)
+        if self._some is not None:
+            dual = np.where(self._some, dual, 0.0)
+        if self._priced:  # what the pull of the labels says of intercepts
+            price += 0.5 * float(np.vdot(at.pull_of_labels, at.pull_of_labels)) / self.a_b
+        return float(np.vdot(self.weight, dual)) - s * s * price
+
+    def _dual_of(self, theta):
+        if len(self._parts) == 1:
+            return self.losses[0].dual(self.data.y, theta)
+        out = np.zeros_like(self.data.y)
+        for loss, index in self._parts:
+            out[index] = loss.dual(self.data.y[index], theta[index])
+        return out
+
+    # ------------------------------------------------------------------------------------------------ Newton's model
+
+    def mean_square(self):
+        """The largest curvature of any task, averaged over features: ``sum_i s_i |x_i - m|^2 / d``, c included."""
+        X = self.data.X
+        squares = X.multiply(X).sum(axis=1) if sparse.issparse(X) else np.einsum("ij,ij->i", X, X)
+        total = self.weight.T @ squares if self.data.shared else self._per_task(self.weight * squares)
+        about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
+        return float(np.max(about, initial=0.0)) / X.shape[1]
+
+    def null_step(self, W, a, N, slope):
+        """Newton's step along the combinations N (n_tasks, n_null) of tasks, each class by itself.
+
+        slope : array (n_null, n_columns * n_features), the negative gradient there; so is what is returned.
+        """
+        eta = self.margins(W) + self._spread(a)
+        h = self._weighted(self._each(lambda loss, y, eta: loss.curvature(y, eta), eta)).reshape(eta.shape)
+        step = np.zeros((N.shape[1], self.K, self.shape[1]))
+        slope = slope.reshape(step.shape)
+        for v, column in enumerate(N.T.tocsr()):
+            for k in range(self.K):
+                H = sum(x**2 * self._hessian(t, k, h) for t, x in zip(column.indices, column.data, strict=True))
+                D = np.sqrt(np.diag(H))
+                D[D == 0] = 1.0
+                step[v, k] = np.linalg.pinv(H / D / D[:, None], rcond=1e-12, hermitian=True) @ (slope[v, k] / D) / D
+        return step.reshape(N.shape[1], -1)
+
+    def _hessian(self, t, k, h):
+        """Of one output, its intercept at its best."""
+        shared = self.data.shared
+        rows = slice(None) if shared else slice(self.data.starts[t], self.data.starts[t + 1])
+        X, h = self.data.X[rows], h[rows, t * self.K + k if shared else k]
+        total, first = h.sum(), X.T @ h
+        H = (X.T @ (X * h[:, None])) if not sparse.issparse(X) else (X.T @ X.multiply(h[:, None])).toarray()
+        return H - np.outer(first, first) / total if self.fit_intercept and total > 0 else H
+
+    def model(self, W, a, boldness):
+        """The least squares whose normal equations are a Newton step's; one column a task only.
+
+        Curvatures are at least `boldness` times those of parabolas above the loss: at 1, a step never goes too far.
+
+        Returns
+        -------
+        h, z : arrays shaped as y
+            Weight of each label besides its own, and its value ``eta + theta / h``.
+        """
+        eta = self.margins(W) + self._spread(a)
+
+        def call(loss, y, eta):
+            theta, second = loss.slopes(y, eta)
+            return theta, np.maximum(second, boldness * loss.curvature(y, eta))
+
+        theta, h = self._each(call, eta)
+        h = np.maximum(h, 1e-10 * h.max(initial=0.0))
+        eta = self._labelled(eta)
+        if self._some is not None:
+            eta = np.where(self._some, eta, 0.0)
+        return h, eta + theta / h
+
+    def of_model(self, X, b, h, z):
+        """The dual point that the model's residuals at weights X and intercepts b are: an `At` without a loss."""
+        eta = self._labelled(self.rows.margins(X) + self._spread(b))
+        theta = (self.weight * h * (z - eta)).reshape(eta.shape)
+        theta = theta.reshape(len(theta), -1)
+        pull = self._per_output(theta)
+        return At(np.nan, self.rows.pulls(theta) - self._outer_means(pull), pull, pull, theta)

@@ -1,0 +1,230 @@
+r"""Proximal gradient steps on the rows, extrapolated: for every loss and every penalty that has a prox.
+
+    min_(W, b)  f(W, b) + Omega(W),      W <- prox_{step Omega}(W - step * grad f)
+
+One step costs two products with X, dense or sparse, and no d x d array.  Where features are long and short, or depend
+on each other, the steps are many, and `newton` is better.
+
+The iteration is one of the point z before the prox, ``z -> x - step * grad f(x)`` with x = prox(z), so that Anderson's
+extrapolation of z applies (Mai, Johansson 2020, *ICML* 119:6620-6629); an extrapolated point that does not lower the
+objective is given up for the plain step.  Intercepts are coordinates among the others, in units in which their
+curvature is that of the weights.
+
+The certificate.  At the best intercepts of W, theta = -dl/deta and every s theta, 0 <= s <= 1, are in the domain of the
+losses' conjugates and orthogonal to what the intercepts may do.  The s that the penalty's dual ball lets through gives
+a lower bound of every objective.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skmtl.solvers._anderson import Anderson
+from skmtl.solvers._proximal import proximal
+
+__all__ = ["Descent", "Progress"]
+
+_MEMORY = 8  # of the extrapolation: more costs more than it gains where a step is as cheap as it
+_ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
+_AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
+_TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
+_SHIFTS = 50  # Newton steps along what the penalty does not see, at most
+
+
+@dataclass
+class Progress:
+    """The best point and the best lower bound so far."""
+
+    copies: Any  # (n_copies, n_outputs, n_features)
+    a: Any  # intercepts, counted from the means
+    objective: float
+    bound: float
+    n_iter: int = 0
+
+    @property
+    def gap(self):
+        """The duality gap."""
+        return max(self.objective - self.bound, 0.0)
+
+    @property
+    def W(self):
+        """The weights: the copies' sum."""
+        return self.copies.sum(axis=0)
+
+
+class Descent:
+    """The problem of one loss and one penalty: its value at zero, certificates, and steps towards the solution.
+
+    Parameters
+    ----------
+    rows : RowLoss
+    penalty : Penalty
+    """
+
+    def __init__(self, rows, penalty):
+        self.rows = rows
+        self.prox = proximal(penalty, rows.data.tasks, rows.K)
+        self.zeros = np.zeros((self.prox.n_copies, *rows.shape))
+        self.a_null, self.at_null = rows.at_zero()
+        self.null = self.at_null.loss
+        self._step = None
+
+    def start(self, copies=None, a=None):
+        """Where to begin: at given weights (n_copies, n_outputs, n_features) and intercepts, or at zero."""
+        progress = Progress(self.zeros, self.a_null, self.null, 0.0)
+        if copies is not None:
+            self.certify(progress, copies, self.a_null if a is None else a, prove=False)
+        return progress
+
+    def at_zero(self):
+        """The end, where W = 0 is optimal."""
+        progress = Progress(self.zeros, self.a_null, self.null, 0.0)
+        self._prove_by_prox(progress, self.zeros, self.a_null, self.at_null)
+        return progress
+
+    def zero_is_optimal(self):
+        """Whether the loss's gradient at W = 0 is a subgradient of the penalty there."""
+        descent = np.broadcast_to((1.0 - _AT_ZERO) * self.at_null.descent, self.zeros.shape)
+        return not descent.any() or not self.prox.prox(descent, 1.0).any()
+
+    # ------------------------------------------------------------------------------------------------ certificates
+
+    def certify(self, progress, copies, a, prove=True):
+        """Take this point, at its best intercepts, if it is the best so far, and what it proves of all others."""
+        margins = self.rows.margins(copies.sum(axis=0))
+        a = self.rows.best_intercepts(margins, a)
+        at = self.rows.at_margins(margins, a)
+        objective = at.loss + self.prox.value(copies)
+        if objective < progress.objective:
+            progress.copies, progress.a, progress.objective = copies, a, objective
+        if prove:
+            self._prove_by_prox(progress, copies, a, at)
+
+    def _prove_by_prox(self, progress, copies, a, at):
+        """The bound of the residuals at a point, with subgradients of the penalty where a step from there leads."""
+        W = copies.sum(axis=0)
+        if self.prox.null is not None:
+            at = self._without_null(W, a, at)
+        self.prove(progress, at, self.prox.ways(copies, at.descent, self._step or 1.0))
+
+    def prove(self, progress, at, ways):
+        """Take the bound that a multiple of the dual point of `at` gives, if it is higher."""
+        for gauge, price in ways:
+            if np.isfinite(gauge) and np.isfinite(price):
+                progress.bound = max(progress.bound, self.rows.dual_value(at, gauge, price))
+
+    def _without_null(self, W, a, at):
+        """The point moved along what the penalty does not see, until the loss has no slope there."""
+        rows, N = self.rows, self.prox.null
+        view = self.prox.view
+        for _ in range(_SHIFTS):
+            slope = N.T @ view(at.descent)
+            if np.abs(slope).max() <= 1e-13 * np.abs(at.descent).max():
+                break
+            step = rows.null_step(W, a, N, slope)
+            shift, best = (N @ step).reshape(W.shape), None
+            for halvings in range(30):
+                V = W + 0.5**halvings * shift
+                margins = rows.margins(V)
+                b = rows.best_intercepts(margins, a)
+                best = rows.at_margins(margins, b)
+                if best.loss <= at.loss + 1e-14 * self.null:
+                    break
+            W, a, at = V, b, best
+        return at
+
+    # -------------------------------------------------------------------------------------------------- iterations
+
+    def run(self, progress, tol, max_iter):
+        """Steps until the gap is at most `tol`; whether it is."""
+        rows, n = self.rows, self.zeros.size
+        self._units = self._intercept_units(progress)
+        point = progress.copies, progress.a
+        at = rows.at(progress.W, progress.a)
+        step = self._step or self._first_step(progress, at)
+        z, plain, mixing = self._before_prox(point, at, step), None, Anderson(_MEMORY)
+        value = at.loss + self.prox.value(progress.copies)
+        check, first = 4, progress.n_iter
+        while progress.n_iter < max_iter:
+            progress.n_iter += 1
+            new = self._after_prox(z, n, step)
+            new_at = rows.at(new[0].sum(axis=0), new[1])
+            new_value = new_at.loss + self.prox.value(new[0])
+            worse = not new_value <= value + 1e-15 * abs(value)
+            if worse and plain is not None and z is not plain:  # extrapolation has not helped
+                z = plain
+                mixing.reset()
+                continue
+            curvature = self._observed(point, at, new, new_at)
+            if curvature * step > _TOO_LONG:
+                if np.isfinite(new_value) and new_value <= value:
+                    point, at, value = new, new_at, new_value
+                step = 1.0 / curvature if np.isfinite(curvature) else 0.25 * step
+                z = plain = self._before_prox(point, at, step)
+                mixing.reset()
+                continue
+            point, at, value = new, new_at, new_value
+            plain = self._before_prox(point, at, step)
+            proposal = mixing.propose(z, plain - z)
+            z = plain if (progress.n_iter - first) < 2 else proposal
+            if progress.n_iter - first >= check:
+                self._step = step
+                self.certify(progress, *point)
+                if self._enough(progress, tol):
+                    return True
+                check = (progress.n_iter - first) + 4 + (progress.n_iter - first) // 20
+        self._step = step
+        self.certify(progress, *point)
+        return self._enough(progress, tol)
+
+    def _enough(self, progress, tol):
+        if progress.gap > max(tol, _ROUNDING * self.null):
+            return False
+        return bool(progress.copies.any()) or self.zero_is_optimal()
+
+    def _intercept_units(self, progress):
+        """The length of a unit of each intercept: where all have an own one, their curvatures become alike."""
+        N = np.maximum(self.rows.task_weight, 1e-300)
+        if self.rows.a_b != 0.0:
+            N = np.full_like(N, N.max())
+        spread = max(self.rows.mean_square(), 1e-300)
+        return np.sqrt(spread / np.repeat(N, self.rows.K))
+
+    def _first_step(self, progress, at):
+        """From the curvature along the gradient at the start."""
+        rows = self.rows
+        d, e = at.descent, self._units * (self._units * at.pull if rows.fit_intercept else 0.0)
+        length = float(np.sqrt(np.vdot(d, d) + np.vdot(e / self._units, e / self._units)))
+        if length == 0.0:
+            return 1.0
+        h = 1e-4 * max(np.sqrt(np.vdot(progress.W, progress.W)), np.sqrt(self.null) / length) / length
+        ahead = rows.at(progress.W + h * d, progress.a + h * e)
+        bend = np.vdot(d, d - (ahead.descent - at.descent) / h) - np.vdot(d, d)
+        bend += np.vdot(e, -(ahead.pull - at.pull) / h)
+        curvature = max(float(bend) / length**2, 1e-300)
+        return 0.8 / (self.prox.n_copies * curvature)
+
+    def _before_prox(self, point, at, step):
+        """``x - step grad f(x)`` as one vector: the copies, then the intercepts in their units."""
+        copies, a = point
+        return np.concatenate([(copies + step * at.descent).ravel(), a / self._units + step * self._units * at.pull])
+
+    def _after_prox(self, z, n, step):
+        """The copies and intercepts of z."""
+        copies = self.prox.prox(z[:n].reshape(self.zeros.shape), step)
+        if not self.rows.fit_intercept:
+            return copies, np.zeros(self.rows.n_outputs)
+        a = z[n:] * self._units
+        if self.rows.a_b == np.inf:
+            a = np.tile(a.reshape(-1, self.rows.K).mean(axis=0), self.rows.n_tasks)
+        return copies, a
+
+    def _observed(self, point, at, new, new_at):
+        """The curvature of the loss between two points."""
+        dW, da = new[0].sum(axis=0) - point[0].sum(axis=0), new[1] - point[1]
+        length = sum(float(np.vdot(p, p)) for p in (new[0] - point[0], da / self._units))
+        if length == 0.0 or not np.isfinite(new_at.loss):
+            return np.inf if not np.isfinite(new_at.loss) else 0.0
+        bend = np.vdot(at.descent - new_at.descent, dW) + np.vdot(at.pull - new_at.pull, da)
+        return float(bend) / length
