@@ -334,7 +334,7 @@ class LinearMultiTask(BaseMultiTask):
         self.shared_intercept_ = solution.b0.astype(data.dtype) if several else float(solution.b0)
         self.objective_, self.n_iter_ = solution.objective, solution.n_iter
         known = {"dual_gap_": solution.dual_gap, "residual_": solution.residual}
-        known |= penalty.fitted_attributes(solution.W, solution.parts, data.tasks)
+        known |= _fitted_attributes(penalty, solution, data.tasks)
         for name, value in known.items():
             if value is not None:
                 setattr(self, name, value)
@@ -348,6 +348,19 @@ class LinearMultiTask(BaseMultiTask):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+
+def _fitted_attributes(penalty, solution, tasks):
+    """What the penalty says of weights as it sees them; weights among it have the shape of W."""
+    W = solution.W
+    shape = (len(W), -1) if penalty.unfolds else (-1, W.shape[-1])
+    parts = solution.parts
+    if penalty.decomposition:
+        parts = tuple(part.reshape(shape) for part in parts)
+    known = penalty.fitted_attributes(W.reshape(shape), parts, tasks)
+    return known | {
+        name: known[name].reshape(W.shape) for name in known if name in ("structured_coef_", "deviation_coef_")
+    }
 
 
 def _exactness(solution):

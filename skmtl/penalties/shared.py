@@ -35,8 +35,6 @@ class Ridge(Penalty):
     separable = True
     rotation_invariant = True
 
-    unfolds = False
-
     def __init__(self, alpha=0.01):
         self.alpha = alpha
 

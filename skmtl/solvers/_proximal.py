@@ -37,6 +37,7 @@ class _Proximal:
 
     n_copies = 1
     closed = True  # whether a prox costs no iterations
+    ridge_of_sum = 0.0  # strength of a ridge term that the prox leaves to the gradient
 
     def __init__(self, penalty, tasks, n_columns, terms):
         self.penalty, self.terms, self.ridge = penalty, terms, penalty.ridge
@@ -45,7 +46,7 @@ class _Proximal:
         self._rows = len(tasks) if penalty.unfolds else len(tasks) * n_columns
 
     def _duals(self, V, step):
-        """The terms with subgradients at their prox of V, whose sum is ``(V - prox(V)) / step`` less the ridge's part."""
+        """The terms with subgradients at their prox of V: together ``(V - prox(V)) / step`` less the ridge's part."""
         raise NotImplementedError
 
     def view(self, W):
@@ -132,13 +133,13 @@ class _Pair(_Proximal):
         super().__init__(penalty, tasks, n_columns, terms)
         if len(terms) < 2:  # one part costs nothing: all of W is in it, and nothing is penalised
             self.terms = []
-        self.null = None
+        self.null, self.ridge_of_sum = None, self.ridge
 
     def prox(self, copies, step):
-        """Of both parts; the ridge term is of their sum."""
+        """Of both parts, without the ridge term, which is of their sum."""
         P, Q = (self.view(part) for part in copies)
         if not self.terms:
-            return np.stack([P / (1.0 + step * self.ridge), np.zeros_like(Q)]).reshape(copies.shape)
+            return np.stack([P, np.zeros_like(Q)]).reshape(copies.shape)
         return np.stack([term.prox(V, step) for term, V in zip(self.terms, (P, Q), strict=True)]).reshape(copies.shape)
 
     def value(self, copies):

@@ -9,17 +9,20 @@ of three: nothing (m_t is the mean of the task's rows), a pull a_b / 2 sum_t (b_
 the origin matters), or that they are all the same (m_t the mean of all rows; "a_b is infinite").
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from skmtl.losses import Multinomial
+from skmtl.moments import TaskMoments
 from skmtl.solvers._products import LongRows, SharedRows
 
-__all__ = ["At", "RowLoss"]
+__all__ = ["At", "Curved", "RowLoss"]
 
+_LARGEST = 1e7  # numbers in the Gram matrices of all tasks that are worth their memory
+_SINGULAR = 1e8  # condition of a Gram matrix
 _ROUNDS = 100  # Newton steps for an intercept, at most; a handful do
 
 
@@ -46,6 +49,33 @@ class At:
     pull: Any
     pull_of_labels: Any
     theta: Any
+
+
+@dataclass
+class Curved:
+    """Rows weighted with the curvature of the loss at some point, and their Gram matrices.
+
+    Attributes
+    ----------
+    rows : RowLoss
+    weight : array shaped as y
+        With the factors c_t.
+    grams : array of shape (n_tasks, n_features, n_features)
+    """
+
+    rows: Any
+    weight: Any
+    grams: Any
+
+    def shift(self, descent):
+        """The theta (shaped as the margins) whose sum over rows is a descent, and zero over what intercepts do."""
+        moved = np.linalg.solve(self.grams, descent[:, :, None])[:, :, 0]
+        margins = self.rows.margins(moved)
+        shift = self.weight * self.rows.labelled(margins)
+        if self.rows.fit_intercept:
+            mean = self.rows.per_task(shift) / self.rows.per_task(self.weight)
+            shift -= self.weight * self.rows.labelled(np.zeros_like(margins) + self.rows.spread(mean))
+        return shift.reshape(margins.shape)
 
 
 class RowLoss:
@@ -77,7 +107,7 @@ class RowLoss:
         self.weight = data.label_weight() * (c if data.shared else c[data.task_of_row])
         self._some = None if data.weight is None or self.weight.all() else self.weight > 0
         self._with_rows = None if data.shared else np.flatnonzero(np.diff(data.starts))
-        self.task_weight = self._per_task(self.weight)
+        self.task_weight = self.per_task(self.weight)
         self._parts = self._losses_apart()
         self.means = self._means()
 
@@ -113,7 +143,7 @@ class RowLoss:
             return total.sum(axis=0, keepdims=True) / N.sum()
         return total / np.where(N > 0, N, 1.0)
 
-    def _per_task(self, of_labels):
+    def per_task(self, of_labels):
         """Sums of an array shaped as y, over the labels of every task."""
         if self.data.shared:
             return of_labels.sum(axis=0)
@@ -126,7 +156,7 @@ class RowLoss:
         if self.data.shared:
             return of_margins.reshape(len(of_margins), -1).sum(axis=0)
         if self.K == 1:
-            return self._per_task(of_margins.ravel())
+            return self.per_task(of_margins.ravel())
         out = np.zeros((self.n_tasks, self.K))
         out[self._with_rows] = np.add.reduceat(of_margins, self.data.starts[self._with_rows], axis=0)
         return out.ravel()
@@ -140,14 +170,14 @@ class RowLoss:
     def margins(self, W):
         """``(x_i - m_t) w`` of every output: (n, n_outputs) where rows are shared, else (n, K)."""
         eta = self.rows.margins(W)
-        eta += self._spread(-self._at_means(W))
+        eta += self.spread(-self._at_means(W))
         return eta
 
-    def _spread(self, b):
+    def spread(self, b):
         """What is said of every output, for every row."""
         return b[None] if self.data.shared else b.reshape(self.n_tasks, self.K)[self.data.task_of_row]
 
-    def _labelled(self, eta):
+    def labelled(self, eta):
         """Margins shaped as y, with one more axis for several columns."""
         return eta.reshape(*self.data.y.shape, *([self.K] if self.K > 1 else []))
 
@@ -163,7 +193,7 @@ class RowLoss:
 
     def _each(self, call, eta):
         """``call(loss, y, eta)`` for the labels of each loss, put together; missing labels get margin 0."""
-        y, eta = self.data.y, self._labelled(eta)
+        y, eta = self.data.y, self.labelled(eta)
         if self._some is not None:
             eta = np.where(self._some[..., None] if self.K > 1 else self._some, eta, 0.0)
         if len(self._parts) == 1:
@@ -189,7 +219,7 @@ class RowLoss:
 
     def at_margins(self, margins, a):
         """The same, where the margins of W are known."""
-        eta = margins + self._spread(self._open(a))
+        eta = margins + self.spread(self._open(a))
         with np.errstate(over="ignore", invalid="ignore"):
             value, theta = self._each(lambda loss, y, eta: loss.value_and_descent(y, eta), eta)
             loss = float(np.vdot(self.weight, value))
@@ -249,8 +279,8 @@ class RowLoss:
     def _slopes(self, margins, a):
         """The pull on every intercept, and the curvature of the loss there."""
         with np.errstate(over="ignore", invalid="ignore"):
-            theta, h = self._each(lambda loss, y, eta: loss.slopes(y, eta), margins + self._spread(a))
-        g, h = self._per_task(self.weight * theta), self._per_task(self.weight * h)
+            theta, h = self._each(lambda loss, y, eta: loss.slopes(y, eta), margins + self.spread(a))
+        g, h = self.per_task(self.weight * theta), self.per_task(self.weight * h)
         return (np.full_like(g, g.sum()), np.full_like(h, h.sum())) if self.a_b == np.inf else (g, h)
 
     def _by_bracket(self, margins, a):
@@ -299,7 +329,7 @@ class RowLoss:
 
     def _intercept_loss(self, margins, a):
         """The loss as a function of intercepts: value, descent and Hessian (n_tasks, K, K), without the pull's."""
-        eta = margins + self._spread(self._open(a))
+        eta = margins + self.spread(self._open(a))
 
         def call(loss, y, eta):
             if isinstance(loss, Multinomial):
@@ -348,7 +378,7 @@ class RowLoss:
         The multiple s is the largest at most 1 in the dual ball and in the domain of the losses.
         """
         weight = self.weight[..., None] if self.K > 1 else self.weight
-        theta = self._labelled(at.theta)
+        theta = self.labelled(at.theta)
         theta = np.divide(theta, weight, out=np.zeros_like(theta), where=weight > 0)
         s = min([1.0 / max(gauge, 1.0), *(loss.reach(theta[index]) for loss, index in self._parts)])
         dual = self._dual_of(s * theta)
@@ -368,11 +398,27 @@ class RowLoss:
 
     # ------------------------------------------------------------------------------------------------ Newton's model
 
+    def curved(self, W, a):
+        """The `Curved` rows of a point; None if a task's curvature is singular or all are too large."""
+        data, d = self.data, self.shape[1]
+        if sparse.issparse(data.X) or self.n_tasks * d * d > _LARGEST:
+            return None
+        eta = self.margins(W) + self.spread(a)
+        h = self._each(lambda loss, y, eta: loss.curvature(y, eta), eta)
+        moments = TaskMoments.from_data(replace(data, weight=data.label_weight() * h), fit_intercept=self.fit_intercept)
+        if len(moments.gram) < self.n_tasks or not (moments.weight > 0).all():
+            return None
+        grams = self.c[:, None, None] * moments.gram
+        scale = np.sqrt(np.einsum("tjj->tj", grams))
+        if not (scale > 0).all() or np.linalg.cond(grams / scale[:, :, None] / scale[:, None, :]).max() > _SINGULAR:
+            return None
+        return Curved(self, self.weight * h, grams)
+
     def mean_square(self):
         """The largest curvature of any task, averaged over features: ``sum_i s_i |x_i - m|^2 / d``, c included."""
         X = self.data.X
         squares = X.multiply(X).sum(axis=1) if sparse.issparse(X) else np.einsum("ij,ij->i", X, X)
-        total = self.weight.T @ squares if self.data.shared else self._per_task(self.weight * squares)
+        total = self.weight.T @ squares if self.data.shared else self.per_task(self.weight * squares)
         about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
         return float(np.max(about, initial=0.0)) / X.shape[1]
 
@@ -381,7 +427,7 @@ class RowLoss:
 
         slope : array (n_null, n_columns * n_features), the negative gradient there; so is what is returned.
         """
-        eta = self.margins(W) + self._spread(a)
+        eta = self.margins(W) + self.spread(a)
         h = self._weighted(self._each(lambda loss, y, eta: loss.curvature(y, eta), eta)).reshape(eta.shape)
         step = np.zeros((N.shape[1], self.K, self.shape[1]))
         slope = slope.reshape(step.shape)
@@ -402,33 +448,39 @@ class RowLoss:
         H = (X.T @ (X * h[:, None])) if not sparse.issparse(X) else (X.T @ X.multiply(h[:, None])).toarray()
         return H - np.outer(first, first) / total if self.fit_intercept and total > 0 else H
 
-    def model(self, W, a, boldness):
-        """The least squares whose normal equations are a Newton step's; one column a task only.
+    def slopes(self, W, a, boldness):
+        """Margins, residuals and curvatures of all labels, shaped as y: of losses with one column.
 
-        Curvatures are at least `boldness` times those of parabolas above the loss: at 1, a step never goes too far.
-
-        Returns
-        -------
-        h, z : arrays shaped as y
-            Weight of each label besides its own, and its value ``eta + theta / h``.
+        Curvatures are at least `boldness` times those of parabolas above the loss.
         """
-        eta = self.margins(W) + self._spread(a)
+        eta = self.margins(W) + self.spread(a)
 
         def call(loss, y, eta):
             theta, second = loss.slopes(y, eta)
             return theta, np.maximum(second, boldness * loss.curvature(y, eta))
 
         theta, h = self._each(call, eta)
-        h = np.maximum(h, 1e-10 * h.max(initial=0.0))
-        eta = self._labelled(eta)
+        eta = self.labelled(eta)
         if self._some is not None:
             eta = np.where(self._some, eta, 0.0)
-        return h, eta + theta / h
+        return eta, theta, np.maximum(h, 1e-10 * h.max(initial=0.0))
 
-    def of_model(self, X, b, h, z):
-        """The dual point that the model's residuals at weights X and intercepts b are: an `At` without a loss."""
-        eta = self._labelled(self.rows.margins(X) + self._spread(b))
-        theta = (self.weight * h * (z - eta)).reshape(eta.shape)
+    def probabilities(self, W, a):
+        """Those of all classes, and the weighted residuals, shaped as y with one more axis."""
+        eta = self.margins(W) + self.spread(self._open(a))
+        p, theta = self._each(lambda loss, y, eta: (loss.mean(eta), loss.descent(y, eta)), eta)
+        return p, self._weighted(theta)
+
+    def block(self, t, of_labels):
+        """The rows of task t less its means, their weights with c_t, and what is said of its labels."""
+        if self.data.shared:
+            rows = np.flatnonzero(self.weight[:, t])
+            return self.data.X[rows] - self.means[t % len(self.means)], self.weight[rows, t], of_labels[rows, t]
+        rows = slice(self.data.starts[t], self.data.starts[t + 1])
+        return self.data.X[rows] - self.means[t % len(self.means)], self.weight[rows], of_labels[rows]
+
+    def dual_point(self, theta):
+        """An `At` without a loss, for weighted residuals theta shaped as y, with one more axis for several columns."""
         theta = theta.reshape(len(theta), -1)
         pull = self._per_output(theta)
         return At(np.nan, self.rows.pulls(theta) - self._outer_means(pull), pull, pull, theta)

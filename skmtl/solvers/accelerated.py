@@ -15,7 +15,7 @@ losses' conjugates and orthogonal to what the intercepts may do.  The s that the
 a lower bound of every objective.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ _MEMORY = 8  # of the extrapolation: more costs more than it gains where a step 
 _ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
+_SETTLING = 4  # iterations before curvatures are worth computing
 _SHIFTS = 50  # Newton steps along what the penalty does not see, at most
 
 
@@ -68,7 +69,7 @@ class Descent:
         self.zeros = np.zeros((self.prox.n_copies, *rows.shape))
         self.a_null, self.at_null = rows.at_zero()
         self.null = self.at_null.loss
-        self._step = None
+        self._step, self._model, self._first = None, None, 0
 
     def start(self, copies=None, a=None):
         """Where to begin: at given weights (n_copies, n_outputs, n_features) and intercepts, or at zero."""
@@ -103,10 +104,31 @@ class Descent:
 
     def _prove_by_prox(self, progress, copies, a, at):
         """The bound of the residuals at a point, with subgradients of the penalty where a step from there leads."""
-        W = copies.sum(axis=0)
+        W, step = copies.sum(axis=0), self._step or 1.0
         if self.prox.null is not None:
             at = self._without_null(W, a, at)
-        self.prove(progress, at, self.prox.ways(copies, at.descent, self._step or 1.0))
+        self.prove(progress, at, self.prox.ways(copies, at.descent, step))
+        if progress.n_iter - self._first > _SETTLING and self._nearby(at, W, a):
+            self._prove_nearby(progress, copies, at, step)
+
+    def _prove_nearby(self, progress, copies, at, step):
+        """The bound of the nearest dual point whose descent is a subgradient: what is moved costs its square.
+
+        The residuals' own descent is outside the dual ball by as much as W is from the solution, and to scale it costs
+        that much.
+        """
+        ahead = self.prox.prox(copies + step * at.descent, step)
+        target = (copies[0] - ahead[0]) / step + at.descent
+        theta = at.theta + self._model.shift(target - at.descent)
+        self.prove(progress, replace(at, descent=target, theta=theta), self.prox.ways(ahead, target, step))
+
+    def _nearby(self, at, W, a):
+        """Whether there are Gram matrices to move residuals by, made when they are first asked for."""
+        if self._model is None:
+            usual = self.rows.K == 1 and self.rows.a_b == 0.0 and self.prox.n_copies == 1
+            usual = usual and self.prox.closed and self.prox.null is None
+            self._model = self.rows.curved(W, a) if usual else False
+        return bool(self._model)
 
     def prove(self, progress, at, ways):
         """Take the bound that a multiple of the dual point of `at` gives, if it is higher."""
@@ -145,7 +167,8 @@ class Descent:
         step = self._step or self._first_step(progress, at)
         z, plain, mixing = self._before_prox(point, at, step), None, Anderson(_MEMORY)
         value = at.loss + self.prox.value(progress.copies)
-        check, first = 4, progress.n_iter
+        check = 4
+        first = self._first = progress.n_iter
         while progress.n_iter < max_iter:
             progress.n_iter += 1
             new = self._after_prox(z, n, step)
@@ -202,13 +225,14 @@ class Descent:
         ahead = rows.at(progress.W + h * d, progress.a + h * e)
         bend = np.vdot(d, d - (ahead.descent - at.descent) / h) - np.vdot(d, d)
         bend += np.vdot(e, -(ahead.pull - at.pull) / h)
-        curvature = max(float(bend) / length**2, 1e-300)
+        curvature = max(float(bend) / length**2, 1e-300) + self.prox.ridge_of_sum
         return 0.8 / (self.prox.n_copies * curvature)
 
     def _before_prox(self, point, at, step):
         """``x - step grad f(x)`` as one vector: the copies, then the intercepts in their units."""
         copies, a = point
-        return np.concatenate([(copies + step * at.descent).ravel(), a / self._units + step * self._units * at.pull])
+        down = at.descent - self.prox.ridge_of_sum * copies.sum(axis=0)
+        return np.concatenate([(copies + step * down).ravel(), a / self._units + step * self._units * at.pull])
 
     def _after_prox(self, z, n, step):
         """The copies and intercepts of z."""
@@ -226,5 +250,6 @@ class Descent:
         length = sum(float(np.vdot(p, p)) for p in (new[0] - point[0], da / self._units))
         if length == 0.0 or not np.isfinite(new_at.loss):
             return np.inf if not np.isfinite(new_at.loss) else 0.0
-        bend = np.vdot(at.descent - new_at.descent, dW) + np.vdot(at.pull - new_at.pull, da)
+        bend = np.vdot(at.descent - new_at.descent + self.prox.ridge_of_sum * dW, dW)
+        bend += np.vdot(at.pull - new_at.pull, da)
         return float(bend) / length

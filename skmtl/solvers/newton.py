@@ -9,9 +9,9 @@ care how features are scaled, and a handful of steps do (Lee, Sun, Saunders 2014
 24:1420-1443).
 
 Where features are alike in length, steps on the rows (`accelerated`) are cheaper: they go first, for about the time
-that Newton's would take, and what they have not solved by then Newton's steps solve from there.  Where moments would not fit
-in memory or X is sparse and wide, the rows are all there is; and quadratic penalties, where Newton's steps are linear
-equations, begin with those.
+that Newton's would take, and what they have not solved by then Newton's steps solve from there.  Where moments would
+not fit in memory or X is sparse and wide, the rows are all there is; and quadratic penalties, where Newton's steps are
+linear equations, begin with those.
 
 A task whose labels leave no best intercept, all of one class or counts that are all zero, says nothing of W: its loss
 vanishes as the intercept goes to infinity.  It takes no part, has the shared weights, and an intercept that is drawn
@@ -29,9 +29,9 @@ from scipy.special import logsumexp
 from skmtl._ids import lookup
 from skmtl._threads import one_blas_thread
 from skmtl.losses import Logistic, Multinomial
-from skmtl.moments import TaskMoments
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
+from skmtl.solvers._models import ClassModel, ColumnModel
 from skmtl.solvers._rows import RowLoss
 from skmtl.solvers.accelerated import Descent
 from skmtl.solvers.solution import Certificate, Solution, harmonic, solve
@@ -90,7 +90,7 @@ class RowProblem:
         heard = (self.data_weight() > 0) & ~self.settled.all(axis=1)
         self.kept = np.ones(len(heard), dtype=bool) if penalty.has_nodes else heard
         self.heard = heard
-        self.rows = self._row_loss()
+        self.rows = self._row_loss() if self.kept.any() else None
 
     def data_weight(self):
         """The weight of every task."""
@@ -181,7 +181,7 @@ class RowProblem:
             zero = descent.at_zero()
             return zero, zero.gap <= max(goal, _NOTHING * descent.null)
         progress, prox = descent.start(*start), descent.prox
-        if self.K == 1 and has_moments(self.rows.data, one_gram=False):
+        if self._has_model(penalty):
             if all(isinstance(term, (TaskQuadratic, Alike)) for term in prox.terms):
                 goal = min(goal, _NOTHING * descent.null)
             elif prox.closed and prox.null is None:
@@ -195,13 +195,8 @@ class RowProblem:
     # -------------------------------------------------------------------------------------------------- by moments
 
     def _budget(self):
-        """Steps on the rows that take as long as a handful of Newton's."""
-        data, (n_outputs, d) = self.rows.data, self.rows.shape
-        labels = data.y.size
-        small = min(n_outputs, d)
-        on_rows = 4.0 * labels * d + 10.0 * n_outputs * d * small
-        by_moments = labels * d * d + data.n_tasks * (10.0 * d**3 + 200.0 * d * d) + 50.0 * 10.0 * n_outputs * d * small
-        return int(np.clip(6.0 * by_moments / on_rows, 40, 1000))
+        """Steps on the rows that take about as long as Newton's; independent of n, as a weight of 2 is the row twice."""
+        return int(np.clip(30 + 2 * self.rows.shape[1], 40, 500))
 
     def _newton(self, descent, penalty, progress, goal, max_iter):
         """Newton's steps until the gap is at most `goal`, or nothing gets better."""
@@ -223,22 +218,31 @@ class RowProblem:
 
         The dual point that proves it a minimum is near one of the losses themselves, and is tried as such.
         """
-        rows = self.rows
-        h, z = rows.model(progress.W, progress.a, boldness)
-        data = replace(rows.data, y=z, weight=rows.data.label_weight() * h)
-        moments = TaskMoments.from_data(data, fit_intercept=self.fit_intercept, n_jobs=self.n_jobs)
-        null = 0.5 * float(rows.c @ moments.yy)
+        here = self.rows, progress.W, progress.a
+        model = ColumnModel(*here, boldness, self.n_jobs) if self.K == 1 else ClassModel(*here)
+        null = 0.5 * float(model.c @ model.moments.yy)
         inner = float(np.clip(_INEXACT * progress.gap / null, 1e-14, 1e-4)) if null > 0 else 1e-6
-        init = tuple(progress.copies) if len(progress.copies) > 1 else progress.copies[0]
-        (solution,) = solve(penalty, [penalty], moments, rows.c, tol=inner, max_iter=1000, init=init)
-        copies = np.stack(solution.parts) if len(progress.copies) > 1 else solution.W[None]
-        b = solution.b if self.fit_intercept else np.zeros(rows.n_outputs)
+        init = tuple(descent.prox.view(copy) for copy in progress.copies)
+        init = init if len(init) > 1 else init[0]
+        (solution,) = solve(penalty, [penalty], model.moments, model.c, tol=inner, max_iter=1000, init=init)
+        parts = solution.parts if len(progress.copies) > 1 else (solution.W,)
+        copies = np.stack([model.outputs(part) for part in parts])
         if self.a_b == 0.0:
-            X, duals = solution.dual or (copies.sum(axis=0), None)
-            best = moments.intercepts(X) if self.fit_intercept else np.zeros(rows.n_outputs)
-            ways = descent.prox.ways(copies, (at := rows.of_model(X, best, h, z)).descent, 1.0, duals)
-            descent.prove(progress, at, ways)
-        return copies, rows.from_means(copies.sum(axis=0), b)
+            X, duals = solution.dual or (solution.W, None)
+            at, there = model.dual(X), np.zeros_like(copies)
+            there[0] = model.outputs(X)
+            descent.prove(progress, at, descent.prox.ways(there, at.descent, 1.0, duals))
+        if not self.fit_intercept:
+            return copies, np.zeros(self.rows.n_outputs)
+        return copies, model.intercepts(copies.sum(axis=0), solution.b)
+
+    def _has_model(self, penalty):
+        """Whether Newton's steps are possible: for several classes, if the penalty sees tasks as one row."""
+        if self.K == 1:
+            return has_moments(self.rows.data, one_gram=False)
+        sparse_rows = sparse.issparse(self.rows.data.X)
+        size = self.rows.n_tasks * float(self.K * self.rows.shape[1]) ** 2
+        return penalty.unfolds and self.a_b == 0.0 and not sparse_rows and size <= _LARGEST
 
     def _along(self, descent, progress, copies, a):
         """How far to go to the model's minimum, all the way as a rule, and the point there."""
