@@ -19,7 +19,7 @@ from scipy.linalg.blas import dsyrk
 
 from skmtl._numba import kernel
 
-__all__ = ["CACHE", "large_task", "small_tasks"]
+__all__ = ["CACHE", "large_task", "small_tasks", "sparse_cross"]
 
 CACHE = 65_536  # numbers in a block: 512 kB, half of a common second-level cache
 
@@ -130,3 +130,27 @@ def large_task(X, y, weight, center, gram):
         upper = np.triu_indices(n_features, 1)
         gram[upper] = gram.T[upper]
     return total, x_shift, y_shift, xy, np.maximum(yy, 0.0)
+
+
+@kernel
+def sparse_cross(data, indices, indptr, other_data, other_indices, other_indptr, weight, stride, out):
+    """Add ``X_t' diag(weight_t) Z_t`` to ``out[t]``, for the CSR arrays of X and Z, which have the same rows.
+
+    data, indices, indptr : float64, int32, int32; of X, and then of Z; read-only.
+    weight : float64 (n_tasks, r), read-only.  stride : task t has the rows from ``t * stride``; 0 if all have the same.
+    out : float64 (n_tasks, columns of X, columns of Z).
+    NumPy: ``out[t] += (X[rows].T * weight[t]) @ Z[rows]`` for ``rows = t * stride + np.arange(r)``.
+    """
+    for t in range(len(weight)):
+        for i in range(weight.shape[1]):
+            row, w = t * stride + i, weight[t, i]
+            if w == 0.0:
+                continue
+            first, last = (
+                np.uint64(other_indptr[row]),
+                np.uint64(other_indptr[row + 1]),
+            )  # unsigned: none is from the end
+            for p in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+                x, sums = w * data[p], out[t, np.uint64(indices[p])]
+                for q in range(first, last):
+                    sums[np.uint64(other_indices[q])] += x * other_data[q]

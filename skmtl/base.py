@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl._ids import lookup
 from skmtl._params import check_parameters
 from skmtl._problem import problem_of
-from skmtl._sums import CACHE
+from skmtl._products import row_products
 from skmtl.losses import Squared
 from skmtl.penalties import Penalty
 from skmtl.tasks import check_data, check_labels, check_rows
@@ -101,6 +101,13 @@ class LinearMultiTask(BaseMultiTask):
 
     A subclass stores its parameters in ``__init__`` and gives `_penalty`.
     """
+
+    _takes_sparse = True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self._takes_sparse
+        return tags
 
     def _penalty(self):
         """The belief the parameters stand for, a `Penalty`."""
@@ -187,7 +194,7 @@ class LinearMultiTask(BaseMultiTask):
         W = np.vstack([W, self.shared_coef_.reshape(n_columns, -1)])  # code -1 is the last row, the shared model
         b = np.append(b, np.asarray(self.shared_intercept_, dtype=b.dtype))
         W, b = W.reshape(-1, n_columns, W.shape[1]), b.reshape(-1, n_columns)
-        eta = np.stack([_row_products(X, W[:, k], codes) for k in range(n_columns)], axis=1) + b[codes]
+        eta = np.stack([row_products(X, W[:, k], codes) for k in range(n_columns)], axis=1) + b[codes]
         return eta if self.intercept_.ndim > 1 else eta[:, 0], codes
 
     def path(self, X, y, sample_weight=None, *, task=None, alphas=None, n_alphas=100, eps=1e-3):
@@ -386,13 +393,3 @@ def _grid(problem, penalty, n_alphas, eps):
     except ValueError:  # not a norm
         scale = problem.curvature()
         return np.geomspace(1 / eps, eps, n_alphas) * (scale if scale > 0 else 1.0)
-
-
-def _row_products(X, W, codes):
-    """``X[i] @ W[codes[i]]`` for every row, without a copy of W as large as X."""
-    out = np.empty(len(X), dtype=np.result_type(X, W))
-    step = max(1, CACHE // X.shape[1])
-    for start in range(0, len(X), step):
-        part = slice(start, start + step)
-        np.einsum("ij,ij->i", X[part], W[codes[part]], out=out[part])
-    return out

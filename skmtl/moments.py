@@ -17,61 +17,21 @@ from functools import cached_property
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from scipy import sparse
 
 from skmtl._ids import encode, lookup
 from skmtl._numba import read_only
 from skmtl._sums import CACHE, large_task, small_tasks
+from skmtl._task_rows import OFF_CENTRE, Rows, SparseRows
 from skmtl._threads import one_blas_thread
 from skmtl.tasks import TaskData
 
-__all__ = ["Factor", "Rows", "TaskMoments"]
+__all__ = ["Factor", "Rows", "SparseRows", "TaskMoments"]
 
 _CANCELLED = 1e-6  # a remainder below this share of the total is summed again from its rows
 _ONE_THREAD = 256  # features: with fewer, the threads of BLAS wait for each other longer than they work
 _EIGH = 10  # multiplications of an eigendecomposition, in units of n_features^3
-_OFF_CENTRE = 0.01  # squares around the mean, as a share of all squares, for which rows need not be centred
-_COLUMNS = 512  # of a product that are corrected at once, so that they are in the cache
 _WORTH_THREADS = 2e8  # multiplications; below, starting threads costs more than they bring
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Tasks with equally many rows, fewer than features: ``G_t = A_t' A_t`` and ``q_t = A_t' v_t``.
-
-    tasks (g,): positions.  A (g, r, d), or (1, r, d) for all: rows less their mean, times the roots of their weights.
-    v (g, r): labels likewise.
-
-    Of A, `raw` is there: where `mean` (d,) is given, it has yet to be taken off and `square` (d,) is the diagonal of G.
-    """
-
-    tasks: np.ndarray
-    raw: np.ndarray
-    v: np.ndarray
-    mean: np.ndarray | None = None
-    square: np.ndarray | None = None
-
-    @cached_property
-    def A(self):
-        """The rows, centred."""
-        return self.raw if self.mean is None else self.raw - self.mean
-
-    def columns(self, at):
-        """The columns of A of the features at `at`, a copy (g, r, len(at)), or (1, r, len(at)) for all."""
-        columns = self.raw.take(at, axis=2)
-        if self.mean is not None:
-            columns -= self.mean[at]
-        return columns
-
-    def products(self, R):
-        """The products ``A_t' r_t`` for R (g, r); shape (g, d)."""
-        if len(self.raw) > 1:
-            return np.matmul(R[:, None, :], self.raw)[:, 0]
-        H = R @ self.raw[0]
-        return H if self.mean is None else _minus_outer(H, R.sum(axis=1), self.mean)
-
-    def squares(self):
-        """The diagonal of every ``A_t' A_t``, shape (g, d) or (1, d)."""
-        return np.einsum("trj,trj->tj", self.raw, self.raw) if self.square is None else self.square[None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +74,7 @@ class TaskMoments:
         G_t of the tasks in `full`; one matrix for all of them when `shared`.
     full : int array of shape (n_full,)
         Positions of the tasks with at least as many rows as features.
-    rows : tuple of Rows
+    rows : tuple of Rows, or of SparseRows where X is sparse
         All other tasks that have rows.
     shared : bool
         All tasks share their rows and the weights of them.
@@ -148,15 +108,16 @@ class TaskMoments:
     def from_data(cls, data, *, fit_intercept=True, n_jobs=None, keep_rows=False):
         """Sum the rows of every task of `data`; `n_jobs` threads share the tasks when that pays.
 
-        With `keep_rows`, tasks that share their rows keep them however many they are, for a solver that needs the
-        products of few columns.
+        With `keep_rows`, tasks that share their rows or have sparse ones keep them however many they are, for a solver
+        that needs the products of few columns.
         """
         n_tasks, n_features = data.n_tasks, data.X.shape[1]
         if data.shared:
-            n_rows = np.full(n_tasks, len(data.X)) if data.complete else (data.weight > 0).sum(axis=0)
+            n_rows = np.full(n_tasks, len(data.y)) if data.complete else (data.weight > 0).sum(axis=0)
         else:
             n_rows = np.diff(data.starts)
-        keep_rows = keep_rows and data.complete
+        is_sparse = sparse.issparse(data.X)
+        keep_rows = keep_rows and (data.complete or is_sparse)
         full = np.flatnonzero((n_rows >= n_features) & (not keep_rows))
         sums = cls(
             tasks=data.tasks,
@@ -174,6 +135,8 @@ class TaskMoments:
             n_jobs=n_jobs,
         )
         with one_blas_thread if n_features <= _ONE_THREAD else nullcontext():
+            if is_sparse:
+                return replace(sums, rows=tuple(sums._sum_sparse()))
             if data.complete and not len(full):
                 return replace(sums, rows=sums._keep_shared())
             if data.complete:
@@ -214,7 +177,7 @@ class TaskMoments:
             return None
         all_of_it = np.einsum("ij,ij->j", X, X)
         square = all_of_it - len(X) * mean**2
-        if (square < _OFF_CENTRE * all_of_it).any():
+        if (square < OFF_CENTRE * all_of_it).any():
             return None
         return Rows(np.arange(self.n_tasks), X[None], v, mean, square)
 
@@ -258,6 +221,51 @@ class TaskMoments:
                 v *= np.sqrt(weight)
             yield Rows(tasks, A, v)
 
+    def _sum_sparse(self):
+        """Fill the sums of sparse rows; those of the tasks without a Gram matrix."""
+        place = np.full(self.n_tasks, -1)
+        place[self.full] = np.arange(len(self.full))
+        for tasks, *block in self._sparse_blocks(place < 0):
+            rows, self.weight[tasks], self.x_mean[tasks], self.y_mean[tasks] = SparseRows.of(
+                tasks, *block, self.centered
+            )
+            self.xy[tasks], self.yy[tasks] = rows.products(rows.v), np.einsum("ti,ti->t", rows.v, rows.v)
+            if place[tasks[0]] < 0:
+                yield rows
+            else:
+                self.gram[place[tasks[: len(rows.mean)]]] = rows.cross(rows)
+
+    def _sparse_blocks(self, thin):
+        """Positions (g,), X, labels (g, r) and weights of some tasks, all of them thin or none, until all are there."""
+        data, left = self.data, self.n_rows > 0
+        if data.shared:
+            whole = left if data.complete else self.n_rows > 0.5 * len(data.y)  # rows of X to be shared, not copied
+            for tasks in (np.flatnonzero(whole & thin), np.flatnonzero(whole & ~thin)):
+                if len(tasks):
+                    weight = data.weight if data.weight is None or data.complete else data.weight.T[tasks]
+                    yield tasks, data.X, data.y.T[tasks], None if weight is None else np.atleast_2d(weight)
+            left = left & ~whole
+        doublings = np.ceil(np.log2(np.maximum(self.n_rows, 1)))
+        for size, kind in np.unique(np.stack([doublings[left], thin[left]]), axis=1).T:
+            yield self._one_below_the_other(np.flatnonzero(left & (doublings == size) & (thin == kind)))
+
+    def _one_below_the_other(self, tasks):
+        """Their own rows, each task filled up to the size of the largest with rows of weight 0, which cost nothing."""
+        data, n = self.data, self.n_rows[tasks]
+        filled = np.arange(n.max()) < n[:, None]
+        if data.shared:
+            at, t = np.nonzero(data.weight[:, tasks])
+            at = at[np.argsort(t, kind="stable")]
+            labels = at, np.repeat(tasks, n)
+        else:
+            at = labels = np.repeat(data.starts[tasks] - (np.cumsum(n) - n), n) + np.arange(n.sum())
+        y, weight, length = (np.zeros(filled.shape, dtype=kind) for kind in (float, float, np.intp))
+        X = data.X[at]
+        y[filled], weight[filled], length[filled] = data.y[labels], data.label_weight()[labels], np.diff(X.indptr)
+        indptr = np.concatenate([[0], np.cumsum(length)]).astype(X.indptr.dtype)
+        X = sparse.csr_array((X.data, X.indices, indptr), shape=(filled.size, X.shape[1]))
+        return tasks, X, y, weight if data.weight is not None or not filled.all() else None
+
     # ------------------------------------------------------------------------------------------------ what they tell
 
     @property
@@ -283,8 +291,7 @@ class TaskMoments:
         if len(self.gram):
             out[self.full] = np.matmul(W[self.full, None, :], self.gram)[:, 0]  # G = G': the row layout is the fast one
         for rows in self.rows:
-            residual = np.matmul(rows.A, W[rows.tasks, :, None])
-            out[rows.tasks] = np.matmul(rows.A.swapaxes(1, 2), residual)[:, :, 0]
+            out[rows.tasks] = rows.products(rows.margins(W[rows.tasks]))
         return out
 
     def squared_error(self, W, GW):
@@ -304,8 +311,8 @@ class TaskMoments:
         out[place[self.full[wanted]]] = self.gram if self.shared and len(self.gram) else self.gram[wanted]
         for rows in self.rows:
             wanted = place[rows.tasks] >= 0
-            A = rows.A if len(rows.A) == 1 else rows.A[wanted]
-            out[place[rows.tasks[wanted]]] = np.matmul(A.swapaxes(1, 2), A)
+            some = rows.only(wanted, place[rows.tasks[wanted]])
+            out[some.tasks] = some.cross(some)
         return out
 
     @cached_property
@@ -444,14 +451,14 @@ class TaskMoments:
         if sign > 0:
             return parts[0] + parts[1]
         left = parts[0].drop(parts[1].rows)
-        if len(left.X) != len(parts[0].X) - len(parts[1].X):
+        if len(left.y) != len(parts[0].y) - len(parts[1].y):
             raise ValueError("The fold has rows that the total has not: take it from the same data, data.take(mask).")
         return left
 
     def _rows_of(self, tasks):
         """The data of the tasks at positions `tasks`."""
         data = None if self.data is None else self.data.reindex(self.tasks[tasks])
-        if data is None or len(data.X) < (self.n_rows[tasks].max() if data.shared else self.n_rows[tasks].sum()):
+        if data is None or len(data.y) < (self.n_rows[tasks].max() if data.shared else self.n_rows[tasks].sum()):
             raise ValueError(
                 f"{len(tasks)} task(s) have to be summed anew from their rows, but these moments no longer have them: "
                 "add and subtract moments made by TaskMoments.from_data."
@@ -480,8 +487,7 @@ class TaskMoments:
         for group in self.rows:
             mine = kept[group.tasks]
             if mine.any():
-                raw = group.raw if len(group.raw) == 1 else group.raw[mine]
-                rows.append(replace(group, tasks=at[group.tasks[mine]], raw=raw, v=group.v[mine]))
+                rows.append(group.only(mine, at[group.tasks[mine]]))
         return replace(self, **fields, full=at[self.full[full]], gram=gram, rows=tuple(rows), data=None)
 
     def among(self, tasks):
@@ -514,14 +520,6 @@ class TaskMoments:
         for rows in self.rows:
             out[rows.tasks] = rows.squares()
         return out
-
-
-def _minus_outer(H, a, b):
-    """``H - a b'``, in the place of H, a block of columns at a time."""
-    for start in range(0, H.shape[1], _COLUMNS):
-        block = slice(start, start + _COLUMNS)
-        H[:, block] -= np.multiply.outer(a, b[block])
-    return H
 
 
 def _thin_factor(rows, centered):

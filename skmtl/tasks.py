@@ -8,19 +8,22 @@ Three layouts, one meaning:
 
 ``take_task_column`` splits the ids off X, ``check_data`` makes the `TaskData` of a fit, ``check_rows`` the rows of a
 prediction.  Nothing behind this module validates data again.
+
+A sparse X becomes a CSR array with sorted, distinct indices, and stays one: what is not stored is zero, and never
+written out.
 """
 
 import uuid
 import warnings
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array, check_consistent_length, get_tags
 from sklearn.utils.validation import validate_data
 
 from skmtl._ids import describe, find_tasks, is_missing, lookup, number_tasks
@@ -37,7 +40,7 @@ class TaskData:
 
     Attributes
     ----------
-    X : float64 array of shape (n_samples, n_features), C-ordered, read-only
+    X : float64 array of shape (n_samples, n_features), C-ordered, read-only; or a CSR array of such numbers
         In the long layout the rows of a task stand together, tasks in the order of `tasks`.
     y : float64 array of shape (n_samples,), long, or (n_samples, n_tasks), shared
         In units of the target; 0 where the label is missing.
@@ -57,7 +60,7 @@ class TaskData:
         Of the user's X: what `coef_` is returned in.
     """
 
-    X: np.ndarray
+    X: Any
     y: np.ndarray
     weight: np.ndarray | None
     tasks: np.ndarray
@@ -140,12 +143,15 @@ class TaskData:
             weight = None
         elif self.complete and other.complete:
             weight = np.concatenate(
-                [np.ones(len(part.X)) if part.weight is None else part.weight for part in (self, other)]
+                [np.ones(len(part.y)) if part.weight is None else part.weight for part in (self, other)]
             )
         else:
             weight = np.concatenate([self.label_weight(), other.label_weight()])
-        names = ("X", "y", "rows")
-        joint: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names}
+        joint: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("y", "rows")
+        }
+        stack = partial(sparse.vstack, format="csr") if sparse.issparse(self.X) else np.concatenate
+        joint["X"] = stack([self.X, other.X])
         if self.shared:
             return replace(self, **joint, weight=weight)
         order = np.argsort(np.concatenate([self.task_of_row, other.task_of_row]), kind="stable")
@@ -160,7 +166,8 @@ def check_data(X, y, sample_weight=None, *, task=None, task_column=None, estimat
 
     Parameters
     ----------
-    X : array-like or data frame of shape (n_samples, n_features), with one more column if it holds the task ids
+    X : array-like, sparse array or data frame of shape (n_samples, n_features)
+        With one more column if it holds the task ids.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
     sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks)
         Nonnegative. A row of weight 0 is the row left out.
@@ -178,7 +185,7 @@ def check_data(X, y, sample_weight=None, *, task=None, task_column=None, estimat
     Raises
     ------
     ValueError, TypeError
-        Naming the argument, what came and what was expected.
+        Naming the argument, what came and what was expected; X is sparse and the estimator's tags deny that it can be.
     """
     if y is None:
         name = "This estimator" if estimator is None else f"{type(estimator).__name__}"
@@ -196,11 +203,11 @@ def check_data(X, y, sample_weight=None, *, task=None, task_column=None, estimat
     if source == "outputs":
         tasks = np.arange(y.shape[1]) if names is None else names
         y, weight = _weigh_missing(y, weight, tasks)
-        data = TaskData(X, y, weight, tasks, None, _new_row_numbers(len(X)), source, position, dtype)
+        data = TaskData(X, y, weight, tasks, None, _new_row_numbers(len(y)), source, position, dtype)
     else:
         _refuse_missing(y)
         tasks, codes = (
-            (np.zeros(1, dtype=np.int64), np.zeros(len(X), dtype=np.intp)) if ids is None else number_tasks(ids)
+            (np.zeros(1, dtype=np.int64), np.zeros(len(y), dtype=np.intp)) if ids is None else number_tasks(ids)
         )
         data = _in_task_order(X, y, weight, tasks, codes, source, position, dtype)
     if data.weight is not None and data.weight.ndim == 1 and (data.weight == 0).any():
@@ -213,7 +220,7 @@ def check_rows(X, task, estimator):
 
     Returns
     -------
-    X : float64 or float32 array of shape (n_samples, n_features)
+    X : float64 or float32 array of shape (n_samples, n_features), or a CSR array of such numbers
     codes : int array of shape (n_samples,) or None
         The position of each row's task in ``estimator.tasks_``; -1 for the shared model. None if rows have no
         task.
@@ -238,14 +245,14 @@ def take_task_column(X, column):
 
     Parameters
     ----------
-    X : data frame that narwhals reads, array or list of rows
+    X : data frame that narwhals reads, array, sparse array or list of rows
     column : str or int
         A name (data frames only) or a position; negative positions count from the end.
 
     Returns
     -------
     rest : as X, without the column
-        Of the same kind; an array where X is a list.
+        Of the same kind; an array where X is a list; CSR or CSC where X is sparse.
     ids : array or Series of shape (n_samples,)
         Raw, as they stood in X.
     position : int
@@ -258,7 +265,8 @@ def take_task_column(X, column):
     if not isinstance(frame, nw.DataFrame):
         frame = None
         X = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else X
-        X = X if sparse.issparse(X) or hasattr(X, "shape") else np.asarray(X)
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        X = X.tocsr() if sparse.issparse(X) and X.format not in ("csr", "csc") else X  # others have no columns to take
         if X.ndim != 2:
             check_array(X, dtype=None, input_name="X")  # raises scikit-learn's own message
     if isinstance(column, str):
@@ -320,14 +328,33 @@ def _check_X(X, task, task_column, estimator, reset):
             f"Found array with 0 feature(s) (shape=({len(ids)}, 0)) while a minimum of 1 is required besides the task "
             "column."
         )
-    rest = check_array(rest, dtype=_FLOATS, input_name="X", estimator=estimator)
-    return rest, ids, "column", position
+    rest = check_array(rest, accept_sparse="csr", dtype=_FLOATS, input_name="X", estimator=estimator)
+    return _canonical(rest, estimator), ids, "column", position
 
 
 def _validate(estimator, X, reset):
     if estimator is None:
-        return check_array(X, dtype=_FLOATS, input_name="X")
-    return validate_data(estimator, X, dtype=_FLOATS, reset=reset)
+        X = check_array(X, accept_sparse="csr", dtype=_FLOATS, input_name="X")
+    else:
+        X = validate_data(estimator, X, accept_sparse="csr", dtype=_FLOATS, reset=reset)
+    return _canonical(X, estimator)
+
+
+def _canonical(X, estimator):
+    """A sparse X with sorted, distinct indices, as an array for which * is no matrix product; a dense one as it is."""
+    if not sparse.issparse(X):
+        return X
+    if estimator is not None and not get_tags(estimator).input_tags.sparse:
+        raise TypeError(
+            f"{type(estimator).__name__} does not take sparse X, but got a {type(X).__name__} of shape {X.shape}. Pass "
+            "a dense array, such as X.toarray(), or use an estimator whose tags say that it takes sparse input: "
+            f"{describe(_takers_of_sparse(), 10)}."
+        )
+    canonical = sparse.csr_array((X.data, X.indices, X.indptr), shape=X.shape)  # shares what X holds
+    if not canonical.has_canonical_format:
+        canonical = canonical.copy()
+        canonical.sum_duplicates()
+    return canonical
 
 
 def _find_column(name, frame):
@@ -426,7 +453,7 @@ def _weigh_missing(Y, weight, tasks):
 def _in_task_order(X, y, weight, tasks, codes, *origin):
     starts = np.zeros(len(tasks) + 1, dtype=np.int64)
     np.cumsum(np.bincount(codes, minlength=len(tasks)), out=starts[1:])
-    rows = _new_row_numbers(len(X))
+    rows = _new_row_numbers(len(y))
     if np.any(codes[1:] < codes[:-1]):
         small = codes.astype(np.min_scalar_type(len(tasks)))  # 8 and 16 bits sort by radix, in linear time
         order = np.argsort(small, kind="stable")
@@ -443,6 +470,9 @@ def _for_kernels(data):
     """The same data as float64 in C order, behind views that cannot be written: nobody touches the user's arrays."""
     arrays: dict[str, Any] = {name: getattr(data, name) for name in ("X", "y", "weight")}
     for name, array in arrays.items():
-        if array is not None:
+        if sparse.issparse(array):
+            parts = array.data.astype(np.float64, copy=False), array.indices, array.indptr
+            arrays[name] = sparse.csr_array(tuple(map(read_only, parts)), shape=array.shape)
+        elif array is not None:
             arrays[name] = read_only(np.ascontiguousarray(array, dtype=np.float64))
     return replace(data, **arrays)

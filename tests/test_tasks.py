@@ -36,7 +36,7 @@ def well_posed(Estimator):
 
 
 MODELS = [
-    *map(well_posed, all_estimators()),
+    *map(well_posed, all_estimators("regressor")),
     PooledRegressor(task_intercepts=True),
     MeanRegularizedRegressor(0.1, alpha_shared=0.2, alpha_intercept=0.3),
     MeanRegularizedRegressor(fit_intercept=False),

@@ -21,25 +21,27 @@ class Anderson:
 
     def reset(self):
         """Forget all steps."""
-        self._last, self._steps, self._products = None, [], np.empty((0, 0))
+        self._last, self._n, self._at = None, 0, 0
 
     def propose(self, z, r):
         """The extrapolated point for the point z (m,) with residual r (m,); ``z + r`` after a reset."""
         last, self._last = self._last, (z, r)
         if last is None:
             return z + r
-        self._steps.append((z - last[0], r - last[1]))
-        if len(self._steps) > self.memory:
-            self._steps.pop(0)
-            self._products = self._products[1:, 1:]
-        products = np.array([step @ self._steps[-1][1] for _, step in self._steps])
-        self._products = np.block([[self._products, products[:-1, None]], [products[None]]])
-        scale = np.trace(self._products)
-        if not scale > np.finfo(float).tiny * len(products) / _SINGULAR:  # nothing moves any more
+        n = self._store(z - last[0], r - last[1])
+        dr, dz, products = self._dr[:n], self._dz[:n], self._products[:n, :n]
+        scale = np.trace(products)
+        if not scale > np.finfo(float).tiny * n / _SINGULAR:  # nothing moves any more
             return z + r
-        A = self._products / scale + _SINGULAR * np.eye(len(products))
-        g = np.linalg.solve(A, np.array([step @ r for _, step in self._steps]) / scale)
-        z = z + r
-        for weight, (dz, dr) in zip(g, self._steps, strict=True):
-            z -= weight * (dz + dr)
-        return z
+        g = np.linalg.solve(products / scale + _SINGULAR * np.eye(n), (dr @ r) / scale)
+        return z + r - g @ dz - g @ dr
+
+    def _store(self, dz, dr):
+        """Put a step in the place of the oldest; how many there are."""
+        if self._n == 0:
+            self._dz, self._dr = np.empty((2, self.memory, len(dz)))
+            self._products = np.zeros((self.memory, self.memory))
+        k, self._n, self._at = self._at, min(self._n + 1, self.memory), (self._at + 1) % self.memory
+        self._dz[k], self._dr[k] = dz, dr
+        self._products[k, : self._n] = self._products[: self._n, k] = self._dr[: self._n] @ dr
+        return self._n

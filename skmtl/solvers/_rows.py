@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from skmtl._products import LongRows, SharedRows
 from skmtl.losses import Multinomial
 from skmtl.moments import TaskMoments
-from skmtl.solvers._products import LongRows, SharedRows
 
 __all__ = ["At", "Curved", "RowLoss"]
 

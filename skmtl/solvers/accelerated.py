@@ -25,7 +25,6 @@ from skmtl.solvers._proximal import proximal
 
 __all__ = ["Descent", "Progress"]
 
-_MEMORY = 8  # of the extrapolation: more costs more than it gains where a step is as cheap as it
 _ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
@@ -165,7 +164,7 @@ class Descent:
         point = progress.copies, progress.a
         at = rows.at(progress.W, progress.a)
         step = self._step or self._first_step(progress, at)
-        z, plain, mixing = self._before_prox(point, at, step), None, Anderson(_MEMORY)
+        z, plain, mixing = self._before_prox(point, at, step), None, Anderson()
         value = at.loss + self.prox.value(progress.copies)
         check = 4
         first = self._first = progress.n_iter

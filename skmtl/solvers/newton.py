@@ -195,7 +195,7 @@ class RowProblem:
     # -------------------------------------------------------------------------------------------------- by moments
 
     def _budget(self):
-        """Steps on the rows that take about as long as Newton's; independent of n, as a weight of 2 is the row twice."""
+        """Steps on the rows that take about as long as Newton's; no function of n: a weight is many rows."""
         return int(np.clip(30 + 2 * self.rows.shape[1], 40, 500))
 
     def _newton(self, descent, penalty, progress, goal, max_iter):

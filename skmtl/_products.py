@@ -7,8 +7,9 @@ import numpy as np
 from scipy import sparse
 
 from skmtl._numba import kernel, read_only
+from skmtl._sums import CACHE
 
-__all__ = ["LongRows", "SharedRows"]
+__all__ = ["LongRows", "SharedRows", "row_products"]
 
 _BLAS = 2_000  # numbers in the rows of a task on average; with fewer, calls of BLAS take longer than the products
 
@@ -39,13 +40,13 @@ class LongRows:
         self._sparse = sparse.issparse(X)
         self._blas = not self._sparse and (n_columns > 1 or X.size > _BLAS * self.n_tasks)
         if self._sparse:
-            self._csr = tuple(read_only(a) for a in (X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)))
+            self._csr = _arrays(X, np.repeat(np.arange(self.n_tasks), np.diff(starts)))
 
     def margins(self, W):
         """``X_t W_t'`` for the rows of every task, shape (n, K), for W (n_tasks * K, d)."""
         out = np.empty((self.X.shape[0], self.K))
         if self._sparse:
-            sparse_margins(*self._csr, self.starts, read_only(W), out)
+            sparse_margins(*self._csr, read_only(W), out)
         elif self._blas:
             for t, (a, b) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
                 np.dot(self.X[a:b], W[t * self.K : (t + 1) * self.K].T, out=out[a:b])
@@ -57,13 +58,36 @@ class LongRows:
         """``theta_t' X_t``, shape (n_tasks * K, d), for theta (n, K)."""
         out = np.zeros((self.n_tasks * self.K, self.X.shape[1]))
         if self._sparse:
-            sparse_pulls(*self._csr, self.starts, read_only(theta), out)
+            sparse_pulls(*self._csr, read_only(theta), out)
         elif self._blas:
             for t, (a, b) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
                 np.dot(theta[a:b].T, self.X[a:b], out=out[t * self.K : (t + 1) * self.K])
         else:
             dense_pulls(self.X, self.starts, read_only(theta), out)
         return out
+
+
+def row_products(X, W, codes):
+    """``X[i] @ W[codes[i]]`` for every row of X, dense or sparse, without a copy of W as large as X; shape (n,)."""
+    out = np.empty(X.shape[0], dtype=np.result_type(X, W))
+    if sparse.issparse(X):
+        margins = np.empty((len(out), 1))
+        sparse_margins(
+            *_arrays(X, np.asarray(codes) % len(W)), read_only(np.ascontiguousarray(W, dtype=float)), margins
+        )
+        out[:] = margins[:, 0]
+        return out
+    step = max(1, CACHE // X.shape[1])
+    for start in range(0, len(X), step):
+        part = slice(start, start + step)
+        np.einsum("ij,ij->i", X[part], W[codes[part]], out=out[part])
+    return out
+
+
+def _arrays(X, task):
+    """What kernels take of a CSR matrix, and the task of every row."""
+    integers = (np.ascontiguousarray(part, dtype=np.int64) for part in (X.indices, X.indptr, task))
+    return tuple(map(read_only, (np.ascontiguousarray(X.data, dtype=np.float64), *integers)))
 
 
 @kernel
@@ -94,24 +118,22 @@ def dense_pulls(X, starts, theta, out):
 
 
 @kernel
-def sparse_margins(data, indices, indptr, starts, W, out):
-    """``out[i, k] = X[i] . W[t K + k]`` for the rows i of every task t, from the arrays of a CSR matrix X."""
+def sparse_margins(data, indices, indptr, task, W, out):
+    """``out[i, k] = X[i] . W[task[i] K + k]`` from the arrays of a CSR matrix X; all but `out` read-only."""
     K = out.shape[1]
-    for t in range(len(starts) - 1):
-        for i in range(starts[t], starts[t + 1]):
-            for k in range(K):
-                total = 0.0
-                for p in range(indptr[i], indptr[i + 1]):
-                    total += data[p] * W[t * K + k, indices[p]]
-                out[i, k] = total
+    for i in range(out.shape[0]):
+        for k in range(K):
+            total = 0.0
+            for p in range(indptr[i], indptr[i + 1]):
+                total += data[p] * W[task[i] * K + k, indices[p]]
+            out[i, k] = total
 
 
 @kernel
-def sparse_pulls(data, indices, indptr, starts, theta, out):
-    """``out[t K + k] += theta[i, k] * X[i]`` for the rows i of every task t, from the arrays of a CSR matrix X."""
+def sparse_pulls(data, indices, indptr, task, theta, out):
+    """``out[task[i] K + k] += theta[i, k] * X[i]`` from the arrays of a CSR matrix X; all but `out` read-only."""
     K = theta.shape[1]
-    for t in range(len(starts) - 1):
-        for i in range(starts[t], starts[t + 1]):
-            for k in range(K):
-                for p in range(indptr[i], indptr[i + 1]):
-                    out[t * K + k, indices[p]] += theta[i, k] * data[p]
+    for i in range(theta.shape[0]):
+        for k in range(K):
+            for p in range(indptr[i], indptr[i + 1]):
+                out[task[i] * K + k, indices[p]] += theta[i, k] * data[p]

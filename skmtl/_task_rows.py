@@ -1,0 +1,265 @@
+"""The rows of tasks that have no Gram matrix, dense or sparse: their products, and those of a few of their features.
+
+A_t are the rows of a task less their mean, times the roots of their weights; v_t its labels likewise.  `Rows` and
+`SparseRows` know A_t of several tasks and answer the same questions:
+
+    tasks (g,), v (g, r)     which tasks, their labels
+    margins(W)     (g, r)    A_t w_t           for W (g, d)
+    products(R)    (g, d)    A_t' r_t          for R (g, r)
+    squares()      (b, d)    the diagonal of A_t' A_t
+    cross(other)   (b, m, k) A_t' B_t, where `other` are B_t, features of the same rows
+    take(at)                 the same rows with the features at `at` only: again rows, for all of these questions
+    columns(at)    (b, r, m) A_t of these features as a dense array
+    only(mine, at)           the tasks where the mask `mine` (g,) is true, which are those at `at` from now on
+    A              (b, r, d) all features as a dense array: for few features
+
+b is 1 where all tasks share their rows and the weights of them, else g.
+
+Sparse rows are never centred: with mean m and roots of weights s, ``A = diag(s) (X - 1 m')``, so that ``A w`` is
+``s * (X w - m w)`` and ``A' B`` is ``X' diag(s^2) Z - N m_x m_z'``.  What is subtracted there is not large beside what
+is left, because columns with hardly any zero, the only ones whose mean can be large beside their deviations, are
+centred after all.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skmtl._numba import read_only
+from skmtl._sums import sparse_cross
+
+__all__ = ["OFF_CENTRE", "Rows", "SparseRows"]
+
+OFF_CENTRE = 0.01  # squares around the mean, as a share of all squares, for which rows need not be centred
+_COLUMNS = 512  # of a product that are corrected at once, so that they are in the cache
+_TINY = np.finfo(float).tiny
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Tasks with equally many rows, fewer than features: ``G_t = A_t' A_t`` and ``q_t = A_t' v_t``.
+
+    tasks (g,): positions.  A (g, r, d), or (1, r, d) for all: rows less their mean, times the roots of their weights.
+    v (g, r): labels likewise.
+
+    Of A, `raw` is there: where `mean` (d,) is given, it has yet to be taken off and `square` (d,) is the diagonal of G.
+    """
+
+    tasks: np.ndarray
+    raw: np.ndarray
+    v: np.ndarray
+    mean: np.ndarray | None = None
+    square: np.ndarray | None = None
+
+    @cached_property
+    def A(self):
+        """The rows, centred."""
+        return self.raw if self.mean is None else self.raw - self.mean
+
+    def columns(self, at):
+        """The columns of A of the features at `at`, a copy (g, r, len(at)), or (1, r, len(at)) for all."""
+        columns = self.raw.take(at, axis=2)
+        if self.mean is not None:
+            columns -= self.mean[at]
+        return columns
+
+    def take(self, at):
+        """These rows with the features at `at` only, centred."""
+        return Rows(self.tasks, self.columns(at), self.v)
+
+    def margins(self, W):
+        """The products ``A_t w_t`` for W (g, d); shape (g, r)."""
+        if len(self.raw) > 1:
+            return np.matmul(self.raw, W[:, :, None])[:, :, 0]
+        Z = W @ self.raw[0].T
+        return Z if self.mean is None else Z - (W @ self.mean)[:, None]
+
+    def products(self, R):
+        """The products ``A_t' r_t`` for R (g, r); shape (g, d)."""
+        if len(self.raw) > 1:
+            return np.matmul(R[:, None, :], self.raw)[:, 0]
+        H = R @ self.raw[0]
+        return H if self.mean is None else _minus_outer(H, R.sum(axis=1), self.mean)
+
+    def cross(self, other):
+        """The products ``A_t' B_t`` with other features of the same rows; shape (g, d, d'), or (1, d, d') for all."""
+        return np.matmul(self.A.swapaxes(1, 2), other.A)
+
+    def squares(self):
+        """The diagonal of every ``A_t' A_t``, shape (g, d) or (1, d)."""
+        return np.einsum("trj,trj->tj", self.raw, self.raw) if self.square is None else self.square[None]
+
+    def only(self, mine, at):
+        """The tasks where the mask `mine` (g,) is true, whose positions are `at` from now on."""
+        raw = self.raw if len(self.raw) == 1 else self.raw[mine]
+        return replace(self, tasks=at, raw=raw, v=self.v[mine])
+
+
+@dataclass(frozen=True, eq=False)
+class SparseRows:
+    """Tasks with equally many sparse rows, or made so by rows of weight 0: ``A_t = diag(root_t) (X_t - 1 mean_t')``.
+
+    tasks (g,): positions.  v (g, r): labels less their mean, times root.
+    raw: CSC array (r, d), the X of all tasks, or (g r, d), those of the tasks one below the other.
+    mean (b, d), root (b, r) or None for 1: b is g, or 1 for all.
+    """
+
+    tasks: np.ndarray
+    raw: Any
+    v: np.ndarray
+    mean: np.ndarray
+    root: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, tasks, X, y, weight, centered):
+        """Those of a CSR array X (r, d) or (g r, d), labels y (g, r) and weights (g, r), (1, r) or None.
+
+        Returns
+        -------
+        rows : SparseRows
+        total : array of shape (b,)
+            Sums of weights.
+        x_mean : array of shape (b, d)
+        y_mean : array of shape (g,)
+            What was taken off; 0 unless `centered`.
+        """
+        sums = _Sums(weight, y.shape, X.shape[0])
+        shift, mean, y_mean = 0.0, np.zeros((len(sums.total), X.shape[1])), np.zeros(len(y))
+        if centered:
+            mean = sums.mean(X)
+            X, shift = _without_large_means(X, mean, sums)
+            mean = sums.mean(X) if shift.any() else mean
+            for _ in range(2):  # the second time, what rounding left of a large mean
+                y_mean = y_mean + sums.mean_label(y - y_mean[:, None])
+        root = None if weight is None else np.sqrt(weight)
+        v = y - y_mean[:, None]
+        return cls(tasks, X.tocsc(), v if root is None else v * root, mean, root), sums.total, shift + mean, y_mean
+
+    @property
+    def own(self):
+        """Whether each task has rows of its own."""
+        return self.raw.shape[0] != self.v.shape[1]
+
+    @cached_property
+    def A(self):
+        """All features as a dense array (b, r, d): for few features."""
+        return self.columns(slice(None))
+
+    def columns(self, at):
+        """A of the features at `at` as a dense array (b, r, len(at))."""
+        X = self.raw[:, at].toarray(order="C")
+        return self._centred(X.reshape(-1, self.v.shape[1], X.shape[1]), self.mean[:, at], self.root)
+
+    @staticmethod
+    def _centred(X, mean, root):
+        A = X - mean[:, None, :]
+        return A if root is None else np.multiply(A, root[:, :, None], out=A if len(A) >= len(root) else None)
+
+    def take(self, at):
+        """These rows with the features at `at` only."""
+        return replace(self, raw=self.raw[:, at], mean=self.mean[:, at])
+
+    def margins(self, W):
+        """The products ``A_t w_t`` for W (g, d); shape (g, r)."""
+        if self.own:
+            feature = np.repeat(np.arange(W.shape[1]), np.diff(self.raw.indptr))
+            products = self.raw.data * W[self.raw.indices // self.v.shape[1], feature]
+            Z = np.bincount(self.raw.indices, products, minlength=self.v.size).reshape(self.v.shape)
+        else:
+            Z = np.ascontiguousarray((self.raw @ W.T).T)
+        Z = Z - np.einsum("tj,tj->t", W, np.broadcast_to(self.mean, W.shape))[:, None]
+        return Z if self.root is None else Z * self.root
+
+    def products(self, R):
+        """The products ``A_t' r_t`` for R (g, r); shape (g, d)."""
+        R = R if self.root is None else R * self.root
+        if self.own:
+            entries, owner = self.raw.data * R.ravel()[self.raw.indices], self.raw.indices // R.shape[1]
+            shape = len(R), self.raw.shape[1]
+            H = sparse.csc_array((entries, owner, self.raw.indptr), shape=shape).toarray(order="C")  # adds up
+        else:
+            H = np.ascontiguousarray((self.raw.T @ R.T).T)
+        H -= R.sum(axis=1)[:, None] * self.mean
+        return H
+
+    def cross(self, other):
+        """The products ``A_t' B_t`` with other features of the same rows; shape (b, d, d')."""
+        r = self.v.shape[1]
+        weight = np.ones((len(self.mean), r)) if self.root is None else self.root**2
+        mine, theirs = (_arrays(X.tocsr()) for X in (self.raw, other.raw))
+        N = weight.sum(axis=1)
+        out = -(N[:, None] * self.mean)[:, :, None] * other.mean[:, None, :]
+        sparse_cross(*mine, *theirs, read_only(weight), r if self.own else 0, out)
+        return out
+
+    def squares(self):
+        """The diagonal of every ``A_t' A_t``, shape (b, d)."""
+        sums = _Sums(None if self.root is None else self.root**2, self.v.shape, self.raw.shape[0])
+        return np.maximum(sums.squares(self.raw) - sums.total[:, None] * self.mean**2, 0.0)
+
+    def only(self, mine, at):
+        """The tasks where the mask `mine` (g,) is true, whose positions are `at` from now on."""
+        rows = replace(self, tasks=at, v=self.v[mine])
+        if len(self.mean) == 1:
+            return rows
+        raw = self.raw.tocsr()[np.repeat(mine, self.v.shape[1])].tocsc() if self.own else self.raw
+        return replace(rows, raw=raw, mean=self.mean[mine], root=None if self.root is None else self.root[mine])
+
+
+class _Sums:
+    """Weighted sums over the rows of every task: weight (b, r), None for 1, of labels (g, r) and `n_rows` rows."""
+
+    def __init__(self, weight, shape, n_rows):
+        g, r = shape
+        self.own = n_rows != r
+        weight = np.ones((g if self.own else 1, r)) if weight is None else weight
+        self.weight, self.total = weight, weight.sum(axis=1)
+        self._over_tasks = weight
+        if self.own:
+            at = np.arange(g * r), np.arange(0, g * r + 1, r)
+            self._over_tasks = sparse.csr_array((weight.ravel(), *at), shape=(g, g * r))
+
+    def mean_label(self, y):
+        """Of y (g, r), shape (g,)."""
+        return np.einsum("ti,ti->t", np.broadcast_to(self.weight, y.shape), y) / np.maximum(self.total, _TINY)
+
+    def mean(self, X):
+        """Of sparse X (r, d) or (g r, d), shape (b, d)."""
+        sums = self._over_tasks @ X
+        return (sums.toarray() if self.own else sums) / np.maximum(self.total, _TINY)[:, None]
+
+    def squares(self, X):
+        """The sums of the squares of its numbers, shape (b, d)."""
+        return self.total[:, None] * self.mean(type(X)((X.data**2, X.indices, X.indptr), shape=X.shape))
+
+
+def _without_large_means(X, mean, sums):
+    """X with its columns centred where most of their squares is the mean's, and what was taken off, (1, d) or (g, d).
+
+    Such columns have hardly any zero, so that X holds about as many numbers as before.
+    """
+    squares = sums.squares(X)
+    large = squares - sums.total[:, None] * mean**2 < OFF_CENTRE * squares
+    shift = np.where(large, mean, 0.0) if sums.own else np.where(large.any(axis=0), mean.mean(axis=0), 0.0)[None]
+    t, j = np.nonzero(shift)
+    if not len(t):
+        return X, shift
+    pair, row = np.nonzero(sums.weight[t] > 0.0) if sums.own else np.divmod(np.arange(len(t) * X.shape[0]), X.shape[0])
+    t, j, first = t[pair], j[pair], sums.weight.shape[1] if sums.own else 0
+    return X - sparse.csr_array((shift[t, j], (t * first + row, j)), shape=X.shape), shift
+
+
+def _arrays(X):
+    """Data, indices and index pointers of a sparse array, for kernels."""
+    return tuple(map(read_only, (X.data, X.indices, X.indptr)))
+
+
+def _minus_outer(H, a, b):
+    """``H - a b'``, in the place of H, a block of columns at a time."""
+    for start in range(0, H.shape[1], _COLUMNS):
+        block = slice(start, start + _COLUMNS)
+        H[:, block] -= np.multiply.outer(a, b[block])
+    return H
