@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import entr, expit, log_softmax, softmax, xlogy
+from scipy.special import entr, expit, log_softmax, logit, softmax, xlogy
 from sklearn.base import BaseEstimator
 
 __all__ = ["Huber", "Logistic", "Loss", "Multinomial", "Poisson", "Squared", "is_loss", "loss_named"]
@@ -39,6 +39,10 @@ class Loss(BaseEstimator):
     @abstractmethod
     def mean(self, eta):
         """The expected label, in units of y."""
+
+    def best_constant(self, y, weight):
+        """The eta that is best for all labels y (n,) with these weights, as far as `score` needs to know."""
+        return np.average(y, weights=weight)
 
     @abstractmethod
     def value(self, y, eta):
@@ -116,6 +120,9 @@ class Logistic(Loss):
 
     def settled(self, y):
         return bool((y == y[0]).all())
+
+    def best_constant(self, y, weight):
+        return logit(np.average(y, weights=weight))
 
     def mean(self, eta):
         return expit(eta)
@@ -214,6 +221,9 @@ class Poisson(Loss):
 
     def settled(self, y):
         return not y.any()
+
+    def best_constant(self, y, weight):
+        return np.log(np.average(y, weights=weight))
 
     def mean(self, eta):
         return np.exp(eta)

@@ -60,6 +60,10 @@ class Penalty(BaseEstimator):
     def value(self, W):
         """Omega(W), in units of the loss."""
 
+    def of_classes(self, n_classes):
+        """The same belief of tasks with several classes, where parts of it see these differently."""
+        return self
+
     def shared(self, W):
         """The weights of a task never seen (n_features,), for those of the tasks with rows."""
         return W.mean(axis=0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl.penalties.base import Penalty
+from skmtl.penalties.base import Chain, Norm, Penalty
 from skmtl.penalties.shared import SharedPlusSpecific
 
 __all__ = ["Sum"]
@@ -48,8 +48,15 @@ class Sum(Penalty):
 
     @property
     def unfolds(self):
-        """True if one does."""
+        """True if one part does; see `of_classes` for the other."""
         return self.a.unfolds or self.b.unfolds
+
+    def of_classes(self, n_classes):
+        """Where one part sees tasks and the other classes, both as functions of what the first sees."""
+        if n_classes == 1 or self.a.unfolds == self.b.unfolds:
+            return self
+        a, b = (part if part.unfolds else _OfClasses(part, n_classes) for part in (self.a, self.b))
+        return Sum(a, b, self.alpha)
 
     @property
     def has_nodes(self):
@@ -88,3 +95,52 @@ class Sum(Penalty):
 
     def fitted_attributes(self, W, parts, tasks):
         return self.a.fitted_attributes(W, parts, tasks) | self.b.fitted_attributes(W, parts, tasks)
+
+
+class _OfClasses(Penalty):
+    """A belief that sees every class of a task, as a function of tasks (n_tasks, n_classes * n_features)."""
+
+    def __init__(self, part, n_classes):
+        self.part = part
+        self.n_classes = n_classes
+
+    @property
+    def ridge(self):
+        return self.part.ridge
+
+    def value(self, W):
+        return self.part.value(_classes(W, self.n_classes))
+
+    def scaled(self, factor):
+        return _OfClasses(self.part.scaled(factor), self.n_classes)
+
+    def terms(self, tasks):
+        return tuple(self._seen(term) for term in self.part.terms(tasks))
+
+    def _seen(self, term):
+        if isinstance(term, Chain):
+            return Chain(*map(self._seen, term.norms))
+        return _NormOfClasses(term, self.n_classes)
+
+
+class _NormOfClasses(Norm):
+    """A norm of (n_tasks * n_classes, n_features) as one of (n_tasks, n_classes * n_features)."""
+
+    def __init__(self, norm, n_classes):
+        self.norm = norm
+        self.n_classes = n_classes
+        self.alpha = norm.alpha
+        self.constrains = getattr(norm, "constrains", False)
+
+    def value(self, W):
+        return self.norm.value(_classes(W, self.n_classes))
+
+    def prox(self, V, step):
+        return self.norm.prox(_classes(V, self.n_classes), step).reshape(V.shape)
+
+    def dual_norm(self, Z):
+        return self.norm.dual_norm(_classes(Z, self.n_classes))
+
+
+def _classes(W, n_classes):
+    return W.reshape(len(W) * n_classes, -1)

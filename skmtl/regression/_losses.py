@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from skmtl._ids import canonical_ids, describe, lookup
-from skmtl.losses import Multinomial, loss_named
+from skmtl.losses import Huber, Multinomial, Squared, loss_named
 
-__all__ = ["losses_of", "means_of"]
+__all__ = ["explained", "losses_of", "means_of"]
 
 
 def losses_of(loss, data):
@@ -68,3 +68,16 @@ def means_of(losses, eta, codes):
         rows = codes == t
         out[rows] = losses[t].mean(eta[rows])
     return out
+
+
+def explained(loss, y, eta, weight):
+    """``D^2``, one less the loss as a share of that of the best constant; NaN where this is zero or unknown.
+
+    For the squared loss that is R^2, and so it is said of `Huber`, as scikit-learn does: what it is robust to are the
+    outliers of a fit.
+    """
+    loss = Squared() if isinstance(loss, Huber) else loss
+    if not weight.any() or loss.settled(y):
+        return np.nan
+    least = weight @ loss.value(y, np.full(len(y), loss.best_constant(y, weight)))
+    return 1.0 - (weight @ loss.value(y, eta)) / least if least > 0 else np.nan

@@ -1,8 +1,12 @@
 """The regressor that takes its penalty as an object."""
 
+import numpy as np
+
+from skmtl.losses import Squared
 from skmtl.penalties import SharedPlusSpecific
 from skmtl.regression._base import LinearRegressor
-from skmtl.regression._losses import losses_of, means_of
+from skmtl.regression._losses import explained, losses_of, means_of
+from skmtl.tasks import check_labels
 
 __all__ = ["MultiTaskRegressor"]
 
@@ -93,6 +97,13 @@ class MultiTaskRegressor(LinearRegressor):
     >>> model = MultiTaskRegressor(SharedPlusSpecific(alpha=1.0), task=0).fit(X, [1.0, 2.0, 5.0, 6.0])
     >>> model.set_params(penalty__alpha=10.0).penalty
     SharedPlusSpecific(alpha=10.0)
+
+    Prices, sales and visits of the same rows, each with its own loss:
+
+    >>> X, Y = [[0.0], [1.0], [2.0], [3.0]], [[1.0, 0, 1], [2.0, 1, 0], [3.5, 0, 4], [4.0, 1, 9]]
+    >>> mixed = MultiTaskRegressor(loss={0: "squared", 1: "logistic", 2: "poisson"}).fit(X, Y)
+    >>> mixed.predict([[4.0]]).shape
+    (1, 3)
     """
 
     def __init__(
@@ -152,3 +163,65 @@ class MultiTaskRegressor(LinearRegressor):
         """
         eta, codes = self._decision_and_tasks(X, task)
         return means_of(self.losses_, eta, codes)
+
+    def score(self, X, y, sample_weight=None, *, task=None):
+        r"""Share of the loss that the model explains, :math:`D^2`; for the squared loss :math:`R^2`.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            With one column per task the mean over tasks, each on its labelled rows, as in `task_scores`; likewise where
+            tasks differ in their losses.
+        sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None
+        task : array-like of shape (n_samples,), default=None
+            Task ids, if `fit` got them.
+
+        Returns
+        -------
+        float
+        """
+        alike = len(set(map(repr, self.losses_))) == 1
+        if alike and isinstance(self.losses_[0], Squared):
+            return super().score(X, y, sample_weight) if task is None else super().score(X, y, sample_weight, task=task)
+        if self._source == "outputs" or not alike:
+            scores = self.task_scores(X, y, sample_weight, task=task)
+            known = [score for score in scores.values() if np.isfinite(score)]
+            return float(np.mean(known)) if known else np.nan
+        y, weight, eta, _ = self._scored(X, y, sample_weight, task)
+        return float(explained(self.losses_[0], y, eta, weight))
+
+    def task_scores(self, X, y, sample_weight=None, *, task=None):
+        """The score of every task by itself.
+
+        Parameters
+        ----------
+        X, y, sample_weight, task
+            As in `score`.
+
+        Returns
+        -------
+        dict
+            Task id to :math:`D^2`, each by the task's own loss, for the tasks with rows; NaN where no constant can be
+            compared with, as for labels that are all alike.
+        """
+        y, weight, eta, codes = self._scored(X, y, sample_weight, task)
+        scores = {}
+        for t, (name, loss) in enumerate(zip(self.tasks_.tolist(), self.losses_, strict=True)):
+            rows = codes == t
+            if rows.any():
+                scores[name] = float(explained(loss, y[rows], eta[rows], weight[rows]))
+        return scores
+
+    def _scored(self, X, y, sample_weight, task):
+        """Labels, weights, eta and the position of the task of everything that is labelled, each 1-D."""
+        eta, codes = self._decision_and_tasks(X, task)
+        y = check_labels(y)
+        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if y.ndim == 2:
+            weight = weight if weight.ndim == 2 else weight[:, None]
+            codes = np.arange(y.shape[1])[None]
+        else:
+            codes = np.zeros(len(y), dtype=np.intp) if codes is None else codes
+        labelled = ~np.isnan(y)
+        return [np.broadcast_to(of_labels, y.shape)[labelled] for of_labels in (y, weight, eta, codes)]

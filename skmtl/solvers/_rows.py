@@ -473,11 +473,12 @@ class RowLoss:
 
     def block(self, t, of_labels):
         """The rows of task t less its means, their weights with c_t, and what is said of its labels."""
+        mean = self.means[t % len(self.means)]
         if self.data.shared:
-            rows = np.flatnonzero(self.weight[:, t])
-            return self.data.X[rows] - self.means[t % len(self.means)], self.weight[rows, t], of_labels[rows, t]
+            labelled = np.flatnonzero(self.weight[:, t])
+            return self.data.X[labelled] - mean, self.weight[labelled, t], of_labels[labelled, t]
         rows = slice(self.data.starts[t], self.data.starts[t + 1])
-        return self.data.X[rows] - self.means[t % len(self.means)], self.weight[rows], of_labels[rows]
+        return self.data.X[rows] - mean, self.weight[rows], of_labels[rows]
 
     def dual_point(self, theta):
         """An `At` without a loss, for weighted residuals theta shaped as y, with one more axis for several columns."""

@@ -158,6 +158,7 @@ class RowProblem:
                 if not self.kept.any():
                     yield self._nothing_heard(penalty)
                     continue
+                penalty = penalty.of_classes(self.K)
                 descent = Descent(self.rows, penalty)
                 start = self._start(init, descent) if progress is None else (progress.copies, progress.a)
                 progress, converged = self._minimise(descent, penalty, start, tol, max_iter)

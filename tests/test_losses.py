@@ -1,0 +1,160 @@
+"""Every loss under every penalty: as good as a general solver's minimiser, and the gap says how good."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.optimize import approx_fprime
+from sklearn.exceptions import ConvergenceWarning
+
+from skmtl import MultiTaskClassifier, MultiTaskRegressor, losses, penalties
+from tests.convex import CASES, Point
+from tests.losses import Huber, Logistic, Lossy, Multinomial, Poisson, Squared
+from tests.oracles import Instance
+
+WORDS = [Squared(), Logistic(), Multinomial(3), Poisson(), Huber(0.7)]
+each_word = pytest.mark.parametrize("words", WORDS, ids=lambda w: w.name)
+each_case = pytest.mark.parametrize("case", CASES)
+
+
+def labels(words, eta, rng):
+    """Labels that a loss takes, for what they depend on; each task has each class, and a count that is not zero."""
+    if isinstance(words, Logistic):
+        y = (eta[:, 0] + rng.logistic(size=len(eta)) > 0).astype(float)
+        y[:2] = 0.0, 1.0
+    elif isinstance(words, Multinomial):
+        y = (eta + rng.gumbel(size=eta.shape)).argmax(axis=1).astype(float)
+        y[:3] = 0.0, 1.0, 2.0
+    elif isinstance(words, Poisson):
+        y = rng.poisson(np.exp(0.5 * eta[:, 0].clip(-3, 3))).astype(float)
+        y[0] = 2.0
+    else:
+        y = eta[:, 0] + rng.standard_t(2, size=len(eta))
+    return y
+
+
+def long_table(rng, words, sizes=(12, 15, 9), d=3, scale=1.0, weighted=False):
+    """Tasks of these sizes."""
+    W = rng.normal(size=(3, d)) + 0.5 * rng.normal(size=(len(sizes), 3, d))
+    X = [rng.normal(size=(n, d)) for n in sizes]
+    y = [labels(words, block @ w.T, rng) for block, w in zip(X, W, strict=True)]
+    names = np.array([f"t{t}" for t in range(len(sizes))], dtype=object)
+    weight = rng.uniform(0.5, 2.0, size=sum(sizes)) if weighted else None
+    return Instance(np.concatenate(X) * scale, np.concatenate(y), np.repeat(names, sizes), weight)
+
+
+def wide_table(rng, words, n=14, d=3, T=3, missing=0.3):
+    """One X for all tasks."""
+    X = rng.normal(size=(n, d))
+    Y = np.column_stack([labels(words, X @ rng.normal(size=(3, d)).T, rng) for _ in range(T)])
+    gone = rng.random(Y.shape) < missing
+    gone[:3] = False
+    return Instance(X, np.where(gone, np.nan, Y))
+
+
+INSTANCES = {
+    "uneven tasks": long_table,
+    "weights": lambda rng, words: long_table(rng, words, weighted=True),
+    "more features than rows": lambda rng, words: long_table(rng, words, sizes=(5, 7, 6), d=9),
+    "columns from 1e-3 to 1e3": lambda rng, words: long_table(rng, words, scale=10.0 ** np.array([-3.0, 0.0, 3.0])),
+    "shared": lambda rng, words: wide_table(rng, words, missing=0.0),
+    "shared, missing labels": wide_table,
+}
+SETTINGS = [{}, {"task_weight": "tasks"}, {"task_weight": "auto"}, {"fit_intercept": False}]
+
+
+def product_loss(words):
+    """The library's name for it."""
+    return losses.Huber(words.delta) if isinstance(words, Huber) else words.name
+
+
+def fitted(problem, **how):
+    """The library's model of a problem, and whether it warned."""
+    belief = problem.belief.among(penalties)
+    classes = isinstance(problem.losses[0], Logistic | Multinomial) and len({w.name for w in problem.losses}) == 1
+    if classes:
+        model = MultiTaskClassifier(belief, **problem.settings, **how)
+    else:
+        named = dict(zip(problem.data.ids.tolist(), map(product_loss, problem.losses), strict=True))
+        model = MultiTaskRegressor(belief, loss=named, **problem.settings, **how)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(**problem.data.arguments)
+    return model, bool(caught)
+
+
+def point_of(model, problem):
+    """The weights of a model, in the shape of the oracle's."""
+    shape = (len(problem.tasks), problem.K, problem.d)
+    parts = None
+    if problem.belief.decomposition:
+        parts = tuple(np.reshape(part, shape) for part in (model.structured_coef_, model.deviation_coef_))
+    W = np.reshape(model.coef_, shape) if parts is None else sum(parts)
+    return Point(W, np.reshape(model.intercept_, shape[:2]), parts)
+
+
+def assert_as_good_as_its_gap_says(problem, model, warned, tol=1e-6):
+    best, unit = problem.value(problem.optimum()), problem.unit
+    got = problem.value(point_of(model, problem))
+    assert_allclose(model.objective_, got, rtol=1e-9, atol=1e-12 * unit)
+    assert model.objective_ - model.dual_gap_ <= best + 1e-9 * unit, "the gap is too small"
+    assert (model.dual_gap_ > tol * unit * (1 + 1e-9)) == warned
+    if not warned:
+        assert got <= best + tol * unit
+
+
+@each_word
+@each_case
+def test_a_fit_is_as_good_as_its_gap_says(case, words, rng):
+    """On an instance and with a setting that depend on the case, so that every pair comes up."""
+    k = list(CASES).index(case) + WORDS.index(words)
+    data = list(INSTANCES.values())[k % len(INSTANCES)](rng, words)
+    setting = SETTINGS[k // len(INSTANCES) % len(SETTINGS)]
+    problem = Lossy(CASES[case], data, words, 0.2, **setting)
+    model, warned = fitted(problem)
+    assert_as_good_as_its_gap_says(problem, model, warned)
+
+
+@each_word
+@pytest.mark.parametrize("instance", INSTANCES)
+@pytest.mark.parametrize("case", ["trace", "joint feature", "L1", "mean, sparse", "dirty", "relationship, ridge"])
+def test_a_fit_is_as_good_on_any_data(case, instance, words, rng):
+    problem = Lossy(CASES[case], INSTANCES[instance](rng, words), words, 0.1)
+    model, warned = fitted(problem)
+    assert_as_good_as_its_gap_says(problem, model, warned)
+
+
+MIXED = [Squared(), Logistic(), Poisson(), Huber(0.7)]
+
+
+@pytest.mark.parametrize("layout", ["long", "wide"])
+@pytest.mark.parametrize("task_weight", ["samples", "tasks", "auto", {1: 3.0}], ids=str)
+@pytest.mark.parametrize("case", ["trace", "joint feature", "mean, sparse", "temporal, sparse", "robust low rank"])
+def test_tasks_of_different_losses_share_a_penalty(case, task_weight, layout, rng):
+    if layout == "long":
+        X = [rng.normal(size=(n, 3)) for n in (12, 15, 9, 11)]
+        y = [labels(w, block @ rng.normal(size=(3, 3)).T, rng) for w, block in zip(MIXED, X, strict=True)]
+        data = Instance(np.concatenate(X), np.concatenate(y), np.repeat(np.arange(4), [12, 15, 9, 11]))
+    else:
+        X = rng.normal(size=(16, 3))
+        data = Instance(X, np.column_stack([labels(w, X @ rng.normal(size=(3, 3)).T, rng) for w in MIXED]))
+    problem = Lossy(CASES[case], data, MIXED, 0.1, task_weight=task_weight)
+    model, warned = fitted(problem)
+    assert_as_good_as_its_gap_says(problem, model, warned)
+
+
+@each_word
+def test_slopes_are_those_of_the_values(words, rng):
+    """The oracle's own, by differences; and the library's are the oracle's."""
+    K = words.n_columns
+    eta = rng.normal(size=(20, K))
+    y = labels(words, eta if K > 1 else np.repeat(eta, 3, axis=1), rng)
+    flat = eta if K > 1 else eta[:, 0]
+    loss = {"squared": losses.Squared(), "logistic": losses.Logistic(), "poisson": losses.Poisson()}.get(words.name)
+    loss = loss or (losses.Huber(words.delta) if isinstance(words, Huber) else losses.Multinomial(K))
+    assert_allclose(loss.value(y, flat), words.value(y, flat), rtol=1e-10, atol=1e-12)
+    assert_allclose(-loss.descent(y, flat), words.slope(y, flat), rtol=1e-10, atol=1e-12)
+    for i in range(20):
+        slope = approx_fprime(eta[i], lambda e, i=i: words.value(y[i : i + 1], e[None] if K > 1 else e)[0], 1e-7)
+        assert_allclose(slope, np.ravel(words.slope(y[i : i + 1], flat[i : i + 1])), atol=1e-5)

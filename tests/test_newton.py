@@ -1,0 +1,257 @@
+"""Losses other than the squared one: rows, steps, intercepts and certificates, piece by piece."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from scipy.optimize import approx_fprime
+from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegressor
+
+from skmtl import MultiTaskClassifier, MultiTaskRegressor, TraceNormClassifier
+from skmtl._products import LongRows, SharedRows, row_products
+from skmtl.losses import Huber, Logistic, Multinomial, Poisson, Squared
+from skmtl.penalties import L1, FusedTasks, JointFeature, Pooled, Ridge, SharedPlusSpecific, TaskGraph, TraceNorm
+from skmtl.solvers._models import ClassModel
+from skmtl.solvers._rows import RowLoss
+from skmtl.tasks import check_data
+
+ONE_COLUMN = {"squared": Squared(), "logistic": Logistic(), "poisson": Poisson(), "huber": Huber(0.8)}
+SIZES = (7, 1, 12, 5)
+
+
+def make_rows(rng, d=4, sizes=SIZES):
+    return rng.normal(size=(sum(sizes), d)), np.repeat(np.arange(len(sizes)), sizes)
+
+
+def labels_for(loss, n, rng):
+    if isinstance(loss, Multinomial):
+        return rng.integers(loss.n_classes, size=n).astype(float)
+    return rng.integers(2, size=n).astype(float) if isinstance(loss, Logistic | Poisson) else rng.normal(size=n)
+
+
+def row_loss(loss, rng, shared=False, fit_intercept=True, a_b=0.0):
+    """The rows of a few tasks with random labels and weights."""
+    X, task = make_rows(rng)
+    if shared:
+        Y = np.column_stack([labels_for(loss, len(X), rng) for _ in SIZES])
+        Y[rng.random(Y.shape) < 0.2] = np.nan
+        data = check_data(X, Y, rng.uniform(0.5, 2.0, size=Y.shape))
+    else:
+        data = check_data(X, labels_for(loss, len(X), rng), rng.uniform(0.5, 2.0, size=len(X)), task=task)
+    T = len(SIZES)
+    present = np.ones((T, loss.n_columns), dtype=bool)
+    return RowLoss(data, [loss] * T, rng.uniform(0.5, 1.5, size=T), present, fit_intercept=fit_intercept, a_b=a_b)
+
+
+# Products
+
+
+@pytest.mark.parametrize("K", [1, 3])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("sizes", [SIZES, (900, 0, 1200)], ids=["kernel", "BLAS"])
+def test_products_with_the_weights_of_a_task(form, K, sizes, rng):
+    X, task = make_rows(rng, sizes=sizes)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    W, theta = rng.normal(size=(len(sizes) * K, 4)), rng.normal(size=(len(X), K))
+    rows = LongRows(form(X), starts, K)
+    assert_allclose(rows.margins(W), np.einsum("ij,ikj->ik", X, W.reshape(-1, K, 4)[task]), atol=1e-12)
+    pulls = [(theta[task == t].T @ X[task == t]) for t in range(len(sizes))]
+    assert_allclose(rows.pulls(theta), np.concatenate(pulls), atol=1e-11)
+    assert_allclose(row_products(form(X), W, task), np.einsum("ij,ij->i", X, W[task]), atol=1e-12)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_products_with_the_weights_of_all(form, rng):
+    X, W, theta = rng.normal(size=(9, 4)), rng.normal(size=(3, 4)), rng.normal(size=(9, 3))
+    rows = SharedRows(form(X))
+    assert_allclose(rows.margins(W), X @ W.T, atol=1e-12)
+    assert_allclose(rows.pulls(theta), theta.T @ X, atol=1e-12)
+
+
+# The loss of all rows
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["long", "shared"])
+@pytest.mark.parametrize("a_b", [0.0, 0.3, np.inf], ids=["free", "pulled", "one"])
+@pytest.mark.parametrize("loss", [*ONE_COLUMN.values(), Multinomial(3)], ids=lambda loss: type(loss).__name__)
+def test_descents_are_those_of_the_value(loss, a_b, shared, rng):
+    rows = row_loss(loss, rng, shared, a_b=a_b)
+    W, a = rng.normal(size=rows.shape), rng.normal(size=rows.n_outputs)
+    at = rows.at(W, a)
+    along_W = approx_fprime(W.ravel(), lambda w: rows.at(w.reshape(W.shape), a).loss, 1e-7)
+    along_a = approx_fprime(a, lambda a: rows.at(W, a).loss, 1e-7)
+    assert_allclose(at.descent.ravel(), -along_W, rtol=1e-4, atol=1e-5)
+    assert_allclose(at.pull, -along_a, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["long", "shared"])
+@pytest.mark.parametrize("a_b", [0.0, 0.3, np.inf], ids=["free", "pulled", "one"])
+@pytest.mark.parametrize("loss", [*ONE_COLUMN.values(), Multinomial(3)], ids=lambda loss: type(loss).__name__)
+def test_best_intercepts_are_exact(loss, a_b, shared, rng):
+    rows = row_loss(loss, rng, shared, a_b=a_b)
+    margins = rows.margins(rng.normal(size=rows.shape))
+    a = rows.best_intercepts(margins, np.zeros(rows.n_outputs))
+    at = rows.at_margins(margins, a)
+    pull = at.pull.reshape(rows.n_tasks, -1)
+    pull = pull.sum(axis=0) if a_b == np.inf else pull
+    many = [t for t in range(rows.n_tasks) if a_b or (rows.data.shared or SIZES[t] > 4)]
+    pull = pull if a_b == np.inf else pull[many]
+    assert np.abs(pull).max() <= 1e-12 * rows.weight.sum()
+
+
+def test_the_hessian_of_several_classes_is_the_slope_of_their_descent(rng):
+    rows = row_loss(Multinomial(3), rng, fit_intercept=False)
+    W = 0.3 * rng.normal(size=rows.shape)
+    model = ClassModel(rows, W, np.zeros(rows.n_outputs))
+    ahead, h = rng.normal(size=W.shape), 1e-6
+    slope = (
+        rows.at(W + h * ahead, np.zeros(rows.n_outputs)).descent - rows.at(W, np.zeros(rows.n_outputs)).descent
+    ) / h
+    product = np.einsum("tij,tj->ti", model.moments.gram, ahead.reshape(rows.n_tasks, -1))
+    assert_allclose(product.ravel(), -slope.ravel(), rtol=1e-4, atol=1e-5)
+
+
+# One task is scikit-learn's model
+
+
+def test_one_task_is_scikit_learns(rng):
+    X = rng.normal(size=(80, 5))
+    eta = X @ rng.normal(size=5) * 0.5 + 0.3
+    counts = rng.poisson(np.exp(eta)).astype(float)
+    theirs = PoissonRegressor(alpha=0.2, tol=1e-12, max_iter=10_000).fit(X, counts)
+    ours = MultiTaskRegressor(Ridge(0.2), loss="poisson").fit(X, counts)
+    assert_allclose(ours.coef_[0], theirs.coef_, atol=1e-6)
+    assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-5)
+    assert_allclose(ours.score(X, counts), theirs.score(X, counts), atol=1e-6)
+    y = eta + rng.standard_t(1.5, size=80)
+    theirs = HuberRegressor(alpha=0.1, tol=1e-12, max_iter=10_000).fit(X, y)
+    delta = theirs.epsilon * theirs.scale_
+    ours = MultiTaskRegressor(Ridge(0.1 * theirs.scale_ / 80), loss=Huber(delta)).fit(X, y)
+    assert_allclose(ours.coef_[0], theirs.coef_, atol=1e-4)
+    sold = (eta > rng.logistic(size=80)).astype(float)
+    theirs = LogisticRegression(C=1.0, tol=1e-12, max_iter=10_000).fit(X, sold)
+    ours = MultiTaskRegressor(Ridge(1 / 80), loss="logistic").fit(X, sold)
+    assert_allclose(ours.predict(X), theirs.predict_proba(X)[:, 1], atol=1e-6)
+
+
+# alpha_max, paths, warm starts
+
+
+@pytest.mark.parametrize("penalty", [L1(), JointFeature(), TraceNorm()], ids=repr)
+@pytest.mark.parametrize("loss", ["logistic", "poisson", Huber(0.5)], ids=str)
+def test_alpha_max_is_where_weights_begin(penalty, loss, rng):
+    X, task = make_rows(rng, sizes=(20, 15, 30))
+    y = rng.integers(2, size=len(X)).astype(float)
+    model = MultiTaskRegressor(penalty, loss=loss)
+    largest = model.alpha_max(X, y, task=task)
+    assert not model.set_params(penalty__alpha=largest * (1 - 1e-12)).fit(X, y, task=task).coef_.any()
+    assert model.set_params(penalty__alpha=0.999 * largest).fit(X, y, task=task).coef_.any()
+
+
+def test_a_path_is_the_fits_of_its_strengths(rng):
+    X, task = make_rows(rng, sizes=(20, 15, 30))
+    y = rng.integers(2, size=len(X))
+    path = TraceNormClassifier(tol=1e-10).path(X, y, task=task, n_alphas=5, eps=0.1)
+    for alpha, coef, gap in zip(path.alphas, path.coefs, path.dual_gaps, strict=True):
+        model = TraceNormClassifier(alpha, tol=1e-10).fit(X, y, task=task)
+        assert_allclose(coef, model.coef_, atol=1e-4)
+        assert gap <= 1e-9 * len(SIZES)
+
+
+def test_a_warm_start_at_the_solution_ends_at_once(rng):
+    X, task = make_rows(rng, sizes=(20, 15, 30))
+    model = TraceNormClassifier(0.02, warm_start=True).fit(X, rng.integers(2, size=len(X)), task=task)
+    y = rng.integers(2, size=len(X))
+    first = model.fit(X, y, task=task).n_iter_
+    assert model.fit(X, y, task=task).n_iter_ < first
+
+
+# Labels that say nothing
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        TraceNorm(0.05),
+        SharedPlusSpecific(0.1),
+        TaskGraph(0.1),
+        FusedTasks(0.05, graph={(0, 1): 1.0, (1, 2): 1.0}),
+        Pooled(),
+    ],
+    ids=lambda penalty: type(penalty).__name__,
+)
+def test_counts_that_are_all_zero_say_nothing_of_the_weights(penalty, rng):
+    X, task = make_rows(rng, sizes=(20, 15, 30))
+    y = rng.poisson(1.0, size=len(X)).astype(float)
+    y[task == 1] = 0.0
+    model = MultiTaskRegressor(penalty, loss="poisson").fit(X, y, task=task)
+    assert np.isfinite(model.coef_).all()
+    predicted = model.predict(X, task=task)
+    assert np.isfinite(predicted).all()
+    if not isinstance(penalty, Pooled):  # which has one intercept for all
+        assert predicted[task == 1].max() < 0.1
+
+
+# Mixed losses
+
+
+def test_each_task_has_its_own_loss_and_units(rng):
+    X = rng.normal(size=(60, 3))
+    eta = X @ rng.normal(size=3)
+    Y = np.column_stack([eta + rng.normal(size=60), eta > rng.logistic(size=60), rng.poisson(np.exp(0.5 * eta))])
+    losses = {0: "squared", 1: "logistic", 2: "poisson"}
+    mixed = MultiTaskRegressor(SharedPlusSpecific(0.1), loss=losses).fit(X, Y)
+    predicted = mixed.predict(X)
+    decision = X @ mixed.coef_.T + mixed.intercept_
+    assert_allclose(predicted[:, 0], decision[:, 0])
+    assert_allclose(predicted[:, 1], 1.0 / (1.0 + np.exp(-decision[:, 1])))
+    assert_allclose(predicted[:, 2], np.exp(decision[:, 2]))
+    scores = mixed.task_scores(X, Y)
+    assert list(scores) == [0, 1, 2]
+    assert_allclose(mixed.score(X, Y), np.mean(list(scores.values())))
+    long, rows = np.repeat(X, 3, axis=0), np.tile(np.arange(3), 60)
+    same = MultiTaskRegressor(SharedPlusSpecific(0.1), loss=losses).fit(long, Y.ravel(), task=rows)
+    assert_allclose(same.coef_, mixed.coef_, atol=1e-9)
+    assert_allclose(same.predict(long, task=rows), predicted.ravel(), atol=1e-8)
+    assert_allclose(list(same.task_scores(long, Y.ravel(), task=rows).values()), list(scores.values()), atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "message"),
+    [
+        ({0: "squared"}, [0, 1, 1, 0], "no loss for the tasks 1"),
+        ({0: "squared", 1: "squared", 7: "poisson"}, [0, 1, 1, 0], "unknown tasks: 7"),
+        ("logistic", [0, 2, 1, 0], "labels 0 and 1. Got y=2"),
+        ("poisson", [0, 2, 1, -1], "labels >= 0. Got y=-1"),
+        ("hinge", [0, 1, 1, 0], "The 'loss' parameter"),
+        (Multinomial(3), [0, 1, 1, 0], "MultiTaskClassifier"),
+        (Huber(delta=-1.0), [0, 1, 1, 0], "The 'delta' parameter of Huber"),
+    ],
+)
+def test_a_loss_that_does_not_fit_is_named(loss, y, message):
+    with pytest.raises(ValueError, match=message):
+        MultiTaskRegressor(loss=loss).fit(np.eye(4), np.array(y, dtype=float), task=[0, 0, 1, 1])
+
+
+def test_an_unknown_task_has_no_loss_among_several(rng):
+    X, task = make_rows(rng, sizes=(9, 9))
+    y = rng.integers(2, size=18).astype(float)
+    model = MultiTaskRegressor(loss={0: "squared", 1: "logistic"}, unknown_task="shared").fit(X, y, task=task)
+    with pytest.raises(ValueError, match="different losses"):
+        model.predict(X, task=[7] * 18)
+
+
+# Sparse and wide rows
+
+
+def test_wide_sparse_rows_are_solved_as_they_are(rng):
+    X = rng.normal(size=(60, 400)) * (rng.random((60, 400)) < 0.1)
+    task, y = rng.integers(3, size=60), rng.integers(2, size=60)
+    for penalty in (TraceNorm(0.01), SharedPlusSpecific(0.1), JointFeature(0.02)):
+        dense = MultiTaskClassifier(penalty, tol=1e-10).fit(X, y, task=task)
+        thin = MultiTaskClassifier(penalty, tol=1e-10).fit(sparse.csc_array(X), y, task=task)
+        assert_allclose(thin.objective_, dense.objective_, rtol=1e-9)
+        assert_allclose(
+            thin.predict_proba(sparse.coo_array(X), task=task), dense.predict_proba(X, task=task), atol=1e-4
+        )
+        assert_array_equal(thin.tasks_, dense.tasks_)
