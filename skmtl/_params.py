@@ -78,6 +78,16 @@ def _are_weights(value):
     return array.ndim == 1 and array.dtype.kind in "iuf" and bool(np.all((array >= 0) & (array < math.inf)))
 
 
+def _is_sizes(value):
+    """Whether `value` is the number of units of a layer, or a list of such."""
+    values = [value] if _is_number(value) else list(value) if _is_list(value) else []
+    return len(values) > 0 and all(_COUNT[0](size) for size in values)
+
+
+_NETWORK_WEIGHTS = (
+    *("equal", "samples", "uncertainty", "dwa", "geometric", "stch", "random", "priority"),
+    *("gradnorm", "pcgrad", "upgrad", "cagrad", "imtl", "mgda"),
+)
 _FLAG = (lambda value: isinstance(value, (bool, np.bool_))), "True or False"
 _PENALTY = (lambda value: isinstance(value, Penalty)), "a Penalty"
 _RANGES = {  # "Class.name" where a name means something of its own in that class and what derives from it
@@ -94,6 +104,57 @@ _RANGES = {  # "Class.name" where a name means something of its own in that clas
     "alpha_shared": _STRENGTH,
     "alpha_sparse": _STRENGTH,
     "b": _PENALTY,
+    "BaseNetwork.alpha_soft": _STRENGTH,
+    "BaseNetwork.activation": _choice("identity", "logistic", "tanh", "relu"),
+    "BaseNetwork.batch_size": (
+        lambda value: (isinstance(value, str) and value == "auto") or _COUNT[0](value),
+        "'auto' or an int >= 1",
+    ),
+    "BaseNetwork.beta_1": _number(0, 1),
+    "BaseNetwork.beta_2": _number(0, 1),
+    "BaseNetwork.dropout": _number(0, 1),
+    "BaseNetwork.early_stopping": _FLAG,
+    "BaseNetwork.ensemble": _FLAG,
+    "BaseNetwork.epsilon": _number(0, ends="()"),
+    "BaseNetwork.features": (
+        lambda value: value is None or isinstance(value, Mapping),
+        "None or a dict of task ids and lists of columns",
+    ),
+    "BaseNetwork.hidden_layer_sizes": (_is_sizes, "an int >= 1 or a list of these, at least one"),
+    "BaseNetwork.learning_rate": _choice("constant", "cosine", "plateau"),
+    "BaseNetwork.learning_rate_init": _number(0, ends="()"),
+    "BaseNetwork.loss": _choice("squared", "huber", "poisson"),
+    "BaseNetwork.max_norm": (
+        lambda value: value is None or _number(0, ends="()")[0](value),
+        "None or a float in the range (0, inf)",
+    ),
+    "BaseNetwork.metrics": (
+        lambda value: value is None or callable(value) or isinstance(value, Mapping),
+        "None, a callable or a dict of task ids and callables",
+    ),
+    "BaseNetwork.momentum": _number(0, 1, ends="[]"),
+    "BaseNetwork.n_init": _COUNT,
+    "BaseNetwork.n_iter_no_change": (
+        lambda value: _COUNT[0](value) or value == math.inf,
+        "an int in the range [1, inf]",
+    ),
+    "BaseNetwork.nesterovs_momentum": _FLAG,
+    "BaseNetwork.private_layer_sizes": (
+        lambda value: _is_sizes(value) or (_is_list(value) and len(value) == 0),
+        "an int >= 1 or a list of these",
+    ),
+    "BaseNetwork.progress": _FLAG,
+    "BaseNetwork.sharing": _choice("shared", "private", "soft"),
+    "BaseNetwork.shuffle": _FLAG,
+    "BaseNetwork.solver": _choice("adam", "adamw", "sgd", "lbfgs"),
+    "BaseNetwork.standardize_y": _FLAG,
+    "BaseNetwork.task_weight": (
+        lambda value: isinstance(value, (str, Mapping))
+        and (all(map(_STRENGTH[0], value.values())) if isinstance(value, Mapping) else value in _NETWORK_WEIGHTS),
+        "one of " + ", ".join(map(repr, _NETWORK_WEIGHTS)) + " or a dict of task ids and factors >= 0",
+    ),
+    "BaseNetwork.temperature": _STRENGTH,
+    "BaseNetwork.validation_fraction": _number(0, 1, ends="()"),
     "class_weight": (
         _is_class_weight,
         "None, 'balanced', a dict of labels and weights >= 0, or a dict of task ids and such",

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from skmtl._numba import kernel, read_only
-from skmtl._sums import CACHE
+from skmtl._sums import CACHE, csr_arrays
 
 __all__ = ["LongRows", "SharedRows", "row_products"]
 
@@ -35,12 +35,13 @@ class LongRows:
     """Rows X (n, d), dense or sparse, of one task each; task t has rows ``starts[t]:starts[t + 1]`` and K outputs."""
 
     def __init__(self, X, starts, n_columns):
-        self.X, self.starts, self.K = X, starts, n_columns
+        self.X, self.K = X if sparse.issparse(X) else read_only(X), n_columns
+        self.starts = read_only(np.asarray(starts, dtype=np.int64))
         self.n_tasks = len(starts) - 1
         self._sparse = sparse.issparse(X)
         self._blas = not self._sparse and (n_columns > 1 or X.size > _BLAS * self.n_tasks)
         if self._sparse:
-            self._csr = _arrays(X, np.repeat(np.arange(self.n_tasks), np.diff(starts)))
+            self._csr = *csr_arrays(X), read_only(np.repeat(np.arange(self.n_tasks), np.diff(starts)))
 
     def margins(self, W):
         """``X_t W_t'`` for the rows of every task, shape (n, K), for W (n_tasks * K, d)."""
@@ -72,9 +73,8 @@ def row_products(X, W, codes):
     out = np.empty(X.shape[0], dtype=np.result_type(X, W))
     if sparse.issparse(X):
         margins = np.empty((len(out), 1))
-        sparse_margins(
-            *_arrays(X, np.asarray(codes) % len(W)), read_only(np.ascontiguousarray(W, dtype=float)), margins
-        )
+        task, weights = np.asarray(codes, dtype=np.int64) % len(W), np.ascontiguousarray(W, dtype=np.float64)
+        sparse_margins(*csr_arrays(X), read_only(task), read_only(weights), margins)
         out[:] = margins[:, 0]
         return out
     step = max(1, CACHE // X.shape[1])
@@ -82,12 +82,6 @@ def row_products(X, W, codes):
         part = slice(start, start + step)
         np.einsum("ij,ij->i", X[part], W[codes[part]], out=out[part])
     return out
-
-
-def _arrays(X, task):
-    """What kernels take of a CSR matrix, and the task of every row."""
-    integers = (np.ascontiguousarray(part, dtype=np.int64) for part in (X.indices, X.indptr, task))
-    return tuple(map(read_only, (np.ascontiguousarray(X.data, dtype=np.float64), *integers)))
 
 
 @kernel

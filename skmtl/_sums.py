@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from scipy.linalg.blas import dsyrk
 
-from skmtl._numba import kernel
+from skmtl._numba import kernel, read_only
 
-__all__ = ["CACHE", "large_task", "small_tasks", "sparse_cross"]
+__all__ = ["CACHE", "csr_arrays", "large_task", "small_tasks", "sparse_cross"]
 
 CACHE = 65_536  # numbers in a block: 512 kB, half of a common second-level cache
 
@@ -130,6 +130,12 @@ def large_task(X, y, weight, center, gram):
         upper = np.triu_indices(n_features, 1)
         gram[upper] = gram.T[upper]
     return total, x_shift, y_shift, xy, np.maximum(yy, 0.0)
+
+
+def csr_arrays(X):
+    """Data, indices and index pointers of a CSR array, as kernels take them."""
+    integers = (np.ascontiguousarray(part, dtype=np.int64) for part in (X.indices, X.indptr))
+    return tuple(map(read_only, (np.ascontiguousarray(X.data, dtype=np.float64), *integers)))
 
 
 @kernel

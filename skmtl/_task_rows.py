@@ -29,7 +29,7 @@ import numpy as np
 from scipy import sparse
 
 from skmtl._numba import read_only
-from skmtl._sums import sparse_cross
+from skmtl._sums import csr_arrays, sparse_cross
 
 __all__ = ["OFF_CENTRE", "Rows", "SparseRows"]
 
@@ -189,7 +189,7 @@ class SparseRows:
         """The products ``A_t' B_t`` with other features of the same rows; shape (b, d, d')."""
         r = self.v.shape[1]
         weight = np.ones((len(self.mean), r)) if self.root is None else self.root**2
-        mine, theirs = (_arrays(X.tocsr()) for X in (self.raw, other.raw))
+        mine, theirs = (csr_arrays(X.tocsr()) for X in (self.raw, other.raw))
         N = weight.sum(axis=1)
         out = -(N[:, None] * self.mean)[:, :, None] * other.mean[:, None, :]
         sparse_cross(*mine, *theirs, read_only(weight), r if self.own else 0, out)
@@ -250,11 +250,6 @@ def _without_large_means(X, mean, sums):
     pair, row = np.nonzero(sums.weight[t] > 0.0) if sums.own else np.divmod(np.arange(len(t) * X.shape[0]), X.shape[0])
     t, j, first = t[pair], j[pair], sums.weight.shape[1] if sums.own else 0
     return X - sparse.csr_array((shift[t, j], (t * first + row, j)), shape=X.shape), shift
-
-
-def _arrays(X):
-    """Data, indices and index pointers of a sparse array, for kernels."""
-    return tuple(map(read_only, (X.data, X.indices, X.indptr)))
 
 
 def _minus_outer(H, a, b):

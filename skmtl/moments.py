@@ -14,6 +14,7 @@ share one G.
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -225,10 +226,9 @@ class TaskMoments:
         """Fill the sums of sparse rows; those of the tasks without a Gram matrix."""
         place = np.full(self.n_tasks, -1)
         place[self.full] = np.arange(len(self.full))
-        for tasks, *block in self._sparse_blocks(place < 0):
-            rows, self.weight[tasks], self.x_mean[tasks], self.y_mean[tasks] = SparseRows.of(
-                tasks, *block, self.centered
-            )
+        for tasks, X, y, weight in self._sparse_blocks(place < 0):
+            rows, *means = SparseRows.of(tasks, X, y, weight, self.centered)
+            self.weight[tasks], self.x_mean[tasks], self.y_mean[tasks] = means
             self.xy[tasks], self.yy[tasks] = rows.products(rows.v), np.einsum("ti,ti->t", rows.v, rows.v)
             if place[tasks[0]] < 0:
                 yield rows
@@ -256,7 +256,7 @@ class TaskMoments:
         if data.shared:
             at, t = np.nonzero(data.weight[:, tasks])
             at = at[np.argsort(t, kind="stable")]
-            labels = at, np.repeat(tasks, n)
+            labels: Any = (at, np.repeat(tasks, n))
         else:
             at = labels = np.repeat(data.starts[tasks] - (np.cumsum(n) - n), n) + np.arange(n.sum())
         y, weight, length = (np.zeros(filled.shape, dtype=kind) for kind in (float, float, np.intp))

@@ -347,8 +347,7 @@ def _canonical(X, estimator):
     if estimator is not None and not get_tags(estimator).input_tags.sparse:
         raise TypeError(
             f"{type(estimator).__name__} does not take sparse X, but got a {type(X).__name__} of shape {X.shape}. Pass "
-            "a dense array, such as X.toarray(), or use an estimator whose tags say that it takes sparse input: "
-            f"{describe(_takers_of_sparse(), 10)}."
+            "a dense array, such as X.toarray(), or use a convex linear model, all of which take sparse input."
         )
     canonical = sparse.csr_array((X.data, X.indices, X.indptr), shape=X.shape)  # shares what X holds
     if not canonical.has_canonical_format:

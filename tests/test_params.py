@@ -46,7 +46,7 @@ REFUSED = {  # parameter, or "belief.parameter" where it means something of its 
     "tol": STRENGTH,
     "delta": POSITIVE,
     "eta": POSITIVE,
-    "loss": ("'squared', 'logistic', 'poisson', 'huber', a Loss", ["hinge", None, 1, {"a": "hinge"}, [Squared()]]),
+    "loss": ("'squared', 'logistic', 'poisson', 'huber', a Loss, or a dict of task ids and these", ["hinge", None, 1, {"a": "hinge"}, [Squared()]]),
     "gamma": POSITIVE,
     "l1_ratio": ("a float in the range [0, 1]", [-1e-9, 1.0001, 2, np.nan, np.inf, "1", None, True, [0.5]]),
     "q": ("a float in the range (0, 1)", [0, 1, 1.5, np.nan, "0.1", None, True, [0.1]]),

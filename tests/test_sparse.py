@@ -57,7 +57,9 @@ def written_out(data):
 
 
 def assert_same_data(got, want):
-    assert sparse.issparse(got.X) and got.X.format == "csr" and got.X.has_canonical_format
+    assert sparse.issparse(got.X)
+    assert got.X.format == "csr"
+    assert got.X.has_canonical_format
     assert got.X.dtype == np.float64
     got = written_out(got)
     for name in ("X", "y", "weight", "tasks", "starts"):
@@ -171,7 +173,7 @@ def test_every_form_of_sparse_rows_is_read_and_none_is_changed(form, position, r
 def test_what_is_no_number_is_refused_in_a_sparse_x_too(bad, form):
     X = np.eye(4)
     X[2, 2] = bad
-    with pytest.raises(ValueError, match="Input X contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
         check_data(form(X), np.arange(4.0))
 
 
@@ -180,7 +182,8 @@ def test_what_is_no_number_is_refused_in_a_sparse_x_too(bad, form):
 def test_the_task_column_of_a_sparse_x_is_found_by_position(form, position, rng):
     X = rng.integers(3, size=(6, 4)).astype(float)
     rest, ids, at = take_task_column(form(X), position)
-    assert sparse.issparse(rest) and at == position % 4
+    assert sparse.issparse(rest)
+    assert at == position % 4
     assert_array_equal(ids, X[:, position])
     assert_array_equal(rest.toarray(), np.delete(X, at, axis=1))
 

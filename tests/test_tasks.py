@@ -20,6 +20,7 @@ from skmtl import (
     MeanRegularizedRegressor,
     MultiTaskRegressor,
     PooledRegressor,
+    ReducedRankRegressor,
     TaskGraphRegressor,
     TemporalRegressor,
     all_estimators,
@@ -955,8 +956,8 @@ def test_what_cannot_be_meant_is_refused_with_advice(call, message, rows):
 
 
 def test_sparse_rows_are_refused_with_advice(rows):
-    with pytest.raises(TypeError, match="dense data is required"):
-        MeanRegularizedRegressor(task=0).fit(sparse.csr_array(np.c_[rows.number, rows.X]), rows.y)
+    with pytest.raises(TypeError, match="does not take sparse X"):
+        ReducedRankRegressor(task=0).fit(sparse.csr_array(np.c_[rows.number, rows.X]), rows.y)
 
 
 def test_names_of_mixed_type_are_refused(rows):

@@ -11,6 +11,7 @@ outputs, its classes, a penalty that compares tasks sees them as one long row: s
 from types import SimpleNamespace
 
 import numpy as np
+from scipy import sparse
 
 from skmtl.penalties.base import Chain
 from skmtl.penalties.graph import Edges
@@ -41,9 +42,10 @@ class _Proximal:
 
     def __init__(self, penalty, tasks, n_columns, terms):
         self.penalty, self.terms, self.ridge = penalty, terms, penalty.ridge
-        self.null = common_null(terms, self.ridge)
         self._tasks = tasks
         self._rows = len(tasks) if penalty.unfolds else len(tasks) * n_columns
+        self._costs_nothing = not terms and self.ridge == 0.0
+        self.null = sparse.eye_array(self._rows) if self._costs_nothing else common_null(terms, self.ridge)
 
     def _duals(self, V, step):
         """The terms with subgradients at their prox of V: together ``(V - prox(V)) / step`` less the ridge's part."""
@@ -64,6 +66,9 @@ class _Proximal:
         duals : list of (function, subgradient)
             If known; else those of the prox of ``W + step * descent``, which is W at a solution.
         """
+        if self._costs_nothing:  # the descent is zero but for rounding, see `null`
+            yield 0.0, 0.0
+            return
         W, D = self.view(copies[0]), self.view(descent)
         duals = self._duals(W + step * D, step) if duals is None else duals
         yield from ways(D, duals, self.ridge, self.null is not None)

@@ -409,7 +409,7 @@ class RowLoss:
         if len(moments.gram) < self.n_tasks or not (moments.weight > 0).all():
             return None
         grams = self.c[:, None, None] * moments.gram
-        scale = np.sqrt(np.einsum("tjj->tj", grams))
+        scale = np.sqrt(np.maximum(np.einsum("tjj->tj", grams), 0.0))
         if not (scale > 0).all() or np.linalg.cond(grams / scale[:, :, None] / scale[:, None, :]).max() > _SINGULAR:
             return None
         return Curved(self, self.weight * h, grams)
@@ -434,7 +434,7 @@ class RowLoss:
         for v, column in enumerate(N.T.tocsr()):
             for k in range(self.K):
                 H = sum(x**2 * self._hessian(t, k, h) for t, x in zip(column.indices, column.data, strict=True))
-                D = np.sqrt(np.diag(H))
+                D = np.sqrt(np.maximum(np.diag(H), 0.0))
                 D[D == 0] = 1.0
                 step[v, k] = np.linalg.pinv(H / D / D[:, None], rcond=1e-12, hermitian=True) @ (slope[v, k] / D) / D
         return step.reshape(N.shape[1], -1)

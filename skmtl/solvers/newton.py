@@ -210,7 +210,9 @@ class RowProblem:
             progress.n_iter += 1
             share, copies, a = self._along(descent, progress, copies, a)
             boldness = _BOLD if share > 0.5 else 1.0
-            descent.certify(progress, copies, a, prove=descent.prox.closed and descent.prox.null is None)
+            descent.certify(
+                progress, copies, a, prove=descent.prox.closed and (descent.prox.null is None or self.a_b > 0.0)
+            )
             stalled = progress.objective >= before - 1e-15 * abs(before) and progress.gap > 0.5 * left
             idle = idle + 1 if stalled else 0
 
