@@ -94,7 +94,7 @@ class _Rows:
             free = RowProblem(data, losses, np.ones(data.n_tasks), penalty, **how)
             return free.gradient_lengths()
 
-        c = _loss_factors(_weights(data), lengths, estimator.task_weight, factor)
+        c = _loss_factors(data.task_weight(), lengths, estimator.task_weight, factor)
         return cls(RowProblem(data, losses, c, penalty, **how))
 
     def alpha_max(self, penalty):
@@ -200,14 +200,6 @@ def _task_factors(task_weight, tasks):
         if not factors.any():
             raise ValueError("task_weight is zero for every task.")
     return factors
-
-
-def _weights(data):
-    """The weight of every task."""
-    weight = data.label_weight()
-    if data.shared:
-        return weight.sum(axis=0)
-    return np.bincount(data.task_of_row, weight, minlength=data.n_tasks)
 
 
 def _loss_factors(N, lengths, task_weight, factor):

@@ -137,6 +137,11 @@ class TaskData:
             return np.ones(self.y.shape)
         return np.broadcast_to(self.weight if self.weight.ndim == self.y.ndim else self.weight[:, None], self.y.shape)
 
+    def task_weight(self):
+        """The weight of every task, shape (n_tasks,)."""
+        weight = self.label_weight()
+        return weight.sum(axis=0) if self.shared else np.bincount(self.task_of_row, weight, minlength=self.n_tasks)
+
     def __add__(self, other):
         """The rows of both; the same tasks in the same layout."""
         if self.weight is None and other.weight is None:

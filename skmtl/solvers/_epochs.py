@@ -6,13 +6,15 @@ For one feature, with the others held, the objective is
 
 with L_t > 0 the curvature of task t and |w| the Euclidean or the maximum norm: `solve_row`. `gram_epoch` does it
 for the features of a block, at n_tasks * n_block multiplications for a step.
+
+All arrays are (features, tasks): a step touches all tasks of a feature, side by side in memory.
 """
 
 import math
 
 from skmtl._numba import kernel
 
-__all__ = ["gram_epoch", "solve_row"]
+__all__ = ["gram_epoch", "solve_row", "take_off"]
 
 
 @kernel
@@ -80,42 +82,78 @@ def solve_row(b, L, lam, mu, infinite, positive, w):
 
 
 @kernel
-def gram_epoch(G, place, c, ridge, lam, mu, infinite, positive, first, whole, W, H, step, work):
+def gram_epoch(G, c, ridge, lam, mu, infinite, positive, whole, W, H, step, work):
     """Descend once over a block of features, with the products of the residuals at hand; how many moved.
 
-    G : float64 (n_grams, n_block, n_block), read-only; task t has ``G[place[t]]``, none where place[t] < 0.
-    place : int64 (n_tasks,), read-only.  c : float64 (n_tasks,), read-only, factors of the loss.
-    ridge, mu : float; lam : float64 (n_features,), read-only, strength of each feature's norm.
+    G : float64 (n_block, n_block, n_tasks), read-only, every task's Gram matrix; (n_block, n_block, 1) if all share it.
+    c : float64 (n_tasks,), read-only, factors of the loss.
+    ridge, mu : float; lam : float64 (n_block,), read-only, strength of each feature's norm.
     infinite, positive : as in `solve_row`.
-    first : int, position of the block's first feature.
     whole : 1 to keep H up to date for all features of the block, 0 for those still to come.
-    W : float64 (n_tasks, n_features), changed in the block.
-    H : float64 (n_tasks, n_block), ``q_t - G_t w_t`` of the block, changed.
-    step : float64 (n_tasks, n_block), filled with the change of W.
+    W : float64 (n_block, n_tasks), changed.
+    H : float64 (n_block, n_tasks), ``q_t - G_t w_t`` of the block, changed.
+    step : float64 (n_block, n_tasks), filled with the change of W.
     work : float64 (3, n_tasks), workspace.
     Returns the number of features of the block whose weights have changed.
-    NumPy twin for one feature, one G: ``L = c * G[j, j] + ridge;  b = c * (H[:, j] + G[j, j] * W[:, j])``, w from
-    `solve_row`, ``H -= np.outer(w - W[:, j], G[j]);  W[:, j] = w``.
+    NumPy twin for one feature, one G: ``L = c * G[j, j] + ridge;  b = c * (H[j] + G[j, j] * W[j])``, w from
+    `solve_row`, ``H -= np.outer(G[j], w - W[j]);  W[j] = w``.
     """
-    n_tasks, n_block = H.shape
+    n_block, n_tasks = H.shape
     b, L, new = work[0], work[1], work[2]
+    one = G.shape[2] == 1
+    alike = one and mu == 0.0 and not infinite and not positive  # the step of a feature is a multiple of b
+    for t in range(1, n_tasks):
+        alike = alike and c[t] == c[0]
     n_moved = 0
     for j in range(n_block):
-        f = first + j
-        for t in range(n_tasks):
-            curvature = G[place[t], j, j] if place[t] >= 0 else 0.0
-            b[t] = c[t] * (H[t, j] + curvature * W[t, f])
-            L[t] = c[t] * curvature + ridge if curvature > 0.0 else 0.0
-        solve_row(b, L, lam[f], mu, infinite, positive, new)
+        if alike:
+            size = 0.0
+            for t in range(n_tasks):
+                b[t] = c[0] * (H[j, t] + G[j, j, 0] * W[j, t])
+            for t in range(n_tasks):
+                size += b[t] * b[t]
+            size = math.sqrt(size)
+            factor = 0.0
+            if size > lam[j] and G[j, j, 0] > 0.0:
+                factor = (1.0 - lam[j] / size) / (c[0] * G[j, j, 0] + ridge)
+            for t in range(n_tasks):
+                new[t] = factor * b[t]
+        else:
+            for t in range(n_tasks):
+                curvature = G[j, j, 0] if one else G[j, j, t]
+                b[t] = c[t] * (H[j, t] + curvature * W[j, t])
+                L[t] = c[t] * curvature + ridge if curvature > 0.0 else 0.0
+            solve_row(b, L, lam[j], mu, infinite, positive, new)
         moved = 0
         for t in range(n_tasks):
-            change = new[t] - W[t, f]
-            step[t, j] = change
+            change = new[t] - W[j, t]
+            step[j, t] = change
+            W[j, t] = new[t]
             if change != 0.0:
                 moved = 1
-                W[t, f] = new[t]
-                h, g = H[t], G[place[t], j]
-                for k in range(0 if whole else j - j % 16, n_block):  # whole vectors
-                    h[k] -= change * g[k]
-        n_moved += moved
+        if moved:
+            n_moved += 1
+            for k in range(0 if whole else j + 1, n_block):
+                if one:
+                    g = G[j, k, 0]
+                    for t in range(n_tasks):
+                        H[k, t] -= g * step[j, t]
+                else:
+                    for t in range(n_tasks):
+                        H[k, t] -= G[j, k, t] * step[j, t]
     return n_moved
+
+
+@kernel
+def take_off(G, W, H):
+    """``H -= G_t w_t`` for every task.
+
+    G : float64 (n_features, n_features, n_tasks), read-only.  W : float64 (n_features, n_tasks), read-only.
+    H : float64 (n_features, n_tasks), changed.
+    NumPy twin: ``H -= np.einsum("jkt,kt->jt", G, W)``.
+    """
+    n_features, n_tasks = H.shape
+    for j in range(n_features):
+        for k in range(n_features):
+            for t in range(n_tasks):
+                H[j, t] -= G[j, k, t] * W[k, t]

@@ -1,0 +1,298 @@
+"""The features of all tasks as coordinate descent sees them: products with residuals, Gram matrices of a few.
+
+Weights and products are (n_features, n_tasks) here, residuals (n_tasks, n_rows) as in `skmtl.moments.Rows`.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skmtl.moments import TaskMoments
+from skmtl.solvers._algebra import positive_solver
+
+__all__ = ["LARGEST", "Columns", "columns_of", "least_squares"]
+
+_NOISE = 16 * np.finfo(float).eps  # of a column's mean: the deviations of a constant column
+LARGEST = 5e7  # numbers in the Gram matrices of a working set; beyond, residuals are kept up to date instead
+_SPARE = 1.3  # times as many features as asked for, rather than a copy of the Gram matrices of those
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The features of all tasks; `passes` is how many times a descent is expected to visit a feature."""
+
+    moments: TaskMoments
+    c: np.ndarray
+    passes: int
+    q: np.ndarray
+    squares: np.ndarray
+    grams: Any
+
+    @classmethod
+    def of(cls, moments, c, passes):
+        """Of the sums of all tasks; columns that are nothing but the rounding noise of their mean are made zero."""
+        squares, q = moments.squares(), moments.xy
+        noise = squares <= _NOISE**2 * moments.weight[:, None] * moments.x_mean**2
+        if noise.any():
+            squares, q = np.where(noise, 0.0, squares), np.where(noise, 0.0, q)
+        grams = _SharedGrams(moments) if moments.shared else _OwnGrams(moments)
+        return cls(moments, np.where(moments.active, c, 0.0), passes, q.T, squares.T, grams)
+
+    @property
+    def shared(self):
+        """Whether all tasks share their rows."""
+        return self.moments.shared
+
+    @cached_property
+    def alike(self):
+        """Whether the loss has the same curvature in all tasks."""
+        return self.shared and np.ptp(self.c) == 0.0
+
+    @cached_property
+    def curved(self):
+        """Where the loss depends on a weight, bool (n_features, n_tasks)."""
+        return self.squares > 0.0
+
+    @cached_property
+    def all_curved(self):
+        """Whether that is so everywhere."""
+        return bool(self.curved.all())
+
+    @cached_property
+    def largest(self):
+        """The largest curvature of every feature, over tasks."""
+        return (self.squares * self.c).max(axis=1)
+
+    @cached_property
+    def sums(self):
+        """The sum of every feature's curvatures over tasks."""
+        return self.squares @ self.c
+
+    @cached_property
+    def gradient_at_zero(self):
+        """The negative gradient at W = 0."""
+        return self.q * self.c
+
+    @property
+    def price(self):
+        """Multiplications of a product of all residuals with all features."""
+        moments = self.moments
+        if len(moments.gram) and self.shared:
+            return len(moments.full) * moments.n_features**2
+        times = moments.n_tasks if self.shared else 1
+        return len(moments.full) * moments.n_features**2 + times * sum(rows.raw.size for rows in moments.rows)
+
+    @property
+    def sparse(self):
+        """Whether the rows are."""
+        return any(sparse.issparse(rows.raw) for rows in self.moments.rows)
+
+    @property
+    def n_entries(self):
+        """Numbers in a column of a task, on average; its rows, unless they are sparse."""
+        moments = self.moments
+        if self.sparse and self.shared:
+            return moments.rows[0].raw.size / moments.n_features
+        return moments.n_rows[0] if self.shared else moments.n_rows[moments.active].mean()
+
+    def loss(self, W, H):
+        """``sum_t c_t / 2 |y_t - X_t w_t|^2`` for H = residual_products(W)."""
+        return self.loss_of(W, H, self.q)
+
+    def loss_of(self, W, H, q):
+        """The same for the features that have these q."""
+        used = np.flatnonzero(W.any(axis=1))
+        if 4 * len(used) < len(W):
+            q, H, W = q[used], H[used], W[used]
+        fitted = np.einsum("jt,jt->t", q + H, W)
+        return float(0.5 * self.c @ np.maximum(self.moments.yy - fitted, 0.0))
+
+    def residual_products(self, W):
+        """``q_t - G_t w_t`` of all features, from the data."""
+        support = np.flatnonzero(W.any(axis=1))
+        if not len(support):
+            return self.q
+        moments = self.moments
+        if len(moments.gram) and self.shared:
+            return self._masked((moments.xy - W[support].T @ moments.gram[0][support]).T)
+        if len(moments.gram):
+            return self._masked((moments.xy - moments.times_gram(np.ascontiguousarray(W.T))).T)
+        return self.products(self.residuals(support, W[support]))
+
+    def residuals(self, at, W):
+        """``v_t - A_t w_t`` of all rows, for the weights W of the features at positions `at`."""
+        if self.shared and not self.sparse:
+            return [self.moments.rows[0].v - W.T @ self.grams.columns(at)]
+        return [rows.v - rows.take(at).margins(np.ascontiguousarray(W.T[rows.tasks])) for rows in self.moments.rows]
+
+    def products(self, residuals):
+        """``A_t' r_t`` of all features, for tasks that all keep rows."""
+        moments = self.moments
+        if self.shared:
+            return self._masked(moments.rows[0].products(residuals[0]).T)
+        H = np.zeros_like(moments.xy)
+        for rows, R in zip(moments.rows, residuals, strict=True):
+            H[rows.tasks] = rows.products(R)
+        return self._masked(H.T)
+
+    def _masked(self, H):
+        if not self.all_curved:
+            H[~self.curved] = 0.0
+        return H
+
+    def prefers_gram(self, m):
+        """Whether to descend on Gram matrices of m features rather than on residuals."""
+        moments, n_rows, n_tasks = self.moments, self.n_entries, self.moments.n_tasks
+        if len(moments.gram):
+            return True
+        if not self.shared:
+            return m <= max(300, n_rows) and n_tasks * m**2 <= LARGEST
+        # A symmetric product of many columns runs at several times the speed of one with few residuals, and single
+        # precision, which serves between blocks of features, at twice that of double.
+        gram, residuals = (0.2 * n_rows + 0.7 * self.passes * n_tasks) * m**2, 2.0 * self.passes * n_rows * n_tasks * m
+        return gram <= residuals and m**2 <= LARGEST
+
+    def with_grams(self, at):
+        """Gram matrices of the features at `at`, (m, m, n_tasks), or (m, m, 1) for all tasks; not to be changed."""
+        G = self.grams.of(at)
+        if not self.shared:
+            t, j = np.nonzero(~self.curved[at].T)
+            G[j, j, t] = 0.0  # a column that is nothing but rounding noise
+        return G
+
+
+class _OwnGrams:
+    """Gram matrices (m, m, n_tasks) of the features that have been in a working set, grown as they come."""
+
+    def __init__(self, moments):
+        self.moments = moments
+        self.where = np.full(moments.n_features, -1)  # of a feature among those known
+        self.order = np.empty(0, dtype=np.intp)
+        self.G = np.empty((0, 0, moments.n_tasks))
+        self.parts: list[list] = [[] for _ in moments.rows]  # rows with those known, as they came
+
+    def of(self, at):
+        """The matrices of the features at `at`, a copy."""
+        new = at[self.where[at] < 0]
+        if len(new):
+            self._grow(new)
+        k = self.where[at]
+        return self.G[k[:, None], k]
+
+    def _grow(self, new):
+        moments, old = self.moments, len(self.order)
+        size = old + len(new)
+        self.where[new] = np.arange(old, size)
+        self.order = np.concatenate([self.order, new])
+        G = np.zeros((size, size, moments.n_tasks))
+        G[:old, :old] = self.G
+        if len(moments.gram):
+            G[:, :, moments.full] = np.moveaxis(moments.gram[:, self.order[:, None], self.order], 0, 2)
+        for rows, known in zip(moments.rows, self.parts, strict=True):
+            part = rows.take(new)
+            known.append(part)
+            start = 0
+            for before in known:
+                end = start + before.raw.shape[-1]
+                cross = part.cross(before)
+                G[old:, start:end, rows.tasks] = np.moveaxis(cross, 0, 2)
+                G[start:end, old:, rows.tasks] = np.moveaxis(cross.swapaxes(1, 2), 0, 2)
+                start = end
+        self.G = G
+
+
+class _SharedGrams:
+    """The columns of tasks that share their rows, and Gram matrices: of few in double precision, of many in single.
+
+    Columns are kept as they come. So is the matrix in single precision, which is that of features of unit length.
+    """
+
+    def __init__(self, moments):
+        self.moments, self.full = moments, moments.gram[0] if len(moments.gram) else None
+        self.sparse = self.full is None and sparse.issparse(moments.rows[0].raw)
+        squares = moments.squares()[0] if moments.n_tasks else np.empty(0)
+        self.unit = 1.0 / np.sqrt(np.where(squares > 0.0, squares, 1.0))
+        self.where = np.full(moments.n_features, -1)  # of a feature among those known
+        self.order = np.empty(0, dtype=np.intp)
+        self.A = np.empty((0, 0 if self.full is not None else moments.rows[0].v.shape[1]))
+        self.G = np.empty((0, 0), dtype=np.float32)
+
+    def of(self, at):
+        """The matrix of the features at `at`, (m, m, 1)."""
+        if self.full is not None:
+            return np.ascontiguousarray(self.full.take(at, axis=0).take(at, axis=1))[:, :, None]
+        if self.sparse:
+            part = self.moments.rows[0].take(at)
+            return part.cross(part)[0][:, :, None]
+        A = self.columns(at)
+        return (A @ A.T)[:, :, None]
+
+    def columns(self, at):
+        """The columns of the features at `at`, (m, n_rows), of dense rows; not to be changed."""
+        self._know(at)
+        k = self.where[at]
+        return self.A[k[0] : k[-1] + 1] if (np.diff(k) == 1).all() else self.A[k]
+
+    def single(self, at):
+        """Features, at least those at `at` but not many more, and the matrix of them at unit length, float32."""
+        if self.full is not None and _SPARE * len(at) >= len(self.full):
+            at = np.arange(len(self.full))
+        self._know(at)
+        if len(self.G) < len(self.order):
+            self._grow()
+        if _SPARE * len(at) >= len(self.order):
+            return self.order, self.G
+        k = self.where[at]
+        return at, self.G[k[:, None], k]
+
+    def _know(self, at):
+        new = at[self.where[at] < 0]
+        if len(new):
+            self.where[new] = np.arange(len(self.order), len(self.order) + len(new))
+            self.order = np.concatenate([self.order, new])
+            if self.full is None and not self.sparse:
+                self.A = np.concatenate([self.A, columns_of(self.moments.rows[0], new)[0]])
+
+    def _grow(self):
+        old, unit = len(self.G), self.unit[self.order]
+        if self.full is not None:
+            cross = self.full[self.order[old:, None], self.order] * unit[old:, None] * unit
+        elif self.sparse:
+            rows = self.moments.rows[0]
+            cross = rows.take(self.order[old:]).cross(rows.take(self.order))[0] * unit[old:, None] * unit
+        else:
+            A = (self.A * unit[:, None]).astype(np.float32)
+            cross = A[old:] @ A.T
+        G = np.empty((len(unit),) * 2, dtype=np.float32)
+        G[:old, :old], G[old:], G[:old, old:] = self.G, cross, cross[:, :old].T
+        self.G = G
+
+
+def columns_of(rows, at):
+    """Columns of Rows, one after the other in memory, of the features at `at`: (g, m, r), or (1, m, r) for all."""
+    return np.ascontiguousarray(rows.columns(at).swapaxes(1, 2))
+
+
+def least_squares(columns):
+    """No penalty at all: a solution of each task's own least squares, on features of unit length."""
+    moments = columns.moments
+    q, curved = columns.q.T, columns.curved.T
+    W = np.zeros_like(q)
+    unit = np.where(curved, 1.0 / np.sqrt(np.where(curved, columns.squares.T, 1.0)), 0.0)
+    if len(moments.gram):
+        full = moments.full[:1] if moments.shared else moments.full
+        for t, G in zip(full, moments.gram, strict=True):
+            tasks = slice(None) if moments.shared else slice(t, t + 1)
+            use = curved[t]
+            solve_task = positive_solver(G[np.ix_(use, use)])
+            for _ in range(2):
+                W[tasks, use] += solve_task((q[tasks, use] - W[tasks, use] @ G[np.ix_(use, use)]).T).T
+    for rows in moments.rows:
+        for k, A in enumerate(rows.A):
+            tasks = rows.tasks if len(rows.A) == 1 else rows.tasks[k : k + 1]
+            v = rows.v if len(rows.A) == 1 else rows.v[k : k + 1]
+            W[tasks] = np.linalg.lstsq(A * unit[tasks[0]], v.T, rcond=1e-13)[0].T * unit[tasks[0]]
+    return W.T

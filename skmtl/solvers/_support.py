@@ -1,0 +1,183 @@
+r"""Newton steps in the weights of a descent that are not zero, where the penalty is smooth.
+
+With d_j = lam_j / |W_j| and u_j = W_j / |W_j| the second derivatives are ``c_t G_t + diag(ridge + d)`` for each task,
+less d_j u_j u_j' for each feature. A few weights: `exact_step`, by Sherman, Morrison, Woodbury. Many: `truncated_step`,
+by conjugate gradients, of which a few make more progress than as many epochs.
+"""
+
+import numpy as np
+
+from skmtl._numba import kernel
+from skmtl.solvers._faces import face_price, face_step, stepped_on_face
+from skmtl.solvers._separable import row_lengths
+
+__all__ = ["exact_price", "exact_step", "stepped", "truncated_price", "truncated_step"]
+
+_ACCURACY = 0.1  # of a truncated step, relative, in the norm of the preconditioner
+_ITERATIONS = 30  # of conjugate gradients, at most
+
+
+def exact_price(descent):
+    """Multiplications of an exact step; infinite where there is none."""
+    if not descent.has_gram:
+        return np.inf
+    if descent.omega.infinite:
+        return face_price(descent)
+    together = descent.columns.alike and descent.omega.smooth
+    return 2.0 * np.count_nonzero(descent.W.any(axis=1)) ** 3 * (1 if together else descent.W.shape[1])
+
+
+def truncated_price(descent):
+    """Multiplications of a truncated step of ten iterations; single precision is twice as fast."""
+    return np.inf if descent.omega.infinite else 5.0 * descent.product_price()
+
+
+def exact_step(descent):
+    """The change of the weights in a Newton step, (n_features, n_tasks); None if there is none."""
+    if descent.omega.infinite:
+        return face_step(descent)
+    omega, columns = descent.omega, descent.columns
+    used = np.flatnonzero(descent.W.any(axis=1))
+    if not len(used):
+        return None
+    W, c = descent.W[used].T, columns.c
+    length = row_lengths(W.T)
+    d = omega.lam[used] / length
+    gradient = (omega.ridge + d) * W - c[:, None] * descent.H[used].T + omega.mu * np.sign(W)
+    G, still = descent.gram_of(used), W == 0
+    if columns.alike and not still.any():
+        M, fixed = c[0] * G, still[:1]
+    else:
+        M, fixed = c[:, None, None] * G, still
+    M[fixed[:, :, None] | fixed[:, None, :]] = 0.0
+    diagonal = np.einsum("tjj->tj", M)
+    diagonal += omega.ridge + d
+    diagonal *= 1.0 + 1e-13
+    diagonal[fixed] = 1.0
+    try:
+        inverse = np.linalg.inv(M)
+        np.einsum("tjj->tj", inverse)[fixed] = 0.0
+        U = np.sqrt(d) * W / length
+        step = -_times(gradient, inverse)
+        K = (U.T @ U) * inverse[0] if len(M) == 1 else np.einsum("tj,tjk,tk->jk", U, inverse, U)
+        z = np.linalg.solve((1.0 + 1e-12) * np.eye(len(used)) - K, np.einsum("tj,tj->j", U, step))
+    except np.linalg.LinAlgError:
+        return None
+    step += _times(U * z, inverse)
+    out = np.zeros_like(descent.W)
+    out[used] = step.T
+    return out
+
+
+@np.errstate(all="ignore")  # what overflows in single precision shows in the step
+def truncated_step(descent):
+    """The change of the weights in a few conjugate gradients of a Newton step, (n_features, n_tasks).
+
+    In single precision, on features of unit curvature. The preconditioner is what concerns each feature alone.
+    """
+    omega, W, scale = descent.omega, descent.W, descent.unit_scale[:, None]
+    length = row_lengths(W)
+    used = length > 0
+    d = np.where(used, omega.lam / np.where(used, length, 1.0), 0.0)[:, None]
+    gradient = descent.columns.c * descent.H - (omega.ridge + d) * W
+    if omega.mu:
+        gradient -= omega.mu * np.sign(W)
+    U = _single(W / np.where(used, length, 1.0)[:, None])
+    D = descent.curvature * scale**2 + (omega.ridge + d) * scale**2
+    D[(W == 0 if omega.mu or omega.positive else ~used[:, None]) | (D == 0)] = np.inf  # what is zero stays
+    D, d, diagonal = _single(D), _single(d * scale**2)[:, 0], _single((omega.ridge + d) * scale**2)[:, 0]
+    around = d / np.maximum(1.0 - d * np.einsum("jt,jt->j", U, U / D), np.finfo(np.float32).eps)
+    product, c = descent.single(), _single(descent.columns.c)
+    R, step, Z, curved = _single(gradient * scale), np.zeros_like(U), np.empty_like(U), np.empty_like(U)
+    size = descend_along(0.0, U, curved, D, U, around, step, R, Z)
+    P, enough = Z.copy(), _ACCURACY**2 * size
+    for _ in range(_ITERATIONS):
+        along = curvature_along(product(P), c, diagonal, d, U, P, curved)
+        if not along > 0.0:
+            break
+        before, size = size, descend_along(size / along, P, curved, D, U, around, step, R, Z)
+        if not size > enough:
+            break
+        P *= np.float32(size / before)
+        P += Z
+    return scale * step.astype(np.float64)
+
+
+def stepped(descent, step, to_boundary=False):
+    """W after a step; what would change its sign, or of a smooth penalty all of a feature that turns around, is zero.
+
+    `to_boundary`: each task goes on until the first of its weights is zero.
+    """
+    omega, W = descent.omega, descent.W
+    if omega.infinite:
+        return stepped_on_face(descent, step, to_boundary)
+    new = W + step
+    if omega.smooth:
+        new[np.einsum("jt,jt->j", new, W) <= 0.0] = 0.0
+        return new
+    turned = (W != 0) & (new * W <= 0)
+    if to_boundary:
+        share = np.where(turned, W / np.where(turned, -step, 1.0), 1.0)
+        first = share.min(axis=0)
+        new, turned = W + first * step, turned & (share == first)
+    new[turned] = 0.0
+    return new
+
+
+@kernel
+def curvature_along(GP, c, diagonal, d, U, P, out):
+    """The product of the second derivatives with P, and its product with P.
+
+    All float32 but the result. GP (n_features, n_tasks): the product of P with the Gram matrices.
+    c (n_tasks,).  diagonal, d (n_features,).  U, P, out (n_features, n_tasks); out is filled.
+    NumPy twin: ``out = c * GP + diagonal[:, None] * P - U * (d * (U * P).sum(axis=1))[:, None]``.
+    """
+    n_features, n_tasks = P.shape
+    along = 0.0
+    for j in range(n_features):
+        inside = P.dtype.type(0)
+        for t in range(n_tasks):
+            inside += U[j, t] * P[j, t]
+        inside *= d[j]
+        for t in range(n_tasks):
+            out[j, t] = c[t] * GP[j, t] + diagonal[j] * P[j, t] - U[j, t] * inside
+        for t in range(n_tasks):
+            along += out[j, t] * P[j, t]
+    return along
+
+
+@kernel
+def descend_along(factor, P, curved, D, U, around, step, R, Z):
+    """``step += factor * P; R -= factor * curved``, the preconditioned residuals Z, and the product of R and Z.
+
+    All float32 but the factor and the result. P, curved, D, U (n_features, n_tasks); around (n_features,).
+    step, R, Z (n_features, n_tasks), changed.
+    NumPy twin of the preconditioner: ``Z = R / D;  Z += U / D * (around * (U * Z).sum(axis=1))[:, None]``.
+    """
+    n_features, n_tasks = R.shape
+    size, factor = 0.0, R.dtype.type(factor)
+    for j in range(n_features):
+        inside = R.dtype.type(0)
+        if factor != 0:
+            for t in range(n_tasks):
+                step[j, t] += factor * P[j, t]
+                R[j, t] -= factor * curved[j, t]
+        for t in range(n_tasks):
+            Z[j, t] = R[j, t] / D[j, t]
+        for t in range(n_tasks):
+            inside += U[j, t] * Z[j, t]
+        inside *= around[j]
+        for t in range(n_tasks):
+            Z[j, t] += U[j, t] / D[j, t] * inside
+        for t in range(n_tasks):
+            size += R[j, t] * Z[j, t]
+    return size
+
+
+def _single(array):
+    return array.astype(np.float32)
+
+
+def _times(V, inverse):
+    """Every task's row of V times its matrix."""
+    return V @ inverse[0] if len(inverse) == 1 else np.matmul(V[:, None], inverse)[:, 0]
