@@ -19,6 +19,7 @@ from skmtl.classification import (
     TemporalClassifier,
     TraceNormClassifier,
 )
+from skmtl.neural import MultiTaskMLP, MultiTaskMLPClassifier, MultiTaskMLPRegressor
 from skmtl.regression import (
     AdaptiveJointFeatureRegressor,
     ClusteredRegressor,
@@ -62,6 +63,9 @@ __all__ = [
     "MeanRegularizedClassifier",
     "MeanRegularizedRegressor",
     "MultiTaskClassifier",
+    "MultiTaskMLP",
+    "MultiTaskMLPClassifier",
+    "MultiTaskMLPRegressor",
     "MultiTaskRegressor",
     "PooledClassifier",
     "PooledRegressor",
@@ -87,11 +91,11 @@ __all__ = [
 
 
 def all_estimators(type_filter=None):
-    """The classes of all estimators of the library, by name.
+    """The classes of all linear models of the library, by name; the networks by a word of their own.
 
     Parameters
     ----------
-    type_filter : {"regressor", "classifier"} or None, default=None
+    type_filter : {"regressor", "classifier", "network"} or None, default=None
         Those of one type only.
 
     Examples
@@ -100,7 +104,9 @@ def all_estimators(type_filter=None):
     >>> skmtl.all_estimators("regressor")[0].__name__
     'AdaptiveJointFeatureRegressor'
     """
-    if type_filter not in (None, "regressor", "classifier"):
-        raise ValueError(f"type_filter must be 'regressor', 'classifier' or None. Got {type_filter!r}.")
+    if type_filter not in (None, "regressor", "classifier", "network"):
+        raise ValueError(f"type_filter must be 'regressor', 'classifier', 'network' or None. Got {type_filter!r}.")
+    if type_filter == "network":
+        return [globals()[name] for name in __all__ if "MLP" in name]
     endings = ("Regressor", "Classifier") if type_filter is None else type_filter.capitalize()
-    return [globals()[name] for name in __all__ if name.endswith(endings)]
+    return [globals()[name] for name in __all__ if name.endswith(endings) and "MLP" not in name]

@@ -149,8 +149,10 @@ _RANGES = {  # "Class.name" where a name means something of its own in that clas
     "BaseNetwork.solver": _choice("adam", "adamw", "sgd", "lbfgs"),
     "BaseNetwork.standardize_y": _FLAG,
     "BaseNetwork.task_weight": (
-        lambda value: isinstance(value, (str, Mapping))
-        and (all(map(_STRENGTH[0], value.values())) if isinstance(value, Mapping) else value in _NETWORK_WEIGHTS),
+        lambda value: (
+            isinstance(value, (str, Mapping))
+            and (all(map(_STRENGTH[0], value.values())) if isinstance(value, Mapping) else value in _NETWORK_WEIGHTS)
+        ),
         "one of " + ", ".join(map(repr, _NETWORK_WEIGHTS)) + " or a dict of task ids and factors >= 0",
     ),
     "BaseNetwork.temperature": _STRENGTH,

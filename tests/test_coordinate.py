@@ -4,13 +4,15 @@ import cvxpy as cp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy import sparse
 from sklearn.linear_model import ElasticNet, Lasso, MultiTaskElasticNet, MultiTaskLasso
 
 from skmtl._numba import read_only
-from skmtl.moments import TaskMoments
+from skmtl.moments import SparseRows, TaskMoments
 from skmtl.penalties import L1, JointFeature
-from skmtl.solvers import coordinate, solve, sums_for
-from skmtl.solvers._epochs import gram_epoch, solve_row
+from skmtl.solvers import _descent, _support, solve, sums_for
+from skmtl.solvers._columns import Columns
+from skmtl.solvers._epochs import gram_epoch, solve_row, take_off
 from skmtl.tasks import check_data
 
 
@@ -229,17 +231,91 @@ def test_blocks_on_residuals_find_what_gram_matrices_find(rng, monkeypatch, layo
         X, y, task, weight = own(rng, d=60, sizes=(30, 1, 20, 40))
         args, kwargs = (X, y, weight), {"task": task}
     one = fit(JointFeature(0.2), *args, **kwargs, tol=1e-8)[0]
-    monkeypatch.setattr(coordinate._Columns, "prefers_gram", lambda *_: False)
+    monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
     other = fit(JointFeature(0.2), *args, **kwargs, tol=1e-8)[0]
     assert other.converged
     assert_allclose(other.objective, one.objective, rtol=1e-6)
 
 
 def test_gram_matrices_in_blocks_find_the_same(rng, monkeypatch):
+    """Between blocks in single precision; the products between rounds put it right."""
     X, Y = shared(rng, 100, 80, 3)
     one = fit(JointFeature(0.02), X, Y)[0]
-    monkeypatch.setattr(coordinate, "_BLOCK", 7)
-    assert_allclose(fit(JointFeature(0.02), X, Y)[0].W, one.W, atol=1e-9)
+    monkeypatch.setattr(_descent, "_BLOCK", 7)
+    other = fit(JointFeature(0.02), X, Y)[0]
+    assert other.converged
+    assert_allclose(other.W, one.W, atol=1e-9)
+
+
+@pytest.mark.parametrize("penalty", [JointFeature(0.02), JointFeature(0.02, alpha_l1=0.005), L1(0.01)], ids=repr)
+@pytest.mark.parametrize("layout", ["shared", "own", "residuals"])
+def test_truncated_newton_steps_find_what_epochs_find(rng, monkeypatch, penalty, layout):
+    X, Y = shared(rng, 60, 90, 4)
+    task = None
+    if layout == "own":
+        task, X, Y = np.arange(60) % 3, X, Y[:, 0]
+    elif layout == "residuals":
+        monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
+    taken = []
+    step = _support.truncated_step
+    monkeypatch.setattr(_support, "truncated_step", lambda descent: taken.append(1) or step(descent))
+    monkeypatch.setattr(_support, "exact_price", lambda _: np.inf)
+    with_steps = fit(penalty, X, Y, task=task, tol=1e-9)[0]
+    assert taken
+    monkeypatch.setattr(_support, "truncated_price", lambda _: np.inf)
+    epochs_only = fit(penalty, X, Y, task=task, tol=1e-9)[0]
+    assert with_steps.converged
+    assert epochs_only.converged
+    assert_allclose(with_steps.objective, epochs_only.objective, rtol=1e-8)
+    assert with_steps.n_iter < epochs_only.n_iter
+
+
+@pytest.mark.parametrize("layout", ["shared", "own", "missing labels"])
+@pytest.mark.parametrize("size", [(200, 40, 3), (40, 200, 3)], ids=["more rows", "more features"])
+@pytest.mark.parametrize("penalty", [JointFeature(0.005), L1(0.003)], ids=repr)
+@pytest.mark.parametrize("on_residuals", [False, True])
+def test_sparse_rows_have_the_solution_of_dense_ones(rng, monkeypatch, layout, size, penalty, on_residuals):
+    n, d, T = size
+    X = sparse.random_array((n, d), density=0.1, rng=rng, format="csr")
+    Y = X @ rng.normal(size=(d, T)) + 0.1 * rng.normal(size=(n, T))
+    task = np.arange(n) % T if layout == "own" else None
+    Y = Y[:, 0] if layout == "own" else np.where((rng.random(Y.shape) < 0.2) & (layout != "shared"), np.nan, Y)
+    dense, moments, c = fit(penalty, X.toarray(), Y, task=task)
+    if on_residuals:
+        monkeypatch.setattr(Columns, "prefers_gram", lambda columns, _: len(columns.moments.gram) > 0)
+    solution, *_ = fit(penalty, X, Y, task=task)
+    assert solution.converged
+    assert abs(solution.objective - dense.objective) <= 1e-11 * unit_of(moments, c)
+    assert_allclose(solution.b + solution.W.mean(axis=1), dense.b + dense.W.mean(axis=1), atol=1e-4)
+
+
+def test_sparse_rows_stay_sparse(rng, monkeypatch):
+    X = sparse.random_array((300, 120), density=0.02, rng=rng, format="csr")
+    Y = X @ rng.normal(size=(120, 3)) + 0.1 * rng.normal(size=(300, 3))
+
+    def refuse(*_):
+        raise AssertionError("dense columns")
+
+    monkeypatch.setattr(SparseRows, "columns", refuse)
+    monkeypatch.setattr(SparseRows, "A", property(refuse))
+    for how in ({}, {"task": np.arange(300) % 3}):
+        path = [JointFeature(alpha) for alpha in (0.01, 0.001)]
+        moments = sums_for(path[0], check_data(X, Y if not how else Y[:, 0], **how))
+        assert all(solution.converged for solution in solve(path[0], path, moments, factors(moments)))
+
+
+@pytest.mark.parametrize("alpha_l1", [0.0, 0.01])
+@pytest.mark.parametrize("positive", [False, True])
+def test_maximum_norm_with_more_features_than_rows_takes_few_epochs(rng, alpha_l1, positive):
+    """The minimum on a face of the norm is a linear problem; epochs alone take up to ten thousand here."""
+    task, X = np.repeat(np.arange(4), (3, 6, 9, 12)), rng.normal(size=(30, 20))
+    y = X @ rng.normal(size=20) + task
+    for alpha in (0.1, 0.01):
+        penalty = JointFeature(alpha, alpha_l1=alpha_l1, norm=np.inf, positive=positive)
+        solution, moments, c = fit(penalty, X, y, task=task, tol=1e-10)
+        assert solution.converged
+        assert solution.dual_gap <= 1e-10 * unit_of(moments, c)
+        assert solution.n_iter <= 200
 
 
 def test_permuted_tasks_permute_the_weights(rng):
@@ -287,24 +363,49 @@ def test_solve_row_is_the_prox_for_equal_curvatures(rng):
         assert_allclose(w, penalty.prox(b[:, None] / 2.0, 0.5)[:, 0], atol=1e-12)
 
 
-def test_an_epoch_is_its_twin_in_numpy(rng):
-    A, q = rng.normal(size=(9, 4)), rng.normal(size=(3, 4))
-    G, c, lam = A.T @ A, np.array([1.0, 2.0, 0.5]), np.array([0.1, 0.0, 0.3, 9.0])
-    W, H = np.zeros((3, 4)), q.copy()
-    place = np.zeros(3, dtype=np.int64)
-    inputs = [read_only(a) for a in (G[None], place, c)]
+@pytest.mark.parametrize("mu", [0.0, 0.05])
+@pytest.mark.parametrize("one", [True, False], ids=["one matrix", "a matrix for each task"])
+@pytest.mark.parametrize("alike", [True, False])
+def test_an_epoch_is_its_twin_in_numpy(rng, mu, one, alike):
+    n_grams, q = 1 if one else 3, rng.normal(size=(4, 3))
+    A = rng.normal(size=(n_grams, 9, 4))
+    G = np.ascontiguousarray(np.moveaxis(np.matmul(A.swapaxes(1, 2), A), 0, 2))
+    c, lam = np.full(3, 1.5) if alike else np.array([1.0, 2.0, 0.5]), np.array([0.1, 0.0, 0.3, 9.0])
+    W, H, each = np.zeros((4, 3)), q.copy(), np.broadcast_to(G, (4, 4, 3))
     for _ in range(2):
-        before, step = W.copy(), np.empty((3, 4))
-        gram_epoch(*inputs, 0.2, read_only(lam), 0.05, 0, 0, 0, 1, W, H, step, np.empty((3, 3)))
+        before, step = W.copy(), np.empty((4, 3))
+        how = (0.2, read_only(lam), mu, 0, 0, 1)
+        gram_epoch(read_only(G), read_only(c), *how, W, H, step, np.empty((3, 3)))
         assert_allclose(step, W - before, atol=1e-15)
-    V = np.zeros((3, 4))
+    V = np.zeros((4, 3))
     for _ in range(2):
         for j in range(4):
-            b, w = c * (q[:, j] - V @ G[j] + G[j, j] * V[:, j]), np.empty(3)
-            solve_row(b, c * G[j, j] + 0.2, lam[j], 0.05, 0, 0, w)
-            V[:, j] = w
+            curvature, w = each[j, j], np.empty(3)
+            b = c * (q[j] - np.einsum("kt,kt->t", each[j], V) + curvature * V[j])
+            solve_row(b, c * curvature + 0.2, lam[j], mu, 0, 0, w)
+            V[j] = w
     assert_allclose(W, V, atol=1e-13)
-    assert_allclose(H, q - W @ G, atol=1e-13)
+    assert_allclose(H, q - np.einsum("jkt,kt->jt", each, V), atol=1e-13)
+    H = q.copy()
+    take_off(read_only(np.ascontiguousarray(each)), read_only(V), H)
+    assert_allclose(H, q - np.einsum("jkt,kt->jt", each, V), atol=1e-13)
+
+
+def test_conjugate_gradients_are_their_twins_in_numpy(rng):
+    GP, U, P, curved, R, D = rng.normal(size=(6, 4, 3)).astype(np.float32)
+    c, diagonal, d = (np.abs(rng.normal(size=n)).astype(np.float32) for n in (3, 4, 4))
+    out, step, before, Z = np.empty_like(P), np.zeros_like(P), R.copy(), np.empty_like(P)
+    along = _support.curvature_along(GP, c, diagonal, d, U, P, out)
+    twin = c * GP + diagonal[:, None] * P - U * (d * (U * P).sum(axis=1))[:, None]
+    assert_allclose(out, twin, atol=1e-5)
+    assert_allclose(along, np.vdot(twin, P), rtol=1e-4)
+    size = _support.descend_along(0.5, P, curved, np.abs(D), U, d, step, R, Z)
+    assert_allclose(step, 0.5 * P, atol=1e-6)
+    assert_allclose(R, before - 0.5 * curved, atol=1e-5)
+    twin = R / np.abs(D)
+    twin += U / np.abs(D) * (d * (U * twin).sum(axis=1))[:, None]
+    assert_allclose(Z, twin, rtol=1e-4, atol=1e-5)
+    assert_allclose(size, np.vdot(R, twin), rtol=1e-4)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES[:6], ids=repr)

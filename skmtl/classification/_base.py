@@ -64,7 +64,8 @@ class MultiTaskClassifierMixin(ClassifierMixin):
         array of shape (n_samples,), or (n_samples, n_tasks) if y had one column per task
             Labels as they stood in y.
         """
-        labels, eta = self._labels, self._decision(X, task)
+        eta = self._decision(X, task)
+        labels = self._labels
         if labels.binary:
             codes = (eta > 0).astype(np.intp) if labels.n_classes == 2 else np.zeros(eta.shape, dtype=np.intp)
             return labels.classes[np.arange(eta.shape[1]), codes] if labels.wide else labels.classes[codes]
@@ -158,7 +159,8 @@ class MultiTaskClassifierMixin(ClassifierMixin):
         return [function(eta[:, t, self._labels.own(t)]) for t in range(eta.shape[1])]
 
     def _probabilities(self, X, task, of_odds, of_classes):
-        labels, eta = self._labels, self._decision(X, task)
+        eta = self._decision(X, task)
+        labels = self._labels
         if labels.n_classes == 1:
             eta = np.zeros((*eta.shape, 1), dtype=eta.dtype)  # no doubt
         elif labels.binary:

@@ -169,8 +169,9 @@ class FusedTasksClassifier(LinearClassifier):
         or sparse matrix of shape (n_tasks, n_tasks) in the order of `tasks_`. None connects all pairs with weight 1.
     norm : {1, 2}, default=2
         The norm p of the difference of two tasks: 2 joins tasks in all features at once, 1 feature by feature.
-    alpha_ridge : float, default=0.0
-        Strength :math:`\alpha_r` of the ridge term, >= 0.
+    alpha_ridge : float, default=0.01
+        Strength :math:`\alpha_r` of the ridge term, >= 0. With 0, weights of classes that a plane separates may grow
+        without end, as nothing else bounds those that all tasks have in common.
     class_weight : dict, "balanced" or None, default=None
         What a label counts: ``{label: weight}``, 1 where it names none; "balanced", so that all classes of a task have
         the same sum of weights and the task what it had; or one of these a task, ``{task: {label: weight}}``.
@@ -264,7 +265,7 @@ class FusedTasksClassifier(LinearClassifier):
         *,
         graph=None,
         norm=2,
-        alpha_ridge=0.0,
+        alpha_ridge=0.01,
         class_weight=None,
         fit_intercept=True,
         task_weight="samples",

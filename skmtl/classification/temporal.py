@@ -30,8 +30,9 @@ class TemporalClassifier(LinearClassifier):
     order : list or None, default=None
         The task ids from first to last; it may name tasks that are not in the data. None: as sorted in `tasks_`, where
         text "month10" comes before "month2".
-    alpha_ridge : float, default=0.0
-        Strength :math:`\alpha_r` of the ridge term, >= 0.
+    alpha_ridge : float, default=0.01
+        Strength :math:`\alpha_r` of the ridge term, >= 0. With 0, weights of classes that a plane separates may grow
+        without end, as nothing else bounds those that all tasks have in common.
     class_weight : dict, "balanced" or None, default=None
         What a label counts: ``{label: weight}``, 1 where it names none; "balanced", so that all classes of a task have
         the same sum of weights and the task what it had; or one of these a task, ``{task: {label: weight}}``.
@@ -120,7 +121,7 @@ class TemporalClassifier(LinearClassifier):
         alpha_group=0.0,
         smooth=False,
         order=None,
-        alpha_ridge=0.0,
+        alpha_ridge=0.01,
         class_weight=None,
         fit_intercept=True,
         task_weight="samples",

@@ -1,0 +1,606 @@
+"""What the networks have in common: fit = read -> split -> train -> publish; predict = outputs of the heads."""
+
+import copy
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._params import check_parameters
+from skmtl._threads import crew, one_blas_thread
+from skmtl.base import BaseMultiTask
+from skmtl.neural._forward import outputs
+from skmtl.neural._layout import Architecture
+from skmtl.neural._report import Reporter
+from skmtl.neural._table import Table
+from skmtl.neural._training import Problem, State, train, warn_unless_converged
+from skmtl.tasks import check_data, check_labels, check_rows
+
+__all__ = ["BaseNetwork", "Reading", "collect"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Validated data of a fit.
+
+    Attributes
+    ----------
+    tasks : array of shape (n_tasks,)
+    heads : list of n_tasks Head
+    table : Table
+        Its labels in their units, or codes of classes.
+    source, task_position
+        As in `TaskData`.
+    """
+
+    tasks: np.ndarray
+    heads: list
+    table: Table
+    source: str
+    task_position: int | None = None
+
+
+class BaseNetwork(BaseMultiTask):
+    """Fit, predict and views of a network.
+
+    A subclass stores its parameters in ``__init__``, and says in `_make_heads` or `_read` what its labels are.
+    """
+
+    _architecture: Architecture
+    _heads: list
+    _names: np.ndarray
+    _states: list
+
+    def fit(self, X, y=None, sample_weight=None, *, task=None, validation_data=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features), or dict {task: (X, y)}
+            With the parameter `task`, one of the columns holds the task ids. A dict gives every task its own rows, and
+            features, if it likes.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            1-D with task ids, or for a single task. 2-D: one column per task, NaN where a row has no label.
+        sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None
+            Weights >= 0. With a dict for X, a dict {task: (n_samples,)}.
+        task : array-like of shape (n_samples,), default=None
+            Task ids, if they are not a column of X.
+        validation_data : tuple (X, y) or (X, y, task), or dict {task: (X, y)}, default=None
+            Rows to validate on after every epoch, in the layout of the others. None: with `early_stopping`, a share
+            `validation_fraction` of the rows is set apart.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad data or parameters; a loss that is no longer finite. The message names the argument, what came and what
+            was expected; the estimator stays as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            L-BFGS did not converge in `max_iter` iterations.
+        UserWarning
+            Ctrl-C: the best weights so far are kept.
+        """
+        check_parameters(self)
+        fitted = copy.copy(self)  # so that an error leaves self as it was
+        problem, continued = fitted._pose(X, y, sample_weight, task, validation_data, self.warm_start)
+        reasons = fitted._train(problem, self._start(problem, continued))
+        self.__dict__ = fitted.__dict__
+        for reason in reasons:
+            warn_unless_converged(reason, self)
+        return self
+
+    def partial_fit(self, X, y=None, sample_weight=None, *, task=None):
+        """Train for one more epoch, on these rows: of the tasks, features and classes of the first call.
+
+        Parameters
+        ----------
+        X, y, sample_weight, task
+            As in `fit`. Later calls may leave tasks out where a row belongs to one.
+
+        Returns
+        -------
+        self
+        """
+        return self._take_epoch(copy.copy(self), X, y, sample_weight, task)
+
+    def initialize(self, X, y=None, sample_weight=None, *, task=None):
+        """Make the network that `fit` would start from, and do not train it.
+
+        Its weights can then be written into `coefs_` and `intercepts_`; `partial_fit`, or `fit` with
+        ``warm_start=True``, goes on from there.
+
+        Parameters
+        ----------
+        X, y, sample_weight, task
+            As in `fit`.
+
+        Returns
+        -------
+        self
+        """
+        check_parameters(self)
+        fitted = copy.copy(self)
+        fitted.__dict__.pop("_states", None)
+        problem, _ = fitted._pose(X, y, sample_weight, task, None, "partial")
+        fitted._publish(problem, self._start(problem, False)[:1], 0)
+        self.__dict__ = fitted.__dict__
+        return self
+
+    def _take_epoch(self, fitted, X, y, sample_weight, task):
+        check_parameters(self)
+        if self.solver == "lbfgs":
+            raise ValueError("partial_fit takes steps on batches; solver='lbfgs' needs all rows at once.")
+        first = not hasattr(self, "_states")
+        problem, continued = fitted._pose(X, y, sample_weight, task, None, "partial")
+        if not first and not continued:
+            raise ValueError(
+                f"partial_fit goes on with the network of the first call, whose tasks are {describe(self._names)}, "
+                f"with {self._architecture.n_features} features; these data or parameters ask for another one."
+            )
+        settings = copy.copy(self).set_params(
+            max_iter=1, early_stopping=False, learning_rate="constant", callbacks=None, progress=False
+        )
+        problem = replace(problem, settings=settings, validation=None)
+        fitted._train(problem, self._start(problem, continued))
+        self.__dict__ = fitted.__dict__
+        return self
+
+    def _start(self, problem, continued):
+        """The states that training starts from: those of the last fit, or new ones, one for each of `n_init`."""
+        (dtype,) = {X.dtype for X in problem.table.inputs}
+        if continued and all(state.theta.dtype == dtype for state in self._states):
+            return [state.copy() for state in self._states]
+        first = check_random_state(self.random_state)
+        seeds = first.randint(2**31 - 1, size=self.n_init - 1)
+        generators = [first, *map(np.random.RandomState, seeds)]
+        return [State.new(problem.architecture, rng, dtype) for rng in generators]
+
+    def _pose(self, X, y, sample_weight, task, validation_data, again):
+        """The problem of a fit, and whether it continues the last one: the same network, its labels scaled as then.
+
+        again : False, True or "partial", whose rows may lack tasks.
+        """
+        known = bool(again) and hasattr(self, "_states")
+        old: Any = (self._architecture, self._heads, self._names) if known else (None, None, None)
+        reading = self._read(X, y, sample_weight, task, again if known or again == "partial" else False)
+        self._source, self._task_position, self._names = reading.source, reading.task_position, reading.tasks
+        table, heads = reading.table, reading.heads
+        self._check_numbers(table)
+        self._n_read = table.n_features[0]
+        if self.features is not None:
+            table = self._select_features(reading)
+        architecture = Architecture(
+            table.n_features,
+            _sizes(self.hidden_layer_sizes),
+            _sizes(self.private_layer_sizes),
+            self.sharing,
+            tuple(head.n_outputs for head in heads),
+            self.activation,
+            table.pairs is not None,
+        )
+        continued = known and architecture == old[0] and np.array_equal(reading.tasks, old[2])
+        items = np.arange(table.n_items)
+        self._architecture, self._heads = architecture, heads
+        held_out = None
+        if again != "partial" and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
+            items, held_out = self._hold_out(table, items)
+        if continued:
+            self._heads = old[1]
+        else:
+            self._heads = [self._standardize(h, *self._labels_of(table, t, items)) for t, h in enumerate(heads)]
+        raw, table = table, self._encoded(table)
+        validation = self._validation(validation_data, raw, held_out)
+        metrics = [self._metric(name) for name in reading.tasks]
+        return Problem(self, architecture, self._heads, reading.tasks, table, items, validation, metrics), continued
+
+    def _read(self, X, y, sample_weight, task, again):
+        """Validate the data; `again`: labels must be those known from the last fit."""
+        self._refuse_sparse(X)
+        if isinstance(X, Mapping):
+            return self._read_parts(X, y, sample_weight, task, again)
+        if again == "partial" and hasattr(self, "_states"):  # in scikit-learn's words
+            validate_data(self, X, reset=False, skip_check_array=True)
+        data = check_data(
+            X, self._encode_labels(y, again), sample_weight, task=task, task_column=self.task, estimator=self
+        )
+        data = self._weigh(data)
+        if again == "partial" and not data.shared and hasattr(self, "_names"):
+            if (lookup(data.tasks, self._names) < 0).any():
+                raise ValueError(
+                    f"partial_fit got tasks {describe(data.tasks)}; the first call knew {describe(self._names)}."
+                )
+            data, kept = data.reindex(self._names), np.arange(len(self._names))
+        else:
+            totals = data.label_weight().sum(axis=0) if data.shared else np.diff(data.starts)
+            self.tasks_, kept = data.tasks, np.flatnonzero(totals)
+        X = np.asarray(data.X, dtype=data.dtype)
+        weight = data.weight
+        if not data.shared:
+            rows, task_of_row = data.y[:, None], np.searchsorted(kept, data.task_of_row)
+            if len(kept) == 1:
+                table = Table([X], rows, weight, np.array([0]), np.array([1]))
+            else:
+                zeros = np.zeros(len(kept), dtype=np.int64)
+                table = Table.by_task([X], rows, weight, zeros, zeros + 1, task_of_row, np.arange(len(X)))
+        else:
+            Y = data.y
+            if weight is not None and weight.ndim == 2:
+                Y = np.where(weight > 0, Y, np.nan)
+                weight = None if np.isin(weight, (0.0, 1.0)).all() else np.ascontiguousarray(weight[:, kept])
+            Y = np.ascontiguousarray(Y[:, kept])
+            table = Table([X], Y, weight, np.arange(len(kept)), np.ones(len(kept), dtype=np.int64))
+        heads = self._make_heads(data, kept)
+        return Reading(data.tasks[kept], heads, table, data.source, data.task_position)
+
+    def _refuse_sparse(self, X):
+        if sparse.issparse(X):
+            raise TypeError(f"Sparse X is not supported by {type(self).__name__}: pass X.toarray().")
+
+    def _read_parts(self, X, y, sample_weight, task, again):
+        """Validate a dict {task: (X, y)}."""
+        name = type(self).__name__
+        if y is not None or task is not None:
+            raise ValueError(f"With X a dict {{task: (X, y)}}, {name}.fit takes neither y nor task.")
+        if self.task is not None:
+            raise ValueError(f"With X a dict {{task: (X, y)}}, {name} takes no task column; got task={self.task!r}.")
+        tasks, parts = parts_in_order(X)
+        inputs = [check_array(part[0], dtype=[np.float64, np.float32], input_name=f"X[{t!r}]") for t, part in parts]
+        dtype = np.result_type(*inputs)
+        inputs = [np.ascontiguousarray(rows, dtype=dtype) for rows in inputs]
+        sizes = [len(rows) for rows in inputs]
+        labels = self._encode_parts([(t, part[1]) for t, part in parts], sizes, again)
+        weight = weights_of_parts(sample_weight, [t for t, _ in parts], sizes)
+        task_of_row = np.repeat(np.arange(len(parts)), sizes)
+        row = np.concatenate([np.arange(n) for n in sizes])
+        zeros = np.zeros(len(parts), dtype=np.int64)
+        table = Table.by_task(inputs, labels, weight, zeros, zeros + 1, task_of_row, row)
+        self.tasks_ = tasks
+        for attribute in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(attribute, None)
+        return Reading(tasks, self._make_heads(None, np.arange(len(parts))), table, "parts")
+
+    def _encode_labels(self, y, again):
+        return y
+
+    def _encode_parts(self, parts, sizes, again):
+        """The labels of all parts, one below the other, as a column of numbers or codes."""
+        columns = []
+        for (name, y), size in zip(parts, sizes, strict=True):
+            y = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
+            if y.shape not in ((size,), (size, 1)):
+                raise ValueError(f"y of task {name!r} must have shape ({size},), as its X has rows. Got {y.shape}.")
+            columns.append(y.ravel())
+        y = check_labels(self._encode_labels(np.concatenate(columns), again))
+        if np.isnan(y).any():
+            raise ValueError("Input y contains NaN: drop the rows without a label from the dict.")
+        return y[:, None]
+
+    def _weigh(self, data):
+        return data
+
+    def _labels_of(self, table, t, items):
+        return table.labels(t, table.rows_of(t, items)[1])
+
+    def _standardize(self, head, y, w):
+        return head.standardized(y, w) if getattr(self, "standardize_y", True) else head
+
+    def _encoded(self, table):
+        """The table with labels as the heads learn them."""
+        Y = np.array(table.Y, dtype=np.float64)
+        for t, head in enumerate(self._heads):
+            rows = slice(None) if table.pairs is None else table.pairs[2, table.pairs[0] == t]
+            columns = slice(table.first[t], table.first[t] + table.n_columns[t])
+            Y[rows, columns] = head.encode(Y[rows, columns])
+        return replace(table, Y=Y)
+
+    def _check_numbers(self, table):
+        """Raise ValueError for labels that a loss cannot take."""
+
+    def _metric(self, name):
+        if self.metrics is None or callable(self.metrics):
+            return self.metrics
+        return self.metrics.get(name)
+
+    def _hold_out(self, table, items):
+        """Items to train on, and to validate on: a share of those of every task, if an item belongs to one."""
+        rng = np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
+        if table.pairs is not None and len(table.pairs[0]) == table.n_items:
+            groups = [np.flatnonzero(table.task_of_item() == t) for t in range(table.n_tasks)]
+        else:
+            groups = [items]
+        parts = []
+        for group in groups:
+            n = min(round(self.validation_fraction * len(group)), len(group) - 1)
+            parts.append(rng.permutation(group)[: max(n, 0)])
+        held = np.sort(np.concatenate(parts))
+        if not len(held):
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} of {len(items)} row(s) leaves none to validate on. "
+                "Give more rows, a larger share, or validation_data to fit."
+            )
+        return np.setdiff1d(items, held), held
+
+    def _validation(self, validation_data, table, held_out, sample_weight=None):
+        """Inputs, encoded labels and weights of the rows to validate on, or None."""
+        if validation_data is not None:
+            table = self._read_validation(validation_data, sample_weight)
+            held_out = np.arange(table.n_items)
+        if held_out is None:
+            return None
+        labels, weights, inputs = [], [], []
+        for t, head in enumerate(self._heads):
+            rows, label_rows = table.rows_of(t, held_out)
+            y, w = table.labels(t, label_rows)
+            labels.append(head.encode(y))
+            weights.append(w)
+            inputs.append(table.inputs[t if len(table.inputs) > 1 else 0][rows])
+        return (inputs[0] if table.pairs is None else inputs), labels, weights
+
+    def _read_validation(self, validation_data, sample_weight=None):
+        """The table of the rows to validate on, in the layout and with the tasks of the fit."""
+        reader = copy.copy(self)
+        if hasattr(reader, "class_weight"):
+            reader.class_weight = None  # a metric counts rows
+        if isinstance(validation_data, Mapping):
+            X, y, task = validation_data, None, None
+        elif isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
+            X, y, task = (*validation_data, None)[:3]
+        else:
+            raise ValueError(
+                "validation_data must be (X, y), (X, y, task) or a dict {task: (X, y)}. Got "
+                f"{type(validation_data).__name__}."
+            )
+        reading = reader._read(X, y, sample_weight, task, "partial")
+        if reading.table.n_features[0] != self._n_read or not np.array_equal(reading.tasks, self._names):
+            raise ValueError("validation_data must have the features and the tasks of the rows to train on.")
+        reader._task_position = self._task_position
+        return reading.table if self.features is None else reader._select_features(reading)
+
+    def _select_features(self, reading):
+        """Inputs of every task from the columns that `features` gives it."""
+        table = reading.table
+        if len(table.inputs) > 1:
+            raise ValueError("features selects columns of one X; here every task comes with an X of its own.")
+        features = [self._columns_of(name, table.inputs[0].shape[1]) for name in reading.tasks]
+        if table.pairs is None:
+            return table.split_columns(features)
+        task, row, label = table.pairs
+        inputs, place = [], np.empty_like(row)
+        for t, columns in enumerate(features):
+            own = row[task == t]
+            inputs.append(np.ascontiguousarray(table.inputs[0][np.ix_(own, columns)]))
+            place[task == t] = np.arange(len(own))
+        return replace(table, inputs=inputs, pairs=np.array([task, place, label]))
+
+    def _columns_of(self, task, n_features):
+        """The positions of a task's features, in X without the task column."""
+        columns = self.features.get(task)
+        if columns is None:
+            raise ValueError(
+                f"features names no columns of task {task!r}: it must have every task, {describe(self._names)}."
+            )
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None and self._task_position is not None:
+            names = np.delete(names, self._task_position)
+        positions = []
+        for column in np.atleast_1d(np.asarray(columns, dtype=object)):
+            if isinstance(column, str):
+                if names is None or column not in names:
+                    raise ValueError(f"features[{task!r}] names the column {column!r}, which X does not have.")
+                positions.append(int(np.flatnonzero(names == column)[0]))
+            elif isinstance(column, (int, np.integer)) and 0 <= column < n_features:
+                positions.append(int(column))
+            else:
+                raise ValueError(
+                    f"features[{task!r}] must hold column names or positions of {n_features} features. Got {column!r}."
+                )
+        return positions
+
+    def _train(self, problem, states):
+        """Train from every state; keep the best, or all of them in an ensemble. The reasons why training stopped."""
+        limit = crew(self.n_jobs if len(states) > 1 else 1)
+        halt = threading.Event()
+        with limit as each, one_blas_thread, Reporter(self, problem, halt) as reporter:
+            try:
+                reasons = each(lambda k: train(problem, states[k], reporter.of(k)), range(len(states)))
+            except KeyboardInterrupt:
+                halt.set()  # other threads end their epoch
+                raise
+        goals = [self._goal(state) for state in states]
+        best = int(np.argmax(goals))
+        if not self.ensemble:
+            states, reasons = [states[best]], [reasons[best]]
+            best = 0
+        self._publish(problem, states, best)
+        return reasons
+
+    def _goal(self, state):
+        """What the best of several fits is best at: its validation scores, else its training loss."""
+        if self.early_stopping and state.scores:
+            means = [np.nanmean(s) if np.isfinite(s).any() else -np.inf for s in state.scores]
+            return max(means)
+        return -state.objectives[-1] if state.objectives else -np.inf
+
+    def _publish(self, problem, states, best):
+        self._states = states
+        state = states[best]
+        names = problem.tasks.tolist()
+
+        def curves(rows):
+            columns = np.reshape(rows, (len(rows), len(names))).T
+            return dict(zip(names, columns, strict=True))
+
+        self.loss_curve_ = curves(state.losses)
+        self.task_weights_curve_ = curves(state.weights)
+        self.validation_scores_ = curves(state.scores) if state.scores else None
+        self.objective_curve_ = np.array(state.objectives)
+        self.loss_ = float(state.objectives[-1]) if state.objectives else np.nan
+        self.n_iter_ = len(state.objectives)
+
+    # ------------------------------------------------------------------------------------------------- views
+
+    @property
+    def coefs_(self):
+        """Views of the weights, a list with a layer each, so that writing into them changes the network.
+
+        A layer that all tasks have is an array (n_inputs, n_units), one that each has for itself a dict of such by
+        task. The last are those of all heads, (n_units, n_outputs), outputs in the order of tasks.
+        """
+        return self._views(0)
+
+    @property
+    def intercepts_(self):
+        """Views of the biases, likewise: (n_units,); the last (n_outputs,)."""
+        return self._views(1)
+
+    def task_layers(self, task):
+        """Views of a task's layers from its inputs to its head: pairs of weights (n_inputs, n_units) and biases."""
+        check_is_fitted(self)
+        names = self._names.tolist()
+        if task not in names:
+            raise ValueError(f"Unknown task {task!r}: the tasks are {describe(self._names)}.")
+        t = names.index(task)
+        theta, net = self._states[0].theta, self._architecture
+        return [*net.hidden_layers(theta, t), net.head(theta, t)]
+
+    def _views(self, kind):
+        if "_states" not in self.__dict__:
+            name = ("coefs_", "intercepts_")[kind]
+            raise AttributeError(f"This {type(self).__name__} has no {name} yet: call fit or partial_fit first.")
+        theta, net, names = self._states[0].theta, self._architecture, self._names.tolist()
+        layers = [net.hidden_layers(theta, t) for t in range(net.n_tasks)]
+        views = []
+        for level in range(len(net.widths)):
+            own = net.is_own(level + 1)[kind]
+            views.append(
+                {name: layers[t][level][kind] for t, name in enumerate(names)} if own else layers[0][level][kind]
+            )
+        W, b = net.heads(theta)
+        return [*views, b if kind else W.T]
+
+    # ------------------------------------------------------------------------------------------------ predict
+
+    def _answers(self, X, task):
+        """The outputs of every task and, where rows belong to tasks, the position of each row's (-1: none known).
+
+        Where they do, a task's outputs are those of its rows and, behind them, of the rows of no known task. Where all
+        tasks read all rows there are no positions; where X is a dict, None stands for a task that it does not have.
+        """
+        check_is_fitted(self)
+        check_parameters(self)  # unknown_task may be changed after the fit
+        self._refuse_sparse(X)
+        if isinstance(X, Mapping) != (self._source == "parts"):
+            expected = "a dict {task: X}" if self._source == "parts" else "an array or data frame"
+            raise TypeError(f"This {type(self).__name__} was fitted with {expected}; predict got {type(X).__name__}.")
+        if isinstance(X, Mapping):
+            return self._mean_outputs(self._parts_of(X)), None
+        X, codes = check_rows(X, task, self)
+        X = X.astype(self._states[0].theta.dtype, copy=False)
+        if codes is None:
+            return self._on_all_tasks(self._mean_outputs(self._own_columns(X))), None
+        codes = self._places()[codes]
+        unknown, inputs = np.flatnonzero(codes < 0), []
+        for t, name in enumerate(self._names.tolist()):
+            rows = np.concatenate([np.flatnonzero(codes == t), unknown])
+            own = X[rows] if self.features is None else X[np.ix_(rows, self._columns_of(name, X.shape[1]))]
+            inputs.append(own if len(rows) else None)
+        return self._mean_outputs(inputs), codes
+
+    def _own_columns(self, X):
+        """Rows that all tasks read: one array, or the columns of each."""
+        if self.features is not None:
+            return [X[:, self._columns_of(name, X.shape[1])] for name in self._names.tolist()]
+        return [X] * len(self._names) if self._architecture.by_task else X
+
+    def _places(self):
+        """The network's number of every task in `tasks_`, and -1 of one without weight and of an unknown one (last)."""
+        return np.append(lookup(self.tasks_, self._names), -1)
+
+    def _on_all_tasks(self, answers):
+        """Answers in the order of `tasks_`; a task without weight has the mean of the others."""
+        if len(self._names) == len(self.tasks_):
+            return answers
+        answers = [*answers, np.mean(answers, axis=0)]
+        return [answers[place] for place in self._places()[:-1]]
+
+    def _parts_of(self, X):
+        """The rows of every task from a dict, None for a task that it does not have."""
+        names, (dtype,) = self._names.tolist(), {state.theta.dtype for state in self._states}
+        if unknown := [name for name in X if name not in names]:
+            raise ValueError(f"X has rows of unknown tasks: {describe(unknown)}. The tasks are {describe(names)}.")
+        inputs = [None] * len(names)
+        for name, rows in X.items():
+            t = names.index(name)
+            rows = check_array(rows, dtype=[np.float64, np.float32], input_name=f"X[{name!r}]")
+            if rows.shape[1] != (expected := self._architecture.n_features[t if self._architecture.own_inputs else 0]):
+                raise ValueError(f"X[{name!r}] has {rows.shape[1]} features, but {expected} in fit.")
+            inputs[t] = rows.astype(dtype, copy=False)
+        return inputs
+
+    def _mean_outputs(self, inputs):
+        """Outputs, the mean over the members of an ensemble."""
+        # an ensemble's members have the same architecture
+        members = [outputs(self._architecture, state.theta, inputs) for state in self._states]
+        if len(members) == 1:
+            return members[0]
+        return [None if parts[0] is None else np.mean(parts, axis=0) for parts in zip(*members, strict=True)]
+
+
+def collect(values, codes):
+    """One array from the values of every task's rows and of unknown rows, whose values are the mean over tasks."""
+    first = next(value for value in values if value is not None)
+    out = np.zeros((len(codes), *first.shape[1:]), dtype=first.dtype)
+    for t, value in enumerate(values):
+        if value is not None:
+            n = int((codes == t).sum())
+            out[codes == t] = value[:n]
+            out[codes < 0] += value[n:] / len(values)
+    return out
+
+
+def _sizes(sizes):
+    return tuple(int(size) for size in np.atleast_1d(np.asarray(sizes, dtype=np.int64)))
+
+
+def parts_in_order(X):
+    """The tasks of a dict {task: (X, y)}, sorted, and its parts with their names."""
+    if not X:
+        raise ValueError("X is an empty dict: it must hold a pair (X, y) for every task.")
+    names = list(X)
+    ids, missing = canonical_ids(names, "X")
+    if missing.any():
+        raise ValueError("The dict X has a task that is None or NaN; every task needs a name.")
+    parts = []
+    for i in np.argsort(ids, kind="stable"):
+        part = X[names[i]]
+        if not isinstance(part, (tuple, list)) or len(part) != 2:
+            raise ValueError(f"X[{names[i]!r}] must be a pair (X, y). Got {type(part).__name__}.")
+        parts.append((names[i], part))
+    return np.sort(ids), parts
+
+
+def weights_of_parts(sample_weight, names, sizes):
+    """The weights of a dict {task: (n_samples,)}, one after the other; None is 1."""
+    if sample_weight is None:
+        return None
+    if not isinstance(sample_weight, Mapping):
+        raise ValueError("With X a dict, sample_weight must be a dict {task: weights}, too.")
+    weights = []
+    for name, size in zip(names, sizes, strict=True):
+        w = np.asarray(sample_weight.get(name, np.ones(size)), dtype=np.float64)
+        if w.shape != (size,) or not (w >= 0).all() or not np.isfinite(w).all() or not w.any():
+            raise ValueError(f"sample_weight[{name!r}] must hold {size} finite numbers >= 0, not all zero. Got {w!r}.")
+        weights.append(w)
+    return np.concatenate(weights)

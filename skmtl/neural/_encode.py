@@ -1,0 +1,154 @@
+"""Labels of heads of any kind as columns of numbers, and the weights of classes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from skmtl._ids import describe
+from skmtl._labels import encode_labels
+from skmtl.neural._heads import Head, distill
+from skmtl.neural._network import SIGMOID, SOFT
+from skmtl.tasks import check_labels
+
+__all__ = ["encode_head", "weigh_classes"]
+
+
+def encode_head(name, kind, labels, X, known, huber):
+    """The head of a task, and its labels as numbers or codes (n, n_targets), NaN where missing.
+
+    Parameters
+    ----------
+    name : task id
+    kind : one of KINDS, or `distill`
+    labels : array-like (n,) or (n, n_columns), or None for a distilled head
+    X : rows, which a teacher is asked about
+    known : Head of the last fit, whose classes are those there are, or None
+    huber : float
+    """
+    if isinstance(kind, distill):
+        return _ask(name, kind, X, known)
+    if labels is None:
+        raise ValueError(f"Task {name!r} has no labels: y is None.")
+    if kind in ("regression", "huber", "poisson"):
+        y = check_labels(labels)
+        y = y[:, None] if y.ndim == 1 else y
+        if kind == "poisson" and (y < 0).any():
+            raise ValueError(f"Labels of the Poisson head {name!r} must be >= 0. The smallest is {np.nanmin(y)}.")
+        head, codes = Head.of_numbers(kind, y.shape[1], huber), y
+    elif kind == "classification":
+        labels, codes = encode_labels(labels if np.ndim(labels) == 1 else np.ravel(labels))
+        codes, classes = _as_known(name, codes, labels.union, known.classes if known else None)
+        head, codes = Head.of_classes(classes), codes[:, None]
+    else:
+        head, codes = _multilabel(name, labels, known)
+    if known is not None and known.n_targets != head.n_targets:
+        raise ValueError(
+            f"Task {name!r} has {head.n_targets} column(s) of labels, but {known.n_targets} in the last fit."
+        )
+    empty = np.isnan(codes).all(axis=0)
+    if empty.any() and known is None:
+        raise ValueError(f"Input y contains NaN only in a column of task {name!r}: no label to learn from.")
+    return known or head, codes
+
+
+def _ask(name, kind, X, known):
+    """A head that learns what a teacher says; at temperature c its probabilities q become ``q^(1/c)`` over the sum."""
+    if not kind.temperature > 0:
+        raise ValueError(f"The temperature of the distilled head {name!r} must be positive. Got {kind.temperature!r}.")
+    P = np.asarray(kind.teacher.predict_proba(X), dtype=np.float64)
+    classes = np.asarray(kind.teacher.classes_)
+    if P.ndim != 2 or P.shape[1] != len(classes):
+        raise ValueError(
+            f"The teacher of head {name!r} must give probabilities of one task, (n, n_classes). Got {P.shape}."
+        )
+    P = P ** (1.0 / kind.temperature)
+    head = Head("distilled", SOFT, P.shape[1], classes=classes, constant=float(kind.temperature))
+    return known or head, P / P.sum(axis=1, keepdims=True)
+
+
+def _multilabel(name, labels, known):
+    if np.ndim(labels) != 2:
+        raise ValueError(
+            f"Labels of the multilabel head {name!r} must have shape (n_samples, n_columns). Got {np.shape(labels)}."
+        )
+    if np.shape(labels)[1] == 1:
+        sets, codes = encode_labels(np.ravel(labels))
+        classes, codes = [sets.union], codes[:, None]
+    else:
+        sets, codes = encode_labels(labels)
+        codes = np.asarray(codes, dtype=np.float64)
+        if not sets.binary:
+            raise ValueError(
+                f"Every column of the multilabel head {name!r} must have two labels; got {describe(sets.union)}."
+            )
+        classes = list(sets.classes)
+    if len(classes[0]) > 2:
+        raise ValueError(
+            f"Every column of the multilabel head {name!r} must have two labels; got {describe(classes[0])}."
+        )
+    if known is not None and len(known.classes) == len(classes):
+        pairs = [_as_known(name, codes[:, c], classes[c], known.classes[c]) for c in range(len(classes))]
+        codes, classes = np.column_stack([code for code, _ in pairs]), known.classes
+    return Head("multilabel", SIGMOID, len(classes), classes=classes), codes
+
+
+def _as_known(name, codes, classes, known):
+    """Codes of `classes` as codes of the classes known from the last fit, if there are any."""
+    if known is None:
+        return codes, classes
+    position = {label: k for k, label in enumerate(known.tolist())}
+    if new := [label for label in classes.tolist() if label not in position]:
+        raise ValueError(
+            f"Task {name!r} has labels that the last fit did not: {describe(new)}. It knew {describe(known)}."
+        )
+    at = np.array([position[label] for label in classes.tolist()], dtype=np.float64)
+    return np.where(np.isnan(codes), np.nan, at[np.nan_to_num(codes).astype(np.intp)]), known
+
+
+def weigh_classes(class_weight, heads, Y, weight, first, task_of_row=None):
+    """The weights of labels Y times those of their classes; None is 1.
+
+    class_weight : None, 'balanced' or dict {task: None, 'balanced' or {label: weight}}
+    heads : dict {task: Head}
+    first : int array (n_tasks,), the first column of every task. task_of_row : if a row belongs to one task, which.
+    """
+    if class_weight is None:
+        return weight
+    if not isinstance(class_weight, str) and (unknown := [name for name in class_weight if name not in heads]):
+        raise ValueError(
+            f"class_weight names unknown tasks: {describe(unknown)}. The tasks are {describe(list(heads))}."
+        )
+    full = (
+        np.ones(Y.shape)
+        if weight is None
+        else np.array(np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], Y.shape))
+    )
+    for t, (name, head) in enumerate(heads.items()):
+        setting = class_weight if isinstance(class_weight, str) else class_weight.get(name)
+        if setting is None or head.numeric or head.kind == SOFT:
+            continue
+        rows = slice(None) if task_of_row is None else task_of_row == t
+        for c in range(head.n_targets):
+            y, column = Y[rows, first[t] + c], first[t] + c
+            classes = head.classes[c] if head.name == "multilabel" else head.classes
+            factors = _factors(name, setting, classes, y, full[rows, column])
+            full[rows, column] *= np.where(np.isnan(y), 1.0, factors[np.nan_to_num(y).astype(np.intp)])
+    return full
+
+
+def _factors(name, setting, classes, codes, weight):
+    """What each class is multiplied by."""
+    if isinstance(setting, Mapping):
+        if unknown := [label for label in setting if label not in classes.tolist()]:
+            raise ValueError(
+                f"class_weight[{name!r}] names unknown labels: {describe(unknown)}. It has {describe(classes)}."
+            )
+        return np.array([float(setting.get(label, 1.0)) for label in classes.tolist()])
+    if setting != "balanced":
+        raise ValueError(
+            f"class_weight[{name!r}] must be None, 'balanced' or a dict of labels and weights. Got {setting!r}."
+        )
+    known = ~np.isnan(codes)
+    sums = np.bincount(codes[known].astype(np.intp), weight[known], minlength=len(classes))
+    present = sums > 0
+    return np.divide(sums.sum(), present.sum() * sums, out=np.ones_like(sums), where=present)

@@ -1,0 +1,196 @@
+"""Heads: what a task's outputs mean, how its labels become numbers and its outputs predictions.
+
+==============  ===================  ===================  ==============================================  ==============
+kind            labels               outputs              loss                                            metric
+==============  ===================  ===================  ==============================================  ==============
+regression      numbers              one a column         squared, of labels less mean over deviation     R2
+huber           numbers              one a column         Huber's, likewise                               R2
+poisson         counts >= 0          logarithms of means  Poisson, of labels over their mean              D2
+classification  any, K classes       one, or K if K > 2   cross-entropy of sigmoid or softmax             accuracy
+multilabel      columns of two each  one a column         sigmoid cross-entropy                           accuracy
+distilled       probabilities        K                    cross-entropy with softmax at a temperature     agreement
+==============  ===================  ===================  ==============================================  ==============
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator
+
+from skmtl.neural._network import CONSTANT, HUBER, POISSON, SIGMOID, SOFT, SOFTMAX, SQUARED
+
+__all__ = ["KINDS", "Head", "distill"]
+
+KINDS = ("regression", "huber", "poisson", "classification", "multilabel")
+
+
+class distill(BaseEstimator):  # a verb, for it reads as what is done: heads={"digit": distill(teacher)}
+    r"""A head that learns the probabilities of another model.
+
+    .. math:: L = -\frac{c^2}{n} \sum_{ik} p_{ik} \log \mathrm{softmax}(o_i / c)_k, \qquad p_{ik} \propto q_{ik}^{1/c}
+
+    with the teacher's probabilities q and the temperature c. The rows need no labels.
+
+    Parameters
+    ----------
+    teacher : classifier
+        Fitted, with ``predict_proba`` and ``classes_``.
+    temperature : float, default=2.0
+        Above 1, the teacher's second thoughts count for more.
+
+    References
+    ----------
+    Hinton, Vinyals, Dean (2015), Distilling the knowledge in a neural network, arXiv:1503.02531.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skmtl.neural import MultiTaskMLP, distill
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(300, 2))
+    >>> teacher = RandomForestClassifier(random_state=0).fit(X, X[:, 0] > X[:, 1])
+    >>> student = MultiTaskMLP({"larger": distill(teacher)}, max_iter=50, tol=0, random_state=0).fit(X, {})
+    >>> bool((student.predict(X)["larger"] == teacher.predict(X)).mean() > 0.9)
+    True
+    """
+
+    def __init__(self, teacher, temperature=2.0):
+        self.teacher = teacher
+        self.temperature = temperature
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """What a task's outputs mean.
+
+    Attributes
+    ----------
+    name : str
+        One of KINDS or "distilled".
+    kind : int
+        For the kernels.
+    n_targets : int
+        Columns of labels.
+    classes : array (n_classes,), list of arrays (2,) or fewer, or None
+        What codes stand for: of a classification, of every column of a multilabel head.
+    mean, scale : float64 arrays (n_targets,)
+        Of numbers: what they are standardised by.
+    constant : float
+        Where Huber's loss turns linear, in deviations; the temperature of a distilled head.
+    own : int array (n_classes,), or None
+        The codes of its classes, ascending, where codes are positions in a union of label sets.
+    """
+
+    name: str
+    kind: int
+    n_targets: int = 1
+    classes: Any = None
+    mean: Any = 0.0
+    scale: Any = 1.0
+    constant: float = 1.0
+    own: Any = None
+
+    @classmethod
+    def of_classes(cls, classes, own=None):
+        """A classification: one output if there are two classes, and nothing to learn if there is but one."""
+        kind = {1: CONSTANT, 2: SIGMOID}.get(len(classes), SOFTMAX)
+        return cls("classification", kind, classes=classes, own=own)
+
+    @classmethod
+    def of_numbers(cls, name, n_targets=1, huber=1.0):
+        kind = {"regression": SQUARED, "huber": HUBER, "poisson": POISSON}[name]
+        return cls(name, kind, n_targets, constant=huber)
+
+    @property
+    def n_outputs(self):
+        return len(self.classes) if self.kind in (SOFTMAX, SOFT) else self.n_targets
+
+    @property
+    def numeric(self):
+        """Whether labels are numbers, not classes."""
+        return self.kind in (SQUARED, HUBER, POISSON)
+
+    def standardized(self, y, w):
+        """The head with the mean and the deviation of its labels y (n, n_targets) with weights w, 0 where missing."""
+        if not self.numeric:
+            return self
+        y, total = np.where(w > 0, y, 0.0), np.maximum(w.sum(axis=0), np.finfo(float).tiny)
+        mean = (w * y).sum(axis=0) / total
+        if self.kind == POISSON:
+            return replace(self, scale=np.where(mean > 0, mean, 1.0))
+        scale = np.sqrt((w * np.where(w > 0, y - mean, 0.0) ** 2).sum(axis=0) / total)
+        constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)  # of rounding only
+        return replace(self, mean=mean, scale=np.where(constant, 1.0, scale))
+
+    def encode(self, y):
+        """Labels (n, n_targets), numbers or codes, as the network learns them."""
+        if self.kind == CONSTANT:
+            return np.full(y.shape, np.nan)
+        if self.own is not None:
+            return np.where(np.isnan(y), np.nan, np.searchsorted(self.own, np.nan_to_num(y)))
+        return (y - self.mean) / self.scale if self.numeric else y
+
+    def decode(self, outputs):
+        """Predictions from outputs (n, n_outputs): numbers in their units, codes of classes; (n, n_targets)."""
+        if self.kind == POISSON:
+            return np.exp(np.minimum(outputs, 700.0 if outputs.dtype == np.float64 else 87.0)) * self.scale
+        if self.numeric:
+            return (outputs * self.scale + self.mean).astype(outputs.dtype, copy=False)
+        if self.kind == SIGMOID:
+            return (outputs > 0).astype(np.intp)
+        if self.kind == CONSTANT:
+            return np.zeros((len(outputs), 1), dtype=np.intp)
+        return outputs.argmax(axis=1)[:, None]
+
+    def labels(self, outputs):
+        """Predictions as labels: (n,), or (n, n_targets) where labels have several columns."""
+        values = self.decode(outputs)
+        if self.name == "multilabel":
+            pairs = zip(self.classes, values.T, strict=True)
+            columns = [classes[np.minimum(code, len(classes) - 1)] for classes, code in pairs]
+            return np.stack(columns, axis=1)
+        values = values if self.numeric else self.classes[values]
+        return values if self.n_targets > 1 and self.numeric else values[:, 0]
+
+    def probabilities(self, outputs):
+        """Of classes (n, n_classes); of a multilabel head, of the second class of every column (n, n_targets)."""
+        if self.name == "multilabel":
+            single = np.array([len(classes) == 1 for classes in self.classes])
+            return np.where(single, 1.0, expit(outputs)).astype(outputs.dtype)
+        if self.kind == SIGMOID:
+            return np.hstack([expit(-outputs), expit(outputs)])
+        if self.kind == CONSTANT:
+            return np.ones((len(outputs), 1), dtype=outputs.dtype)
+        return softmax(outputs, axis=1)
+
+    def score(self, y, outputs, w, metric=None):
+        """The metric on encoded labels y (n, n_targets) with weights w: 1 is best; nan without labels.
+
+        metric : callable ``metric(y_true, y_pred)``, greater is better, in units of the labels; of their codes, where
+        these are classes.
+        """
+        if not (w > 0).any() or self.kind == CONSTANT:
+            return np.nan
+        if metric is not None:
+            rows = (w > 0).all(axis=1)
+            truth = y[rows] * self.scale + self.mean if self.numeric else y[rows]
+            guess = self.decode(outputs[rows])
+            return float(metric(*(a[:, 0] if a.shape[1] == 1 else a for a in (truth, guess))))
+        y = np.where(w > 0, y, 0.0)
+        if self.kind == SOFT:
+            return float(np.average(y.argmax(axis=1) == outputs.argmax(axis=1), weights=w[:, 0]))
+        if not self.numeric:
+            return float(np.average(self.decode(outputs) == y, weights=w))
+        deviance = _poisson_deviance if self.kind == POISSON else lambda y, m: (y - m) ** 2
+        prediction = np.exp(outputs) if self.kind == POISSON else outputs
+        mean = (w * y).sum(axis=0) / np.maximum(w.sum(axis=0), np.finfo(float).tiny)
+        error, spread = (w * deviance(y, prediction)).sum(), (w * deviance(y, mean)).sum()
+        return float(1.0 - error / spread) if spread > 0 else float(error == 0)
+
+
+def _poisson_deviance(y, mean):
+    mean = np.maximum(mean, np.finfo(float).tiny)
+    return 2.0 * (np.where(y > 0, y * np.log(np.where(y > 0, y, 1.0) / mean), 0.0) - y + mean)

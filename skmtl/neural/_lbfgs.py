@@ -1,0 +1,51 @@
+"""L-BFGS: SciPy's, on all rows at once."""
+
+import numpy as np
+from scipy.optimize import minimize
+
+from skmtl.neural._training import Epochs, Stopping
+
+__all__ = ["train_by_lbfgs"]
+
+
+def train_by_lbfgs(problem, state, report):
+    """Train from `state`, in place; as `train`."""
+    epochs = Epochs(problem, state, report)
+    stop, start = Stopping(problem.settings, problem.validation is not None), len(state.objectives)
+    reason = "tol"
+
+    def objective(theta):
+        state.put(theta)
+        return epochs.differentiate()
+
+    def after_iteration(theta):
+        nonlocal reason
+        state.put(theta)
+        epochs.differentiate(recorded=True)
+        reason = epochs.after_epoch(stop, start) or reason
+        if reason in ("callback", "validation", "interrupt"):
+            raise StopIteration
+
+    settings = problem.settings
+    options = {
+        "maxiter": settings.max_iter,
+        "maxfun": 50 * settings.max_iter,
+        "gtol": settings.tol,
+        "ftol": 64 * 2.2e-16,
+    }
+    try:
+        result = minimize(
+            objective,
+            state.theta.astype(np.float64),
+            method="L-BFGS-B",
+            jac=True,
+            callback=after_iteration,
+            options=options,
+        )
+    except KeyboardInterrupt:
+        return epochs.interrupted(stop, start)
+    state.put(result.x)
+    epochs.check_finite()
+    if reason == "tol" and result.nit >= settings.max_iter:
+        reason = "max_iter"
+    return epochs.end(stop, reason)

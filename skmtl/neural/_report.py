@@ -1,0 +1,66 @@
+"""What a fit says as it goes on: callbacks, lines, a progress bar."""
+
+import contextlib
+import copy
+
+from skmtl.neural._training import Epoch
+
+__all__ = ["Reporter"]
+
+
+class Reporter(contextlib.AbstractContextManager):
+    """Calls back after epochs; one for all runs of a fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+    problem : Problem
+    halt : threading.Event
+        Set: end after this epoch.
+    """
+
+    def __init__(self, estimator, problem, halt):
+        callbacks = estimator.callbacks
+        self.callbacks = [] if callbacks is None else [callbacks] if callable(callbacks) else list(callbacks)
+        self.estimator, self.problem, self.halt, self.bar = estimator, problem, halt, None
+        if estimator.progress:
+            try:
+                from tqdm.auto import tqdm
+            except ImportError as error:
+                raise ImportError("progress=True needs tqdm: pip install 'skmtl[progress]'.") from error
+            self.bar = tqdm(total=estimator.max_iter * estimator.n_init, unit="epoch", leave=False)
+
+    def __exit__(self, *error):
+        if self.bar is not None:
+            self.bar.close()
+
+    def of(self, run):
+        """What run number `run` calls after an epoch, as ``report(epoch, state)``: whether to end here."""
+
+        def report(number, state):
+            if self.bar is not None:
+                self.bar.update()
+            if self.estimator.verbose:
+                self._print(run, number, state)
+            wanted = [callback(self._epoch(number, state)) for callback in self.callbacks]
+            return self.halt.is_set() or any(answer is True for answer in wanted)
+
+        return report
+
+    def _epoch(self, number, state):
+        model = copy.copy(self.estimator)
+        model._publish(self.problem, [state.copy()], 0)
+        return Epoch(
+            number,
+            self.problem.tasks,
+            state.objectives[-1],
+            state.losses[-1],
+            state.weights[-1],
+            state.scores[-1] if state.scores else None,
+            model,
+        )
+
+    def _print(self, run, number, state):
+        of_run = f"run {run + 1}, " if self.estimator.n_init > 1 else ""
+        scores = f", validation scores {state.scores[-1].round(4).tolist()}" if state.scores else ""
+        print(f"{of_run}epoch {number}: loss {state.objectives[-1]:.6g}{scores}")

@@ -1,0 +1,136 @@
+"""Training data as the kernels read it: items, which batches are made of, and what each brings to which task.
+
+all tasks read the same rows      an item is a row
+a row belongs to one task         an item is a row, and one pair (task, row)
+tasks read parts of the same row  an item is a row, and a pair for each of its labels
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmtl._numba import read_only
+from skmtl.neural._network import Data
+
+__all__ = ["Table"]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows, labels and weights.
+
+    Attributes
+    ----------
+    inputs : list of arrays (n_rows, n_features)
+        One, which all tasks read, or one per task.
+    Y : array of shape (n_labels, n_columns)
+        Labels as numbers, NaN where missing.
+    weight : float64 array as Y, or (n_labels,), or None
+        None is 1 everywhere.
+    first : int array of shape (n_tasks,)
+        The first column of every task.
+    n_columns : int array of shape (n_tasks,)
+        How many columns of Y a task has.
+    pairs : None, or int64 array of shape (3, n_pairs)
+        Task, row of its inputs, row of Y; sorted by item. None: all tasks read the same rows.
+    pointer : None, or int64 array of shape (n_items + 1,)
+        The pairs of every item.
+    """
+
+    inputs: list
+    Y: np.ndarray
+    weight: np.ndarray | None
+    first: np.ndarray
+    n_columns: np.ndarray
+    pairs: np.ndarray | None = None
+    pointer: np.ndarray | None = None
+
+    @classmethod
+    def by_task(cls, inputs, Y, weight, first, n_columns, task, row):
+        """Rows of which each belongs to one task: row i of Y is that of row ``row[i]`` of the inputs of ``task[i]``."""
+        pairs = np.array([task, row, np.arange(len(task))], dtype=np.int64)
+        return cls(inputs, Y, weight, first, n_columns, pairs, np.arange(len(task) + 1))
+
+    def split_columns(self, features):
+        """The same data where task t reads the columns ``features[t]`` only: a pair for every label of a row."""
+        (X,) = self.inputs
+        labelled = np.column_stack(
+            [~np.isnan(self.Y[:, a : a + k]).all(axis=1) for a, k in zip(self.first, self.n_columns, strict=True)]
+        )
+        row, task = np.nonzero(labelled)
+        pointer = np.concatenate([[0], np.cumsum(labelled.sum(axis=1))])
+        inputs = [np.ascontiguousarray(X[:, columns]) for columns in features]
+        return Table(inputs, self.Y, self.weight, self.first, self.n_columns, np.array([task, row, row]), pointer)
+
+    @property
+    def n_tasks(self):
+        return len(self.first)
+
+    @property
+    def n_items(self):
+        return len(self.Y) if self.pairs is None else len(self.pointer) - 1
+
+    @property
+    def most_pairs(self):
+        """Of an item."""
+        return self.n_tasks if self.pairs is None else int(np.diff(self.pointer).max())
+
+    @property
+    def n_features(self):
+        return tuple(X.shape[1] for X in self.inputs)
+
+    def rows_of(self, task, items):
+        """The rows of the inputs and those of Y that `items` bring to a task."""
+        if self.pairs is None:
+            return items, items
+        counts = self.pointer[items + 1] - self.pointer[items]
+        at = np.repeat(self.pointer[items] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        at = at[self.pairs[0, at] == task]
+        return self.pairs[1, at], self.pairs[2, at]
+
+    def labels(self, task, rows):
+        """Labels (len(rows), n_columns) of a task and their weights, 0 where a label is missing."""
+        columns = slice(self.first[task], self.first[task] + self.n_columns[task])
+        y = self.Y[rows, columns]
+        if self.weight is None:
+            w = np.ones(y.shape)
+        else:
+            w = self.weight[rows, None] if self.weight.ndim == 1 else self.weight[rows, columns]
+        return y, np.where(np.isnan(y), 0.0, w)
+
+    def task_of_item(self):
+        """Where every item belongs to one task, which."""
+        return self.pairs[0]
+
+    def weights(self, items):
+        """The sum of the weights of every task's labels in `items`."""
+        alike = (self.first == 0).all() and (self.n_columns == self.n_columns[0]).all()
+        if self.pairs is not None and alike and len(self.pairs[0]) == self.n_items:
+            _, w = self.labels(0, self.pairs[2, items])
+            return np.bincount(self.pairs[0, items], w.sum(axis=1), minlength=self.n_tasks)
+        return np.array([self.labels(t, self.rows_of(t, items)[1])[1].sum() for t in range(self.n_tasks)])
+
+    def data(self, rate):
+        """What kernels read; `rate` (n_tasks,) is the mean weight that an item brings to a task."""
+        (dtype,) = {X.dtype for X in self.inputs}
+        weight = np.zeros(0) if self.weight is None else self.weight
+        pairs, pointer = np.zeros((3, 0), dtype=np.int64), np.zeros(0, dtype=np.int64)
+        widths = np.array(self.n_features * (self.n_tasks if len(self.inputs) == 1 else 1), dtype=np.int64)
+        if self.pairs is not None:
+            pairs, pointer = self.pairs.copy(), self.pointer
+            sizes = np.array([X.size for X in self.inputs])
+            start = np.cumsum(sizes) - sizes
+            pairs[1] = (start[pairs[0]] if len(start) > 1 else 0) + pairs[1] * widths[pairs[0]]
+        flat = self.inputs[0].reshape(-1) if len(self.inputs) == 1 else np.concatenate([X.ravel() for X in self.inputs])
+        columns = [self.Y.shape[1], 0 if self.weight is None else 1 if weight.ndim == 1 else weight.shape[1]]
+        arrays = [
+            np.ascontiguousarray(flat, dtype=dtype),
+            np.ascontiguousarray(self.Y, dtype=dtype).ravel(),
+            np.ascontiguousarray(weight, dtype=dtype).ravel(),
+            np.array([*columns, widths[0]], dtype=np.int64),
+            np.ascontiguousarray(pointer, dtype=np.int64),
+            *(np.ascontiguousarray(row, dtype=np.int64) for row in pairs),
+            widths,
+            np.asarray(rate, dtype=np.float64),
+        ]
+        return Data(*map(read_only, arrays))

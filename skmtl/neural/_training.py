@@ -1,0 +1,425 @@
+"""Training: epochs of batches around the kernels, validation, schedules, and when to stop."""
+
+import math
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skmtl._ids import describe
+from skmtl.neural._epochs import Training, run_batches
+from skmtl.neural._forward import outputs
+from skmtl.neural._optimizers import SOLVERS
+from skmtl.neural._random import draw, shuffle
+from skmtl.neural._weighting import FIXED, FROM_LOSSES, Weighting
+
+__all__ = ["Epoch", "Epochs", "Problem", "State", "Stopping", "train", "warn_unless_converged"]
+
+_MOST_WORK = 1e9  # multiplications in one call of a kernel, which Ctrl-C waits for
+
+
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """What callbacks are told after an epoch; arrays hold a number per task.
+
+    Attributes
+    ----------
+    number : int
+        Counted from 1.
+    tasks : array of shape (n_tasks,)
+    objective : float
+        What is minimised, penalties included: the mean over the epoch's batches.
+    losses : array
+    weights : array
+        The mean over the epoch of what multiplied the losses.
+    scores : array or None
+        On the validation rows.
+    estimator : estimator
+        As it would be if training ended here.
+    """
+
+    number: int
+    tasks: np.ndarray
+    objective: float
+    losses: np.ndarray
+    weights: np.ndarray
+    scores: np.ndarray | None
+    estimator: Any
+
+
+@dataclass
+class State:
+    """All that training changes; arrays are written in place."""
+
+    theta: np.ndarray
+    m: np.ndarray
+    v: np.ndarray
+    steps: np.ndarray
+    random: np.ndarray
+    objectives: list = field(default_factory=list)
+    losses: list = field(default_factory=list)
+    weights: list = field(default_factory=list)
+    scores: list = field(default_factory=list)
+
+    @classmethod
+    def new(cls, architecture, rng, dtype):
+        """Where training starts, drawn from the RandomState `rng`."""
+        theta = architecture.initial(rng, dtype)
+        seed = rng.randint(1, np.iinfo(np.int64).max, dtype=np.int64)
+        return cls(
+            theta,
+            np.zeros_like(theta),
+            np.zeros_like(theta),
+            np.zeros(1, dtype=np.int64),
+            np.array([seed], dtype=np.uint64),
+        )
+
+    def copy(self):
+        """A state that shares nothing with this one."""
+        return State(**{name: value.copy() for name, value in vars(self).items()})
+
+    def put(self, theta):
+        """Go back to parameters that were better."""
+        self.theta[:] = theta
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is to be learnt, from what, by which rules.
+
+    Attributes
+    ----------
+    settings : estimator
+        Its parameters.
+    architecture : Architecture
+    heads : list of n_tasks Head
+    tasks : array of shape (n_tasks,)
+    table : Table
+        With labels as `Head.encode` gives them.
+    items : int array
+        Those to train on.
+    validation : (inputs, list of labels, list of weights), or None
+        As `outputs` takes inputs; a pair of arrays (n_rows, n_targets) per task.
+    metrics : list of n_tasks callables or None
+    """
+
+    settings: Any
+    architecture: Any
+    heads: list
+    tasks: np.ndarray
+    table: Any
+    items: np.ndarray
+    validation: Any = None
+    metrics: Any = None
+
+    def scores(self, theta):
+        """The metric of every task on its validation rows."""
+        inputs, labels, weights = self.validation
+        answers = outputs(self.architecture, theta, inputs)
+        parts = zip(self.heads, labels, answers, weights, self.metrics, strict=True)
+        return np.array([np.nan if o is None else h.score(y, o, w, metric) for h, y, o, w, metric in parts])
+
+    def tables(self, dtype):
+        return self.architecture.tables(
+            [head.kind for head in self.heads],
+            self.table.n_columns,
+            self.table.first,
+            [head.constant for head in self.heads],
+            dtype,
+        )
+
+    @property
+    def batch_size(self):
+        size = self.settings.batch_size
+        if self.settings.solver == "lbfgs":
+            return len(self.items)
+        return min(200, len(self.items)) if size == "auto" else min(int(size), len(self.items))
+
+    def shares(self):
+        """With what probability a draw goes to each task: as ``n_t^temperature``; None where all items take turns."""
+        if self.settings.temperature == 1.0:
+            return None
+        counts = np.bincount(self.table.task_of_item()[self.items], minlength=self.table.n_tasks)
+        share = np.where(counts > 0, np.maximum(counts, 1.0) ** self.settings.temperature, 0.0)
+        return share / share.sum()
+
+    def importance(self, totals):
+        """What each task counts, from `task_weight` and the sums of its weights."""
+        rule = self.settings.task_weight
+        if isinstance(rule, dict):
+            known = self.tasks.tolist()
+            if unknown := [task for task in rule if task not in known]:
+                raise ValueError(
+                    f"task_weight names unknown tasks: {describe(unknown)}. The tasks are {describe(known)}."
+                )
+            importance = np.array([float(rule.get(task, 1.0)) for task in known])
+            if not importance.any():
+                raise ValueError("task_weight is zero for every task: at least one must be positive.")
+            return importance
+        return totals if rule == "samples" else np.ones(len(totals))
+
+
+def train(problem, state, report=None):
+    """Train from `state`, in place, until `max_iter` epochs or a reason to stop; why it stopped.
+
+    Returns
+    -------
+    str
+        "max_iter", "tol", "validation", "callback" or "interrupt".
+
+    Raises
+    ------
+    ValueError
+        A loss or a parameter that is not finite; the message says what to change.
+    """
+    if problem.settings.solver == "lbfgs":
+        from skmtl.neural._lbfgs import train_by_lbfgs
+
+        return train_by_lbfgs(problem, state, report)
+    return Epochs(problem, state, report).run()
+
+
+class Epochs:
+    """The epochs of one run."""
+
+    def __init__(self, problem, state, report):
+        settings, table, architecture = problem.settings, problem.table, problem.architecture
+        self.problem, self.state, self.report = problem, state, report
+        self.items, self.shares = problem.items, problem.shares()
+        totals = table.weights(self.items)
+        rate = totals / len(self.items)
+        if self.shares is not None:
+            counts = np.bincount(table.task_of_item()[self.items], minlength=table.n_tasks)
+            rate = self.shares * totals / np.maximum(counts, 1)
+        rule = settings.task_weight
+        rule = "equal" if isinstance(rule, dict) or rule == "samples" else rule
+        self.weighting = Weighting(rule, problem.importance(totals))
+        dtype, size = state.theta.dtype, problem.batch_size
+        self.size, self.n_batches = size, -(-len(self.items) // size)
+        self.tables, self.data = problem.tables(dtype), table.data(rate)
+        self.buffers = architecture.buffers(self.tables, size, size * table.most_pairs, settings.dropout > 0, dtype)
+        self.order = self.items.astype(np.int64)
+        self.training = self._training(totals)
+        self.solver = SOLVERS.index(settings.solver) if settings.solver in SOLVERS else -1
+        self.safe = state.theta.copy()
+        work = 6 * state.theta.size * size * (table.most_pairs if architecture.by_task else 1)
+        self.batches_per_call = max(1, int(_MOST_WORK / work))
+        self._call = self._kernel()
+
+    def _training(self, totals):
+        settings, state = self.problem.settings, self.state
+        n_tasks, dtype = len(totals), state.theta.dtype
+        decoupled = settings.solver == "adamw"
+        # of the penalty as scikit-learn has it, alpha / (2 n) |W|^2, with n the rows of a task and weight 2 a row twice
+        decay = settings.alpha * len(self.items) * n_tasks / max(totals.sum(), np.finfo(float).tiny)
+        real = [
+            settings.learning_rate_init,
+            settings.beta_1,
+            settings.beta_2,
+            0.0 if decoupled else decay,
+            settings.alpha_soft,
+            settings.dropout,
+            settings.max_norm or 0.0,
+            settings.alpha if decoupled else 0.0,
+        ]
+        if settings.solver == "sgd":
+            rates = [0.0, settings.momentum, float(settings.nesterovs_momentum), 0, 0, 0]
+        else:
+            b1, b2 = settings.beta_1, settings.beta_2
+            rates = [0.0, b1, 1.0 - b1, b2, 1.0 - b2, settings.epsilon]
+        return Training(
+            state.theta,
+            state.m,
+            state.v,
+            np.array(rates, dtype=dtype),
+            np.array(real, dtype=np.float64),
+            state.steps,
+            self.weighting.weight,
+            np.zeros(n_tasks),
+            np.zeros(n_tasks),
+            np.zeros(n_tasks + 1),
+            np.zeros(n_tasks),
+            state.random,
+        )
+
+    def _kernel(self):
+        """The kernel of the weighting rule with its own arguments; others are not even imported."""
+        rule = self.weighting.rule
+        if rule in FIXED:
+            return run_batches
+        from skmtl.neural import _strategies
+
+        balance, code = self.weighting.balance, self.weighting.code
+        if rule in FROM_LOSSES:
+            return lambda *args: _strategies.run_from_losses(code, balance, *args)
+        n_tasks, n_shared = len(self.weighting.weight), int(self.tables.weights[1, 0])
+        if n_shared == 0:
+            raise ValueError(
+                f"task_weight={rule!r} weighs the gradients of what tasks share, but with sharing="
+                f"{self.problem.settings.sharing!r} no parameter belongs to more than one task."
+            )
+        self.jacobian = np.zeros((n_tasks, n_shared), dtype=self.state.theta.dtype)
+        gram = np.zeros((n_tasks, n_tasks), dtype=self.state.theta.dtype)
+        return lambda *args: _strategies.run_from_gradients(code, balance, self.jacobian, gram, *args)
+
+    def run(self):
+        settings, state = self.problem.settings, self.state
+        stop = Stopping(settings, self.problem.validation is not None)
+        real, start = self.training.real, len(state.objectives)
+        self._deal()
+        try:
+            for epoch in range(settings.max_iter):
+                if settings.learning_rate == "cosine":
+                    real[0] = settings.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * epoch / settings.max_iter))
+                self.run_epoch()
+                halt = self.after_epoch(stop, start)
+                if halt == "tol" and settings.learning_rate == "plateau" and real[0] > 1e-6:
+                    real[0] /= 5.0
+                    stop.waited = 0
+                elif halt:
+                    return self.end(stop, halt)
+        except KeyboardInterrupt:
+            return self.interrupted(stop, start)
+        return self.end(stop, "max_iter")
+
+    def after_epoch(self, stop, start):
+        """Validate, weigh, report; a reason to stop, or an empty string."""
+        state = self.state
+        self.safe[:] = state.theta
+        if self.problem.validation is not None:
+            state.scores.append(self.problem.scores(state.theta))
+        self.weighting.end_epoch(state.losses[-1], state.scores[-1] if state.scores else None)
+        halt = stop.look(state)
+        if self.report is not None and self.report(len(state.objectives) - start, state):
+            return "callback"
+        return halt
+
+    def interrupted(self, stop, start):
+        """Ctrl-C: back to the end of the last epoch, or to the best one."""
+        state = self.state
+        state.put(self.safe)  # not in the middle of a step
+        n = len(state.objectives)
+        for curve in (state.losses, state.weights, state.scores):
+            del curve[n:]
+        warnings.warn(
+            f"Training interrupted after {n - start} epochs; the best weights so far are kept.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return self.end(stop, "interrupt")
+
+    def end(self, stop, reason):
+        """Back to the best weights, if any were better; the reason."""
+        if stop.best is not None:
+            self.state.put(stop.best)
+        return reason
+
+    def differentiate(self, recorded=False):
+        """The objective on all items and its gradient; `recorded`: as an epoch, too."""
+        training = self.training
+        training.sums[:] = 0.0
+        training.weight_sum[:] = 0.0
+        order = self.order
+        failed = self._call(-1, self.tables, self.data, self.buffers, training, order, len(order), 0, 1)
+        if failed >= 0:
+            self.complain()
+        n = len(self.items)
+        if recorded:
+            self._record()
+        return training.sums[-1] / n, self.buffers.grad.astype(np.float64)
+
+    def _record(self):
+        training, state, n = self.training, self.state, len(self.items)
+        state.objectives.append(float(training.sums[-1]) / n)
+        state.losses.append(training.sums[:-1] / n)
+        state.weights.append(training.weight_sum / n)
+
+    def check_finite(self):
+        if not np.isfinite(self.state.theta).all():
+            self.complain()
+
+    def run_epoch(self):
+        """All batches once; appends to the curves."""
+        training = self.training
+        training.sums[:] = 0.0
+        training.weight_sum[:] = 0.0
+        self._shuffle()
+        fixed = (self.solver, self.tables, self.data, self.buffers, training, self.order, self.size)
+        for begin in range(0, self.n_batches, self.batches_per_call):
+            failed = self._call(*fixed, begin, min(begin + self.batches_per_call, self.n_batches))
+            if failed >= 0:
+                self.complain()
+        self.check_finite()
+        self._record()
+
+    def complain(self):
+        losses = self.training.losses
+        bad = self.problem.tasks[~np.isfinite(losses)]
+        of = f" of task {describe(bad)}" if len(bad) else ""
+        raise ValueError(
+            f"The loss{of} is no longer finite in epoch {len(self.state.objectives) + 1}: training diverges. Lower "
+            f"learning_rate_init ({self.problem.settings.learning_rate_init:g}), standardise the features, or bound "
+            "the weights with max_norm."
+        )
+
+    def _deal(self):
+        """Items task by task, for draws with a temperature."""
+        if self.shares is None:
+            return
+        task = self.problem.table.task_of_item()[self.items]
+        by_task = np.argsort(task, kind="stable")
+        present = np.flatnonzero(self.shares)
+        starts = np.concatenate([np.searchsorted(task[by_task], present), [len(task)]])
+        self.draws = self.items[by_task].astype(np.int64), starts, starts[1:].copy(), self.shares[present]
+
+    def _shuffle(self):
+        if self.shares is not None:
+            draw(self.order, *self.draws, self.state.random)
+        elif self.problem.settings.shuffle:
+            shuffle(self.order, self.state.random)
+
+
+class Stopping:
+    """Whether an epoch was the last, and the best parameters so far."""
+
+    def __init__(self, settings, validated):
+        self.tol, self.patience = settings.tol, settings.n_iter_no_change
+        self.early = settings.early_stopping
+        self.validated = validated
+        self.best, self.best_mean, self.best_scores, self.best_objective = None, -math.inf, None, math.inf
+        self.waited = 0
+
+    def look(self, state):
+        """Take note of the last epoch; a reason to stop, or an empty string."""
+        improved = False
+        if self.validated and self.early:
+            scores = np.nan_to_num(state.scores[-1], nan=-math.inf)
+            known = np.isfinite(state.scores[-1])
+            mean = scores[known].mean() if known.any() else -math.inf
+            if mean > self.best_mean:
+                self.best_mean, self.best = mean, state.theta.copy()
+            if self.best_scores is None:
+                improved, self.best_scores = True, scores
+            improved |= bool((scores > self.best_scores + self.tol).any())  # as long as one task still learns
+            self.best_scores = np.maximum(self.best_scores, scores)
+        else:
+            objective = state.objectives[-1]
+            improved = objective < self.best_objective - self.tol
+            self.best_objective = min(self.best_objective, objective)
+        self.waited = 0 if improved else self.waited + 1
+        if self.waited <= self.patience or self.patience is math.inf:
+            return ""
+        return "validation" if self.validated and self.early else "tol"
+
+
+def warn_unless_converged(reason, settings):
+    """For L-BFGS, which looks for a minimum; epochs are a budget, and `n_iter_` tells whether they were used."""
+    if reason == "max_iter" and settings.solver == "lbfgs" and settings.tol > 0:
+        warnings.warn(
+            f"{type(settings).__name__} did not converge: after max_iter={settings.max_iter} iterations of L-BFGS the "
+            f"gradient is still above tol={settings.tol:g}. Increase max_iter, tol or alpha, or scale the features.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )

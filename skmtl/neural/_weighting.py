@@ -1,0 +1,192 @@
+r"""Whose turn is it: the weight of every task in the objective of a batch, :math:`\sum_t w_t L_t`.
+
+Weights sum to the number of tasks whatever the rule, so that a learning rate keeps its meaning. A task that is absent
+from a batch has no say there: its own weight is its importance p_t, which multiplies nothing, and the others share the
+rest. Rules from losses alone are one softmax, :math:`w_t \propto p_t e^{a_t}`, of scores
+
+=============  ===========================================================  ==========================================
+uncertainty    -s_t, where s_t descends on e^-s_t L_t + s_t / 2             Kendall, Gal, Cipolla (2018), CVPR
+geometric      -log L_t: descent on the geometric mean of the losses        Chennupati et al. (2019), CVPR workshops
+stch           log(L_t / z_t) / mu - log L_t: on a smooth maximum of        Lin et al. (2024), ICML
+               log(L_t / z_t), z_t the losses of the first epoch
+random         a standard normal number, anew in every batch                Lin et al. (2022), TMLR
+dwa            L_t / L'_t / 2, losses of the last two epochs                Liu, Johns, Davison (2019), CVPR
+priority       log(-(1 - k_t) log k_t), k_t a running validation score      Guo et al. (2018), ECCV
+=============  ===========================================================  ==========================================
+
+Rules from the gradients of the tasks stand in `_conflicts.py`. All is float64, whatever the dtype of the network.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl.neural._jit import helper
+from skmtl.neural._random import uniform
+
+__all__ = [
+    "FIXED",
+    "FROM_GRADIENTS",
+    "FROM_LOSSES",
+    "Balance",
+    "Weighting",
+    "mean_losses",
+    "softmax",
+    "step_scalar",
+    "weigh_losses",
+]
+
+FIXED = ("equal", "dwa", "priority")  # within an epoch
+FROM_LOSSES = ("uncertainty", "geometric", "stch", "random")
+FROM_GRADIENTS = ("gradnorm", "pcgrad", "upgrad", "cagrad", "imtl", "mgda")
+_UNCERTAINTY, _GEOMETRIC, _STCH, _RANDOM = range(len(FROM_LOSSES))
+
+_RATE = 0.01  # of Adam on the scalars of uncertainty
+_SMOOTHING = 1.0  # stch
+_TEMPERATURE = 2.0  # dwa
+_NEWEST = 0.3  # priority: what the last validation score counts in the running one
+_SMALLEST_LOSS = 1e-6  # of the largest: a task that is learned by heart does not silence the others
+
+
+class Balance(NamedTuple):
+    """What the kernels read and write; all float64 but `order`."""
+
+    importance: np.ndarray  # (n_tasks,), sum n_tasks
+    learned: np.ndarray  # (4, n_tasks): a scalar for each task, Adam's two moments and its steps
+    reference: np.ndarray  # (n_tasks,): losses of the first epoch; 0 until it is over
+    gram: np.ndarray  # (n_tasks, n_tasks): the Gram matrix of the gradients, filled before `weigh_gradients`
+    scores: np.ndarray  # (n_tasks,): of a softmax; -inf: has no say
+    vectors: np.ndarray  # (7, n_tasks): workspace
+    matrices: np.ndarray  # (3, n_tasks, n_tasks): workspace
+    order: np.ndarray  # int64 (2, n_tasks): workspace
+
+
+class Weighting:
+    """A rule and its memory: what training calls around the kernels.
+
+    Parameters
+    ----------
+    rule : one of FIXED, FROM_LOSSES, FROM_GRADIENTS
+    importance : array of shape (n_tasks,)
+        Nonnegative, not all zero.
+
+    Attributes
+    ----------
+    code : int
+        The rule, as `weigh_losses` or `weigh_gradients` knows it.
+    weight : array of shape (n_tasks,)
+        The weights; kernels write here.
+    balance : Balance
+    """
+
+    def __init__(self, rule, importance):
+        self.rule = rule
+        self.code = max(rules.index(rule) if rule in rules else -1 for rules in (FIXED, FROM_LOSSES, FROM_GRADIENTS))
+        p, T = np.asarray(importance, dtype=float), len(importance)
+        learned, reference, gram, scores, vectors, matrices = map(
+            np.zeros, [(4, T), (T,), (T, T), (T,), (7, T), (3, T, T)]
+        )
+        order = np.zeros((2, T), dtype=np.int64)
+        importance = p * (T / p.sum())
+        self.balance = Balance(importance, learned, reference, gram, scores, vectors, matrices, order)
+        self.balance.learned[0] = rule == "gradnorm"
+        self.weight = self.balance.importance.copy()
+        self._losses: list = []
+        self._scores = np.full(T, np.nan)
+
+    def end_epoch(self, losses, scores=None):
+        """Take note of the mean losses (n_tasks,) of an epoch and, for "priority", of its validation scores.
+
+        A score is 1 at best; nan where a task has no validation rows, which then is as urgent as the mean.
+        """
+        if not self._losses:
+            self.balance.reference[:] = losses
+        self._losses = [*self._losses[-1:], np.array(losses, dtype=float)]
+        if self.rule == "dwa" and len(self._losses) == 2:
+            before, now = self._losses
+            ratio = np.divide(now, before, out=np.ones_like(now), where=before > 0)
+            self._set(ratio / _TEMPERATURE)
+        if self.rule == "priority" and scores is not None:
+            new = np.clip(scores, 1e-3, 1.0 - 1e-9)
+            running = np.where(np.isnan(self._scores), new, self._scores + _NEWEST * (new - self._scores))
+            self._scores = np.where(np.isnan(new), self._scores, running)
+            urgency = -(1.0 - self._scores) * np.log(self._scores)
+            known = np.isfinite(urgency)
+            if known.any():
+                self._set(np.log(np.where(known, urgency, urgency[known].mean())))
+
+    def _set(self, scores):
+        """Weights for the next epoch."""
+        p = self.balance.importance
+        share = p * np.exp(scores - scores[p > 0].max())
+        self.weight[:] = share * (len(p) / share.sum())
+
+
+# ------------------------------------------------------------------------------------------------------ from losses
+
+
+@helper
+def weigh_losses(rule, losses, seen, rate, n_items, balance, random, weight):
+    """Fill `weight` by a rule of FROM_LOSSES.
+
+    losses, seen, rate, n_items : as `lose` of `_network.py` takes and leaves them.
+    random : uint64 (1,).
+    """
+    scores, mean = balance.scores, balance.vectors[0]
+    largest = mean_losses(losses, seen, rate, n_items, mean)
+    for t in range(len(weight)):
+        if seen[t] <= 0.0 or balance.importance[t] <= 0.0:
+            scores[t] = -math.inf
+            continue
+        log_loss = math.log(max(mean[t], _SMALLEST_LOSS * largest, 1e-300))
+        if rule == _UNCERTAINTY:
+            scores[t] = -balance.learned[0, t]
+            step_scalar(balance.learned, t, 0.5 - min(math.exp(scores[t]) * mean[t], 1e6), _RATE)
+        elif rule == _RANDOM:
+            scores[t] = math.sqrt(-2.0 * math.log(1.0 - uniform(random))) * math.cos(2.0 * math.pi * uniform(random))
+        elif rule == _STCH and balance.reference[t] > 0.0:
+            scores[t] = (log_loss - math.log(balance.reference[t])) / _SMOOTHING - log_loss
+        else:
+            scores[t] = -log_loss
+    softmax(scores, balance.importance, weight)
+
+
+@helper
+def mean_losses(losses, seen, rate, n_items, mean):
+    """The mean loss of the labels that a batch has of every task, 0 if it has none; returns the largest.
+
+    (``losses`` are relative to the labels to be expected: right on average, but of a rare task not in a batch.)
+    """
+    largest = 0.0
+    for t in range(len(mean)):
+        mean[t] = losses[t] * (n_items * rate[t] / seen[t]) if seen[t] > 0.0 else 0.0
+        largest = max(largest, mean[t])
+    return largest
+
+
+@helper
+def step_scalar(learned, t, slope, rate):
+    """One step of Adam on the scalar of a task: ``learned`` has its value, the two moments and the number of steps."""
+    learned[3, t] += 1.0
+    learned[1, t] = 0.9 * learned[1, t] + 0.1 * slope
+    learned[2, t] = 0.999 * learned[2, t] + 0.001 * slope * slope
+    first, second = learned[1, t] / (1.0 - 0.9 ** learned[3, t]), learned[2, t] / (1.0 - 0.999 ** learned[3, t])
+    learned[0, t] -= rate * first / (math.sqrt(second) + 1e-8)
+
+
+@helper
+def softmax(scores, importance, weight):
+    """``w_t ~ p_t exp(scores[t])`` among those whose score is finite, who share their importance; p_t elsewhere."""
+    best, total, share = -math.inf, 0.0, 0.0
+    for t in range(len(weight)):
+        best = max(best, scores[t])
+        weight[t] = importance[t]
+    for t in range(len(weight)):
+        if scores[t] > -math.inf:
+            share += importance[t]
+            weight[t] = importance[t] * math.exp(scores[t] - best)
+            total += weight[t]
+    for t in range(len(weight)):
+        if scores[t] > -math.inf:
+            weight[t] *= share / total

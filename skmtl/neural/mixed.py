@@ -1,0 +1,551 @@
+"""The network for tasks of different kinds: a regression, a classification, tags and counts together."""
+
+from collections.abc import Mapping
+
+import narwhals as nw
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl._ids import canonical_ids, describe, lookup
+from skmtl.neural._base import BaseNetwork, Reading, parts_in_order, weights_of_parts
+from skmtl.neural._encode import encode_head, weigh_classes
+from skmtl.neural._heads import KINDS, distill
+from skmtl.neural._table import Table
+from skmtl.neural._training import Problem
+from skmtl.tasks import check_data, take_task_column
+
+__all__ = ["MultiTaskMLP"]
+
+
+class MultiTaskMLP(BaseNetwork):
+    r"""Neural network with hidden layers that all tasks share, for tasks of different kinds.
+
+    .. math:: \min_\theta \; \sum_t \frac{w_t}{N_t} \sum_i s_{ti}\, \ell_t\big(f_t(x_i; \theta), y_{ti}\big)
+              + \frac{\alpha}{2n} \|W\|^2
+
+    with the loss of its kind for every task, a row's weight s, their sum N_t for a task, and n the mean of these.
+
+    ================  ==============================  ===============================================  =========
+    kind              labels                          loss                                             metric
+    ================  ==============================  ===============================================  =========
+    'regression'      numbers, one column or more     half the squared error, of standardised numbers  R2
+    'huber'           likewise                        Huber's                                          R2
+    'poisson'         counts >= 0                     Poisson, log link                                D2
+    'classification'  classes of any type             cross-entropy of sigmoid or softmax              accuracy
+    'multilabel'      columns of two classes          cross-entropy of a sigmoid a column              accuracy
+    distill(teacher)  none: a model's probabilities   cross-entropy at a temperature                   agreement
+    ================  ==============================  ===============================================  =========
+
+    Parameters
+    ----------
+    heads : dict {task: kind}
+        The kind of every task, one of the above.
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Units of the hidden layers of the trunk.
+    delta : float, default=1.35
+        Where Huber's loss turns linear, in standard deviations of the task's labels.
+    standardize_y : bool, default=True
+        Whether numbers are standardised for training, counts divided by their mean; predictions are in their units.
+    class_weight : 'balanced' or dict {task: 'balanced' or {label: weight}}, default=None
+        What a label counts besides its row's weight; 'balanced': every class of a task has the same sum of weights.
+    private_layer_sizes : sequence of int, default=()
+        Units of the hidden layers that every task has for itself, behind the trunk.
+    sharing : {'shared', 'private', 'soft'}, default='shared'
+        One trunk for all tasks; one for each; or one for each, pulled to their mean.
+    alpha_soft : float, default=0.01
+        Strength s of the pull, :math:`\frac{s}{2} \sum_t \|\theta_t - \bar\theta\|^2`, with ``sharing='soft'``.
+    features : dict {task: list of columns}, default=None
+        The columns of X that a task reads, by name or by position among the features: the first layer has weights for
+        every task, all lead into the same hidden units.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+    solver : {'adam', 'adamw', 'sgd', 'lbfgs'}, default='adam'
+        'adamw' decays weights by ``learning_rate * alpha`` beside Adam's step; 'lbfgs' uses all rows at once.
+    alpha : float, default=0.0001
+        Strength of the squared weights, :math:`\frac{\alpha}{2n} \|W\|^2`, n the rows of a batch; biases are free.
+    dropout : float, default=0.0
+        Share of hidden units that are zero in a step, in [0, 1).
+    max_norm : float, default=None
+        The greatest length of the weights into a hidden unit.
+    batch_size : int, default='auto'
+        Rows in a step; 'auto' is min(200, n_samples).
+    learning_rate : {'constant', 'cosine', 'plateau'}, default='constant'
+        'cosine' falls to zero over `max_iter` epochs; 'plateau' is divided by 5 instead of stopping, down to 1e-6.
+    learning_rate_init : float, default=0.001
+    max_iter : int, default=200
+        Epochs at most; iterations of 'lbfgs'.
+    tol : float, default=1e-4
+        Training stops when the loss, or with `early_stopping` every task's score, has not improved by `tol` for
+        `n_iter_no_change` epochs. 0 with ``n_iter_no_change=max_iter``: always `max_iter` epochs.
+    n_iter_no_change : int, default=10
+    shuffle : bool, default=True
+        Whether rows come in another order in every epoch.
+    task_weight : str or dict {task: float}, default='equal'
+        What the mean losses of tasks count. 'equal'; 'samples': as many as a task has rows; a dict: as it says, 1
+        where it says nothing. From losses: 'uncertainty', 'dwa', 'geometric', 'stch', 'random'; 'priority', from
+        validation scores. From gradients of what tasks share: 'gradnorm', 'pcgrad', 'upgrad', 'cagrad', 'imtl', 'mgda'.
+        The guide has the formulas.
+    temperature : float, default=1.0
+        Where a row belongs to one task: rows are drawn from tasks with probability proportional to
+        :math:`n_t^{\mathrm{temperature}}`. 1: every row once an epoch; 0: tasks alike. The objective stays the same.
+    momentum : float, default=0.9
+        Of 'sgd'.
+    nesterovs_momentum : bool, default=True
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        Of Adam.
+    early_stopping : bool, default=False
+        Stop when no task's validation score improves any more, and go back to the weights with the best mean score.
+    validation_fraction : float, default=0.1
+        Share of rows set apart for that, of every task.
+    metrics : callable or dict {task: callable}, default=None
+        Scores for validation, ``metric(y_true, y_pred)``, greater is better. None: R2, accuracy or explained deviance.
+    n_init : int, default=1
+        How many fits, from different weights; the best is kept: by validation score, else by training loss.
+    ensemble : bool, default=False
+        Keep all `n_init` fits; predictions come from the mean of their outputs.
+    callbacks : callable or list of callables, default=None
+        Called after every epoch with an :class:`~skmtl.neural.Epoch`; True ends training.
+    progress : bool, default=False
+        Show a progress bar; needs tqdm.
+    random_state : int, RandomState instance or None, default=None
+        Of initial weights, order of rows, dropout. An int gives the same weights whatever `n_jobs`.
+    warm_start : bool, default=False
+        Whether `fit` goes on where the last one ended, Adam's moments included, if the network is the same.
+    n_jobs : int, default=None
+        Threads for the `n_init` fits.
+    verbose : int, default=0
+        Whether to print a line for every epoch.
+    task : str or int, default=None
+        Name or position of the column of X with the task ids.
+    unknown_task : {'error', 'shared'}, default='error'
+        What `predict` does with rows of a task that was not in `fit`; 'shared' is the mean over tasks of their outputs.
+
+    Attributes
+    ----------
+    classes_ : dict {task: array, or list of arrays for a multilabel task}
+    tasks_ : array of shape (n_tasks,)
+        Task ids, sorted; names or positions of y's columns.
+    coefs_, intercepts_ : lists of arrays
+        Views, layer by layer; see their own pages. Writing into them changes the network.
+    n_iter_ : int
+        Epochs.
+    loss_ : float
+        The objective of the last epoch, the mean over its batches, penalties included.
+    objective_curve_ : array of shape (n_iter_,)
+    loss_curve_, task_weights_curve_ : dict {task: array of shape (n_iter_,)}
+        The mean loss of every task in every epoch, of standardised labels, and what multiplied it.
+    validation_scores_ : dict {task: array of shape (n_iter_,)}, or None
+    n_features_in_ : int
+        With the task column, if there is one.
+    feature_names_in_ : array of shape (n_features_in_,)
+        Names of the columns, if X was a data frame.
+
+    See Also
+    --------
+    MultiTaskMLPRegressor : For numbers, in scikit-learn's contract.
+    MultiTaskMLPClassifier : For classes, likewise.
+
+    References
+    ----------
+    Caruana (1997), Multitask learning, *Machine Learning* 28:41-75.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskMLP
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 3))
+    >>> Y = {"size": X[:, 0] * X[:, 1], "sign": np.where(X[:, 0] * X[:, 1] > 0, "plus", "minus")}
+    >>> model = MultiTaskMLP({"size": "regression", "sign": "classification"}, max_iter=200, random_state=0)
+    >>> model.fit(X, Y).predict(X)["sign"][:3].tolist()
+    ['minus', 'minus', 'plus']
+    >>> model.predict_proba(X)["sign"].shape
+    (400, 2)
+    """
+
+    def __init__(
+        self,
+        heads=None,
+        hidden_layer_sizes=(100,),
+        *,
+        delta=1.35,
+        standardize_y=True,
+        class_weight=None,
+        private_layer_sizes=(),
+        sharing="shared",
+        alpha_soft=0.01,
+        features=None,
+        activation="relu",
+        solver="adam",
+        alpha=0.0001,
+        dropout=0.0,
+        max_norm=None,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        max_iter=200,
+        tol=1e-4,
+        n_iter_no_change=10,
+        shuffle=True,
+        task_weight="equal",
+        temperature=1.0,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        early_stopping=False,
+        validation_fraction=0.1,
+        metrics=None,
+        n_init=1,
+        ensemble=False,
+        callbacks=None,
+        progress=False,
+        random_state=None,
+        warm_start=False,
+        n_jobs=None,
+        verbose=0,
+        task=None,
+        unknown_task="error",
+    ):
+        self.heads = heads
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.delta = delta
+        self.standardize_y = standardize_y
+        self.class_weight = class_weight
+        self.private_layer_sizes = private_layer_sizes
+        self.sharing = sharing
+        self.alpha_soft = alpha_soft
+        self.features = features
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.dropout = dropout
+        self.max_norm = max_norm
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.shuffle = shuffle
+        self.task_weight = task_weight
+        self.temperature = temperature
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.metrics = metrics
+        self.n_init = n_init
+        self.ensemble = ensemble
+        self.callbacks = callbacks
+        self.progress = progress
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.task = task
+        self.unknown_task = unknown_task
+
+    def predict(self, X, *, task=None):
+        """Predict the labels of every task.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features), or dict {task: X}
+            In the layout of `fit`.
+        task : array-like of shape (n_samples,), default=None
+            Task ids, if `fit` got them.
+
+        Returns
+        -------
+        dict {task: array of shape (n_samples,) or (n_samples, n_columns)}
+            Numbers in their units, labels as they stood in y. If a row belongs to one task, an array (n_samples,) with
+            the prediction of each; of objects, if not all tasks are of numbers.
+        """
+        answers, codes = self._answers(X, task)
+        labels = self._by_name(answers, lambda head, o: head.labels(o))
+        if codes is None:
+            return labels
+        numeric = all(head.numeric for head in self._heads)
+        out = np.empty(len(codes), dtype=np.result_type(*labels.values()) if numeric else object)
+        for t, name in enumerate(self._names.tolist()):
+            if name in labels:
+                out[codes == t] = labels[name]
+        return out
+
+    def predict_proba(self, X, *, task=None):
+        """Probabilities of the classes, for the tasks that have classes.
+
+        Parameters
+        ----------
+        X, task
+            As in `predict`.
+
+        Returns
+        -------
+        dict {task: array}
+            (n_samples, n_classes), as in `classes_`; of a multilabel task (n_samples, n_columns), the probability of
+            every column's second class. If a row belongs to one task, its rows only.
+        """
+        answers, _ = self._answers(X, task)
+        return self._by_name(answers, lambda head, o: None if head.numeric else head.probabilities(o))
+
+    def score(self, X, y=None, sample_weight=None, *, task=None):
+        """The mean over tasks of the metric of their kind.
+
+        Parameters
+        ----------
+        X, y, sample_weight, task
+            As in `fit`.
+
+        Returns
+        -------
+        float
+        """
+        scores = [s for s in self.head_scores(X, y, sample_weight, task=task).values() if not np.isnan(s)]
+        return float(np.mean(scores)) if scores else np.nan
+
+    def head_scores(self, X, y=None, sample_weight=None, *, task=None):
+        """The metric of every task: R2, explained deviance or accuracy, or what `metrics` says.
+
+        Parameters
+        ----------
+        X, y, sample_weight, task
+            As in `fit`.
+
+        Returns
+        -------
+        dict {task: float}
+        """
+        check_is_fitted(self)
+        data = X if isinstance(X, Mapping) else (X, y, task)
+        validation = self._validation(data, None, None, sample_weight)
+        metrics = [self._metric(name) for name in self._names.tolist()]
+        problem = Problem(self, self._architecture, self._heads, self._names, None, None, validation, metrics)
+        scores = np.mean([problem.scores(state.theta) for state in self._states[:1]], axis=0)
+        return dict(zip(self._names.tolist(), scores.tolist(), strict=True))
+
+    @property
+    def classes_(self):
+        """The labels of every task that has classes, sorted; a list of such where it has several columns."""
+        check_is_fitted(self)
+        heads = zip(self._names.tolist(), self._heads, strict=True)
+        return {name: head.classes for name, head in heads if not head.numeric}
+
+    def _by_name(self, answers, function):
+        values = {}
+        for name, head, o in zip(self._names.tolist(), self._heads, answers, strict=True):
+            value = None if o is None else function(head, o)
+            if value is not None:
+                values[name] = value
+        return values
+
+    # ------------------------------------------------------------------------------------------------- reading
+
+    def _read(self, X, y, sample_weight, task, again):
+        heads = self._check_heads()
+        known = dict(zip(self._names.tolist(), self._heads, strict=True)) if again and hasattr(self, "_names") else {}
+        self._refuse_sparse(X)
+        if isinstance(X, Mapping):
+            return self._read_mixed_parts(X, y, sample_weight, task, heads, known)
+        if task is not None or self.task is not None:
+            return self._read_long(X, y, sample_weight, task, heads, known)
+        if y is None:
+            raise ValueError("MultiTaskMLP requires y to be passed, but the target y is None.")
+        return self._read_wide(X, y, sample_weight, heads, known)
+
+    def _check_heads(self):
+        heads = self.heads
+        if not isinstance(heads, Mapping) or not heads:
+            raise ValueError(
+                "The 'heads' parameter of MultiTaskMLP must be a dict of tasks and kinds, such as {'price': "
+                f"'regression', 'sold': 'classification'}}. Got {heads!r} instead."
+            )
+        for name, kind in heads.items():
+            if not isinstance(kind, distill) and kind not in KINDS:
+                raise ValueError(
+                    f"heads[{name!r}] must be one of {', '.join(map(repr, KINDS))} or distill(teacher). Got {kind!r}."
+                )
+        return heads
+
+    def _read_wide(self, X, y, sample_weight, heads, known):
+        """One column or more per task, NaN where a row has no label."""
+        columns = _columns_of_heads(y, heads)
+        made, codes = [], []
+        for name, kind in heads.items():
+            head, code = encode_head(name, kind, columns.get(name), X, known.get(name), self.delta)
+            made.append(head)
+            codes.append(code)
+        sizes = [head.n_targets for head in made]
+        weight = _weight_of_columns(sample_weight, list(heads), sizes)
+        data = check_data(X, np.hstack(codes), weight, estimator=self)
+        first = np.cumsum([0, *sizes[:-1]])
+        Y, weight = np.array(data.y), data.weight
+        if weight is not None and weight.ndim == 2:
+            Y[weight == 0] = np.nan
+            weight = None if np.isin(weight, (0.0, 1.0)).all() else np.array(weight)
+        weight = weigh_classes(self.class_weight, dict(zip(heads, made, strict=True)), Y, weight, first)
+        table = Table([np.asarray(data.X, dtype=data.dtype)], Y, weight, first, np.array(sizes))
+        self.tasks_ = _names(heads)
+        return Reading(self.tasks_, made, table, "outputs")
+
+    def _read_long(self, X, y, sample_weight, task, heads, known):
+        """A row belongs to one task."""
+        ids = task if self.task is None else take_task_column(X, self.task)[1]
+        rows = X if self.task is None else take_task_column(X, self.task)[0]
+        n = len(ids)
+        # the labels are of many types: rows are numbered instead, and found again when they are in order
+        data = check_data(X, np.arange(n), sample_weight, task=task, task_column=self.task, estimator=self)
+        tasks = self._names if known else data.tasks
+        self._compare_tasks(data.tasks, heads, bool(known))
+        if known:
+            data = data.reindex(tasks)
+        ids, _ = canonical_ids(ids)
+        y = _labels_a_row(y, n)
+        made, codes = self._encode_rows(
+            tasks, heads, known, lambda name: _rows_of(rows, y, np.flatnonzero(ids == name)), n
+        )
+        Y = codes[data.y.astype(np.intp)]
+        return self._finish_by_task(
+            [np.asarray(data.X, dtype=data.dtype)],
+            Y,
+            data.weight,
+            made,
+            tasks,
+            data.task_of_row,
+            np.arange(len(Y)),
+            data.source,
+            data.task_position,
+        )
+
+    def _read_mixed_parts(self, X, y, sample_weight, task, heads, known):
+        """Every task with an X of its own."""
+        if y is not None or task is not None or self.task is not None:
+            raise ValueError("With X a dict {task: (X, y)}, MultiTaskMLP takes neither y nor task.")
+        tasks, parts = parts_in_order(X)
+        self._compare_tasks(tasks, heads, False)
+        inputs = [check_array(part[0], dtype=[np.float64, np.float32], input_name=f"X[{t!r}]") for t, part in parts]
+        dtype = np.result_type(*inputs)
+        inputs = [np.ascontiguousarray(rows, dtype=dtype) for rows in inputs]
+        sizes = [len(rows) for rows in inputs]
+        ends = np.cumsum(sizes)
+        place = {name: np.arange(end - size, end) for name, end, size in zip(tasks.tolist(), ends, sizes, strict=True)}
+        labels = {name: part for name, part in zip(tasks.tolist(), (part for _, part in parts), strict=True)}
+        made, Y = self._encode_rows(
+            tasks, heads, known, lambda name: (labels[name][0], labels[name][1], place[name]), int(ends[-1])
+        )
+        weight = weights_of_parts(sample_weight, [name for name, _ in parts], sizes)
+        for attribute in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(attribute, None)
+        row = np.concatenate([np.arange(n) for n in sizes])
+        return self._finish_by_task(
+            inputs, Y, weight, made, tasks, np.repeat(np.arange(len(tasks)), sizes), row, "parts"
+        )
+
+    def _encode_rows(self, tasks, heads, known, rows_of, n):
+        """The heads of tasks, and labels of n rows as numbers (n, most columns), NaN where a task has fewer.
+
+        rows_of : of a task's name: its rows of X, their labels, and which of the n they are.
+        """
+        made, parts = [], []
+        for name in tasks.tolist():
+            rows, labels, place = rows_of(name)
+            head, code = encode_head(name, heads[name], labels, rows, known.get(name), self.delta)
+            if len(code) != len(place):
+                raise ValueError(f"Task {name!r} has {len(place)} rows, but {len(code)} labels.")
+            if np.isnan(code).all(axis=1).any():
+                raise ValueError(
+                    f"y of task {name!r} contains NaN: where a row belongs to one task, drop those without label."
+                )
+            made.append(head)
+            parts.append((place, code))
+        Y = np.full((n, max(head.n_targets for head in made)), np.nan)
+        for place, code in parts:
+            Y[place, : code.shape[1]] = code
+        return made, Y
+
+    def _finish_by_task(self, inputs, Y, weight, made, tasks, task_of_row, row, source, position=None):
+        first, sizes = np.zeros(len(made), dtype=np.int64), np.array([head.n_targets for head in made])
+        heads = dict(zip(tasks.tolist(), made, strict=True))
+        weight = weigh_classes(self.class_weight, heads, Y, weight, first, task_of_row)
+        table = Table.by_task(inputs, Y, weight, first, sizes, task_of_row, row)
+        self.tasks_ = tasks
+        return Reading(tasks, made, table, source, position)
+
+    def _compare_tasks(self, tasks, heads, some):
+        """Whether the tasks of the data are those of `heads`."""
+        names, _ = canonical_ids(list(heads), "heads")
+        if (lookup(tasks, names) < 0).any() or (not some and (lookup(names, tasks) < 0).any()):
+            raise ValueError(f"heads has the tasks {describe(names)}, but the rows are of the tasks {describe(tasks)}.")
+
+
+def _names(heads):
+    names = list(heads)
+    return np.array(names, dtype=object if any(isinstance(name, str) for name in names) else None)
+
+
+def _columns_of_heads(y, heads):
+    """The labels of every task: a column, or several."""
+    names = list(heads)
+    if isinstance(y, Mapping):
+        lost = [name for name, kind in heads.items() if name not in y and not isinstance(kind, distill)]
+        columns = dict(y)
+    elif isinstance(frame := nw.from_native(y, eager_only=True, pass_through=True), nw.DataFrame):
+        columns, lost = {}, []
+        for name, kind in heads.items():
+            own = [c for c in frame.columns if c == name] or [c for c in frame.columns if str(c).startswith(f"{name}_")]
+            if own:
+                columns[name] = frame[own].to_native() if kind == "multilabel" else frame[:, own].to_numpy()
+                columns[name] = frame.get_column(own[0]).to_native() if len(own) == 1 else columns[name]
+            elif not isinstance(kind, distill):
+                lost.append(name)
+    else:
+        y = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
+        y = y[:, None] if y.ndim == 1 else y
+        labelled = [name for name, kind in heads.items() if not isinstance(kind, distill)]
+        if y.shape[1:] != (len(labelled),):
+            raise ValueError(
+                f"y must have a column for each of the heads {describe(labelled)}. Got y of shape {y.shape}."
+            )
+        columns, lost = dict(zip(labelled, y.T, strict=True)), []
+    if lost:
+        raise ValueError(f"y has no labels of the heads {describe(lost)}; it has {describe(list(columns))}.")
+    return {name: columns[name] for name in names if name in columns}
+
+
+def _weight_of_columns(sample_weight, names, sizes):
+    """Weights of rows, or of rows and tasks for every column of their labels."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Mapping):
+        n = len(next(iter(sample_weight.values())))
+        sample_weight = np.column_stack([sample_weight.get(name, np.ones(n)) for name in names])
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.ndim == 2 and weight.shape[1] == len(names):
+        weight = np.repeat(weight, sizes, axis=1)
+    return weight
+
+
+def _labels_a_row(y, n):
+    if y is None:
+        return None
+    y = nw.from_native(y, allow_series=True, pass_through=True)
+    y = (
+        y.to_numpy()
+        if isinstance(y, nw.Series)
+        else np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
+    )
+    if y.shape != (n,):
+        raise ValueError(f"Where a row belongs to one task, y must have shape ({n},). Got {y.shape}.")
+    return y
+
+
+def _rows_of(X, y, rows):
+    """Rows of X, their labels (or None) and their numbers."""
+    from sklearn.utils import _safe_indexing
+
+    return _safe_indexing(X, rows), None if y is None else y[rows], rows

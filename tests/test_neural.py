@@ -1,0 +1,685 @@
+"""The networks: gradients against central differences, weights against scikit-learn's, layouts, training, contract."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmtl.neural import MultiTaskMLP, MultiTaskMLPClassifier, MultiTaskMLPRegressor, distill
+from skmtl.neural._forward import outputs
+from skmtl.neural._training import Epochs, State
+from skmtl.preprocessing import to_long
+
+ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+ALL_KINDS = {
+    "price": "regression",
+    "time": "huber",
+    "visits": "poisson",
+    "kind": "classification",
+    "sold": "classification",
+    "tags": "multilabel",
+}
+each_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
+
+
+def mixed(rng, n=30, d=3):
+    """Rows, labels of all kinds with a fifth missing, a task that few rows have, and weights of rows."""
+    X = rng.normal(size=(n, d))
+    s = X @ rng.normal(size=d)
+    Y = {
+        "price": 100 + 10 * np.column_stack([s, s**2]),
+        "time": s + rng.standard_t(2, size=n),
+        "visits": rng.poisson(np.exp(0.3 * s)).astype(float),
+        "kind": np.array(["a", "b", "c"], dtype=object)[(s > 0).astype(int) + (X[:, 0] > 0)],
+        "sold": (s > 0).astype(float),
+        "tags": (X[:, :2] > 0).astype(float),
+    }
+    for name, y in Y.items():
+        y[rng.random(y.shape) < 0.2] = None if name == "kind" else np.nan
+    Y["sold"][2:] = np.nan
+    Y["sold"][:2] = [0.0, 1.0]
+    return X, Y, rng.uniform(0.5, 2.0, size=n)
+
+
+def posed(model, X, Y, weight=None, **data):
+    """A fit that has not begun."""
+    problem, _ = copy.copy(model)._pose(X, Y, weight, data.get("task"), None, False)
+    (dtype,) = {part.dtype for part in problem.table.inputs}
+    return Epochs(problem, State.new(problem.architecture, np.random.RandomState(0), dtype), None)
+
+
+def central_differences(epochs, value, step=1e-5):
+    theta = epochs.state.theta
+    slopes = []
+    for p in range(theta.size):
+        at = theta[p]
+        theta[p] = at + step
+        above = value()
+        theta[p] = at - step
+        below = value()
+        theta[p] = at
+        slopes.append((above - below) / (2 * step))
+    return np.array(slopes)
+
+
+def agree(analytic, numeric):
+    assert_allclose(analytic, numeric, rtol=0, atol=1e-7 * max(1.0, np.abs(numeric).max()))
+
+
+SHAPES = {
+    "shared": {},
+    "shared, private behind": {"private_layer_sizes": (3,)},
+    "private": {"sharing": "private"},
+    "private, private behind": {"sharing": "private", "private_layer_sizes": (3, 2)},
+    "soft": {"sharing": "soft", "alpha_soft": 0.7},
+    "own features": {"features": True},
+    "own features, private behind": {"features": True, "private_layer_sizes": (3,)},
+    "own features, soft": {"features": True, "sharing": "soft", "alpha_soft": 0.7},
+}
+
+
+def network(shape, **parameters):
+    options = dict(SHAPES[shape])
+    if options.get("features"):
+        options["features"] = {name: [0, 1] if k % 2 else [0, 1, 2] for k, name in enumerate(ALL_KINDS)}
+    settings = {"solver": "lbfgs", "alpha": 0.3, "delta": 0.5}
+    return MultiTaskMLP(ALL_KINDS, (5, 4), **{**settings, **options, **parameters})
+
+
+# ----------------------------------------------------------------------------------------------------- gradients
+
+
+@each_activation
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_of_all_heads_are_central_differences(shape, activation, rng):
+    X, Y, weight = mixed(rng)
+    epochs = posed(network(shape, activation=activation), X, Y, weight)
+    agree(epochs.differentiate()[1], central_differences(epochs, lambda: epochs.differentiate()[0]))
+
+
+@pytest.mark.parametrize("shape", ["shared", "soft"])
+def test_gradients_where_rows_belong_to_tasks_are_central_differences(shape, rng):
+    X = rng.normal(size=(30, 3))
+    task = rng.choice(["price", "kind", "visits"], size=30)
+    y = rng.poisson(2.0, size=30).astype(object)
+    y[task == "kind"] = rng.choice(["a", "b", "c"], size=(task == "kind").sum())
+    heads = {name: ALL_KINDS[name] for name in ("price", "kind", "visits")}
+    model = network(shape, activation="tanh").set_params(heads=heads)
+    epochs = posed(model, X, y, rng.uniform(0.5, 2, 30), task=task)
+    agree(epochs.differentiate()[1], central_differences(epochs, lambda: epochs.differentiate()[0]))
+
+
+def test_the_gradient_of_a_distilled_head_is_its_central_differences(rng):
+    X = rng.normal(size=(30, 3))
+    teacher = LogisticRegression().fit(X, np.digitize(X[:, 0], [-0.5, 0.5]))
+    model = MultiTaskMLP({"a": distill(teacher, 3.0), "b": "regression"}, (4,), activation="tanh", solver="lbfgs")
+    epochs = posed(model, X, {"b": X[:, 1]})
+    agree(epochs.differentiate()[1], central_differences(epochs, lambda: epochs.differentiate()[0]))
+
+
+@pytest.mark.parametrize("shape", ["shared", "shared, private behind", "own features", "own features, private behind"])
+def test_the_gradient_of_every_task_is_its_central_differences(shape, rng):
+    """What gradient-based weights are made of, and with weights of one what they add up to."""
+    X, Y, weight = mixed(rng)
+    model = network(
+        shape, activation="tanh", solver="adam", task_weight="imtl", alpha=0.0, batch_size=30, shuffle=False
+    )
+    epochs = posed(model, X, Y, weight)
+    epochs.differentiate()
+    jacobian, grad = epochs.jacobian.copy(), epochs.buffers.grad.copy()
+    n_shared = jacobian.shape[1]
+    assert n_shared > 10
+
+    def loss_of(t):
+        def value():
+            epochs.differentiate()
+            return epochs.training.losses[t]
+
+        return value
+
+    slopes = np.array([central_differences(epochs, loss_of(t)) for t in range(len(ALL_KINDS))])
+    agree(jacobian, slopes[:, :n_shared])
+    agree(grad[n_shared:], slopes[:, n_shared:].sum(axis=0))
+    epochs.differentiate()
+    agree(epochs.buffers.grad[:n_shared], epochs.training.weight @ slopes[:, :n_shared])
+
+
+def test_dropout_is_undone_in_the_gradient(rng):
+    X, Y, _ = mixed(rng)
+    for activation in ("tanh", "relu", "logistic"):
+        model = network("shared", activation=activation, solver="adam", dropout=0.4, batch_size=30, shuffle=False)
+        epochs = posed(model, X, Y)
+        seed = epochs.state.random.copy()
+
+        def value(epochs=epochs, seed=seed):
+            epochs.state.random[:] = seed  # the same units are dropped
+            return epochs.differentiate()[0]
+
+        value()
+        agree(epochs.buffers.grad.copy(), central_differences(epochs, value))
+
+
+def test_prediction_and_training_compute_the_same_outputs(rng):
+    X, Y, _ = mixed(rng)
+    for shape in SHAPES:
+        epochs = posed(network(shape, alpha=0.0, alpha_soft=0.0, activation="logistic"), X, Y)
+        total, _ = epochs.differentiate()
+        problem, theta = epochs.problem, epochs.state.theta
+        inputs = [problem.table.inputs[t if len(problem.table.inputs) > 1 else 0] for t in range(6)]
+        shared = problem.table.pairs is None
+        answers = outputs(problem.architecture, theta, inputs[0] if shared else inputs)
+        o, y = answers[5], Y["tags"]
+        known = ~np.isnan(y)
+        loss = (np.logaddexp(0, o) - np.nan_to_num(y) * o)[known].mean()
+        assert_allclose(epochs.training.losses[5], loss, rtol=1e-12)
+        assert_allclose(total, epochs.training.losses.sum(), rtol=1e-12)
+
+
+# --------------------------------------------------------------------------------------------- against scikit-learn
+
+
+def parity(theirs, ours):
+    pairs = zip(theirs.coefs_ + theirs.intercepts_, ours.coefs_ + ours.intercepts_, strict=True)
+    for a, b in pairs:
+        assert_allclose(b, a, rtol=0, atol=1e-12)
+    assert_allclose(ours.loss_, theirs.loss_, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@each_activation
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"solver": "adam", "batch_size": 60},
+        {"solver": "sgd", "batch_size": 60},
+        {"solver": "sgd", "nesterovs_momentum": False, "batch_size": 60},
+        {"solver": "adam", "batch_size": 17},
+    ],
+    ids=str,
+)
+def test_thirty_steps_from_the_same_seed_are_those_of_scikit_learn(activation, options, rng):
+    X = rng.normal(size=(60, 5))
+    y = X[:, 0] * X[:, 1] + np.sin(X[:, 2])
+    settings = {"hidden_layer_sizes": (12, 7), "activation": activation, "alpha": 0.1, "max_iter": 30, "tol": 0}
+    settings |= {"shuffle": False, "random_state": 3, "n_iter_no_change": 100, **options}
+    ours = MultiTaskMLPRegressor(standardize_y=False, **settings).fit(X, y)
+    parity(MLPRegressor(**settings).fit(X, y), ours)
+    for labels in (y > 0, np.digitize(y, [-0.5, 0.5])):
+        theirs, ours = MLPClassifier(**settings).fit(X, labels), MultiTaskMLPClassifier(**settings).fit(X, labels)
+        parity(theirs, ours)
+        assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_weights_can_be_set_before_a_fit(rng):
+    """From scikit-learn's initial weights, whatever ours were: `coefs_` are views."""
+    X = rng.normal(size=(50, 4))
+    y = X[:, 0] * X[:, 1]
+    settings = {"hidden_layer_sizes": (9,), "alpha": 0.1, "max_iter": 30, "tol": 0, "n_iter_no_change": 99}
+    settings |= {"shuffle": False, "batch_size": 50}
+    theirs = MLPRegressor(random_state=1, **settings)
+    start = MLPRegressor(random_state=1, **settings | {"max_iter": 1, "learning_rate_init": 1e-300}).fit(X, y)
+    ours = MultiTaskMLPRegressor(standardize_y=False, random_state=8, warm_start=True, **settings).initialize(X, y)
+    for mine, initial in zip(ours.coefs_ + ours.intercepts_, start.coefs_ + start.intercepts_, strict=True):
+        mine[:] = initial
+    parity(theirs.fit(X, y), ours.fit(X, y))
+
+
+@parametrize_with_checks([MultiTaskMLPRegressor(), MultiTaskMLPClassifier()])
+def test_scikit_learn_accepts_them(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([MultiTaskMLPRegressor(max_iter=60), MultiTaskMLPClassifier(max_iter=60)])
+def test_scikit_learn_accepts_them_with_routing(estimator, check):
+    with sklearn.config_context(enable_metadata_routing=True):
+        if "train" not in str(check):
+            check(estimator)
+
+
+def test_a_network_is_tuned_in_a_pipeline(rng):
+    X = rng.normal(size=(90, 3))
+    y = np.sin(X[:, 0])
+    pipeline = make_pipeline(StandardScaler(), MultiTaskMLPRegressor((8,), max_iter=20, random_state=0))
+    grid = {"multitaskmlpregressor__alpha": [1e-4, 1.0], "multitaskmlpregressor__activation": ["relu", "tanh"]}
+    search = GridSearchCV(pipeline, grid, cv=KFold(3), error_score="raise").fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+# ---------------------------------------------------------------------------------------------------------- layouts
+
+
+def columns(rng, n=120):
+    X = rng.normal(size=(n, 3))
+    Y = np.column_stack([X[:, 0] * X[:, 1], np.abs(X[:, 2]), X.sum(axis=1)])
+    Y[rng.random(Y.shape) < 0.25] = np.nan
+    return X, Y
+
+
+def full_batch(**options):
+    settings = {"batch_size": 10**6, "max_iter": 60, "tol": 0, "n_iter_no_change": 99, "random_state": 0}
+    return MultiTaskMLPRegressor((10,), **settings | options)
+
+
+def test_wide_and_long_labels_give_the_same_network(rng):
+    X, Y = columns(rng)
+    wide = full_batch().fit(X, Y)
+    XL, y, _ = to_long(X, Y)
+    long = full_batch(task=-1).fit(
+        np.column_stack([XL.drop(columns="task"), XL["task"]]) if hasattr(XL, "drop") else XL, y
+    )
+    for a, b in zip(wide.coefs_, long.coefs_, strict=True):
+        assert_allclose(b, a, rtol=1e-9, atol=1e-11)
+
+
+def test_ids_beside_x_and_in_a_column_are_the_same(rng):
+    X, ids = rng.normal(size=(60, 3)), rng.choice(list("abc"), size=60)
+    y = X[:, 0]
+    frame = pd.DataFrame(X, columns=["u", "v", "w"]).assign(task=ids)
+    beside, inside = full_batch().fit(X, y, task=ids), full_batch(task="task").fit(frame, y)
+    assert_array_equal(beside.predict(X, task=ids), inside.predict(frame))
+
+
+def test_tasks_with_an_x_each_are_those_of_columns_each(rng):
+    """Own input weights into shared units, from a dict and from `features`, in every layout."""
+    X, Y = rng.normal(size=(60, 4)), rng.normal(size=(60, 2))
+    features = {0: [0, 1], 1: [1, 2, 3]}
+    apart = full_batch().fit({t: (X[:, features[t]], Y[:, t]) for t in (0, 1)})
+    assert set(apart.coefs_[0]) == {0, 1}
+    assert apart.intercepts_[0].shape == (10,)
+    wide = full_batch(features=features).fit(X, Y)
+    long = full_batch(features=features).fit(np.vstack([X, X]), Y.T.ravel(), task=np.repeat([0, 1], 60))
+    for t in (0, 1):
+        answer = apart.predict({t: X[:, features[t]]})[t]
+        assert_allclose(wide.predict(X)[:, t], answer, rtol=1e-9, atol=1e-11)
+        assert_allclose(long.predict(X, task=np.full(60, t)), answer, rtol=1e-9, atol=1e-11)
+
+
+def test_private_trunks_are_networks_of_their_own(rng):
+    """One step with private trunks is a step of each task's own network, as in the hand-worked example."""
+    X, Y = columns(rng)
+    joint = full_batch(sharing="private", alpha=0.0, standardize_y=False, max_iter=1).fit(X, Y)
+    for t in range(3):
+        rows = ~np.isnan(Y[:, t])
+        alone = full_batch(alpha=0.0, standardize_y=False, warm_start=True, max_iter=1).initialize(X[rows], Y[rows, t])
+        start = full_batch(sharing="private", alpha=0.0, standardize_y=False).initialize(X, Y)
+        for (W, b), (V, c) in zip(alone.task_layers(0), start.task_layers(t), strict=True):
+            W[:], b[:] = V, c
+        alone.fit(X[rows], Y[rows, t])
+        for (W, b), (V, c) in zip(alone.task_layers(0), joint.task_layers(t), strict=True):
+            assert_allclose(W, V, atol=1e-12)
+            assert_allclose(b, c, atol=1e-12)
+
+
+def test_soft_sharing_goes_from_private_to_shared(rng):
+    X, Y = columns(rng)
+    spread = []
+    for strength in (0.0, 1.0, 100.0):
+        model = full_batch(sharing="soft", alpha_soft=strength, solver="lbfgs", max_iter=200, activation="tanh")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(X, Y)
+        first = np.stack(list(model.coefs_[0].values()))
+        spread.append(np.abs(first - first.mean(axis=0)).max())
+    assert spread[0] > 10 * spread[1] > 10 * spread[2]
+
+
+def test_shapes_of_predictions_follow_y(rng):
+    X, Y = columns(rng)
+    assert full_batch().fit(X, Y).predict(X).shape == Y.shape
+    assert full_batch().fit(X, Y[:, :1]).predict(X).shape == (len(X), 1)
+    assert full_batch().fit(X, X[:, 0]).predict(X).shape == (len(X),)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_type_follows_x(dtype, rng):
+    X, Y = columns(rng)
+    model = full_batch().fit(X.astype(dtype), Y)
+    assert {W.dtype for W in model.coefs_} == {np.dtype(dtype)}
+    assert model.predict(X.astype(dtype)).dtype == dtype
+
+
+def test_classes_of_any_type_and_of_other_sets_for_every_task(rng):
+    X = rng.normal(size=(150, 3))
+    Y = np.empty((150, 3), dtype=object)
+    Y[:, 0] = np.array(["lo", "mid", "hi"])[np.digitize(X[:, 0], [-0.5, 0.5])]
+    Y[:, 1] = np.where(X[:, 1] > 0, "yes", "no")
+    Y[:, 2] = "same"
+    Y[::7, 0] = None
+    model = MultiTaskMLPClassifier((20,), max_iter=300, random_state=0).fit(X, Y)
+    assert [len(c) for c in model.classes_] == [3, 2, 1]
+    proba = model.predict_proba(X)
+    assert [p.shape[1] for p in proba] == [3, 2, 1]
+    for p in proba:
+        assert_allclose(p.sum(axis=1), 1.0)
+    assert model.score(X, Y) > 0.9
+    assert set(model.predict(X)[:, 2]) == {"same"}
+
+
+def test_unknown_tasks_get_the_mean_over_tasks(rng):
+    X, ids = rng.normal(size=(60, 3)), rng.choice(list("abc"), size=60)
+    model = full_batch(unknown_task="shared").fit(X, X[:, 0], task=ids)
+    each = np.mean([model.predict(X, task=np.full(60, t)) for t in "abc"], axis=0)
+    assert_allclose(model.predict(X, task=np.full(60, "z")), each, rtol=1e-12)
+    model.set_params(unknown_task="error")
+    with pytest.raises(ValueError, match="unknown task"):
+        model.predict(X, task=np.full(60, "z"))
+
+
+def test_a_weight_of_two_is_the_row_twice_and_of_zero_no_row(rng):
+    X, Y = columns(rng)
+    weight = rng.integers(0, 3, size=len(X))
+    twice = np.repeat(np.arange(len(X)), weight)
+    a, b = full_batch().fit(X, Y, weight), full_batch().fit(X[twice], Y[twice])
+    for A, B in zip(a.coefs_, b.coefs_, strict=True):
+        assert_allclose(A, B, rtol=1e-9, atol=1e-11)
+    missing = np.where(rng.random(Y.shape) < 0.3, 0.0, 1.0)
+    c = full_batch().fit(X, Y, missing)
+    d = full_batch().fit(X, np.where(missing > 0, Y, np.nan))
+    for C, D in zip(c.coefs_, d.coefs_, strict=True):
+        assert_allclose(C, D, rtol=1e-9, atol=1e-11)
+
+
+def test_mixed_heads_learn_and_answer_in_their_own_words(rng):
+    X = rng.normal(size=(400, 4))
+    s = X[:, 0] * X[:, 1]
+    Y = {
+        "price": 1000 + 50 * s,
+        "cat": np.array(["x", "y", "z"])[np.digitize(s, [-0.5, 0.5])],
+        "tags": X[:, :2] > 0,
+        "visits": rng.poisson(np.exp(0.8 * X[:, 2])),
+    }
+    heads = {"price": "regression", "cat": "classification", "tags": "multilabel", "visits": "poisson"}
+    model = MultiTaskMLP(heads, (40,), max_iter=250, random_state=0, class_weight={"cat": "balanced"}).fit(X, Y)
+    scores = model.head_scores(X, Y)
+    for name, least in {"price": 0.9, "cat": 0.85, "tags": 0.95, "visits": 0.3}.items():
+        assert scores[name] > least
+    assert_allclose(model.score(X, Y), np.mean(list(scores.values())))
+    predicted, proba = model.predict(X), model.predict_proba(X)
+    assert_allclose(scores["price"], r2_score(Y["price"], predicted["price"]))
+    assert_allclose(scores["cat"], (predicted["cat"] == Y["cat"]).mean())
+    assert predicted["tags"].dtype == bool
+    assert (predicted["visits"] > 0).all()
+    assert set(proba) == {"cat", "tags"}
+    frame = pd.DataFrame({"price": Y["price"], "cat": Y["cat"], "visits": Y["visits"]})
+    frame[["tags_1", "tags_2"]] = Y["tags"]
+    again = clone(model).fit(X, frame)
+    assert_array_equal(again.predict(X)["price"], predicted["price"])
+
+
+def test_a_student_learns_from_its_teacher(rng):
+    X = rng.normal(size=(300, 3))
+    teacher = LogisticRegression().fit(X, np.digitize(X[:, 0], [-0.5, 0.5]))
+    model = MultiTaskMLP({"a": distill(teacher, 2.0), "b": "regression"}, (20,), max_iter=300, random_state=0)
+    model.set_params(learning_rate_init=0.01)
+    model.fit(X, {"b": X[:, 1]})
+    assert np.abs(model.predict_proba(X)["a"] - teacher.predict_proba(X)).max() < 0.2
+    assert_array_equal(model.classes_["a"], teacher.classes_)
+
+
+# --------------------------------------------------------------------------------------------------------- training
+
+
+def data(rng, n=200):
+    X = rng.normal(size=(n, 4))
+    return X, np.column_stack([np.sin(X[:, 0]), X[:, 1] * X[:, 2], X[:, 3]])
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 4])
+def test_the_same_seed_gives_the_same_weights_whatever_the_number_of_threads(n_jobs, rng):
+    X, Y = data(rng)
+    fit = MultiTaskMLPRegressor((8,), max_iter=8, n_init=4, ensemble=True, random_state=5, dropout=0.2)
+    one, many = clone(fit).fit(X, Y), clone(fit).set_params(n_jobs=n_jobs).fit(X, Y)
+    assert_array_equal(one.predict(X), many.predict(X))
+    members = [state.theta for state in many._states]
+    assert len({theta.tobytes() for theta in members}) == 4
+
+
+def test_the_best_of_several_fits_is_kept(rng):
+    X, Y = data(rng)
+    fit = MultiTaskMLPRegressor((8,), max_iter=8, random_state=5)
+    several = clone(fit).set_params(n_init=4).fit(X, Y)
+    assert several.loss_ <= clone(fit).fit(X, Y).loss_
+
+
+@pytest.mark.parametrize("options", [{"solver": "adamw", "alpha": 0.1}, {"solver": "sgd", "learning_rate_init": 0.05}])
+@pytest.mark.parametrize("rate", ["constant", "cosine", "plateau"])
+def test_every_optimiser_and_schedule_learns(options, rate, rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPRegressor((30,), batch_size=20, learning_rate=rate, max_iter=80, random_state=0, **options)
+    assert model.fit(X, Y).score(X, Y) > 0.7
+
+
+def test_max_norm_bounds_the_weights_into_every_unit(rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPRegressor((10, 6), max_norm=0.5, max_iter=20, random_state=0).fit(X, Y)
+    for W in model.coefs_[:-1]:
+        assert np.linalg.norm(W, axis=0).max() <= 0.5 + 1e-12
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *("samples", {0: 2.0, 2: 0.5}, "uncertainty", "dwa", "geometric", "stch", "random", "priority"),
+        *("gradnorm", "pcgrad", "upgrad", "cagrad", "imtl", "mgda"),
+    ],
+    ids=str,
+)
+def test_every_rule_of_weighting_learns_and_records_weights_that_sum_to_the_number_of_tasks(rule, rng):
+    X, Y = data(rng)
+    Y[8:, 2] = np.nan  # absent from most batches
+    model = MultiTaskMLPRegressor((30,), batch_size=20, task_weight=rule, max_iter=40, random_state=0).fit(X, Y)
+    curves = np.array(list(model.task_weights_curve_.values()))
+    assert curves.shape == (3, 40)
+    assert_allclose(curves.sum(axis=0), 3.0, rtol=1e-9)
+    assert all(np.isfinite(W).all() for W in model.coefs_)
+    assert r2_score(Y[:, :2], model.predict(X)[:, :2]) > 0.5
+
+
+def test_weights_of_gradients_need_something_shared(rng):
+    X, Y = data(rng)
+    with pytest.raises(ValueError, match="no parameter belongs to more than one task"):
+        MultiTaskMLPRegressor(sharing="private", task_weight="pcgrad").fit(X, Y)
+
+
+def test_early_stopping_restores_the_best_weights(rng):
+    X, Y = data(rng, 300)
+    model = MultiTaskMLPRegressor((50,), early_stopping=True, max_iter=300, learning_rate_init=0.03, n_iter_no_change=5)
+    model.set_params(random_state=0).fit(X[:100], Y[:100], validation_data=(X[100:], Y[100:]))
+    scores = np.mean(list(model.validation_scores_.values()), axis=0)
+    assert len(scores) == model.n_iter_ < 300
+    assert_allclose(model.score(X[100:], Y[100:]), scores.max(), rtol=1e-9)
+    split = clone(model).fit(X, Y)
+    assert split.n_iter_ < 300
+
+
+def test_partial_fit_is_epochs_of_fit(rng):
+    X, Y = data(rng)
+    whole = full_batch(max_iter=5, shuffle=False).fit(X, Y)
+    steps = full_batch(max_iter=5, shuffle=False)
+    for _ in range(5):
+        steps.partial_fit(X, Y)
+    for a, b in zip(whole.coefs_, steps.coefs_, strict=True):
+        assert_allclose(a, b, rtol=1e-12)
+    assert steps.n_iter_ == 5
+    labels = np.array(list("aab"))
+    model = MultiTaskMLPClassifier((5,)).partial_fit(X[:3], labels, classes=list("abc"))
+    assert model.partial_fit(X[:2], ["c", "a"]).predict_proba(X).shape == (200, 3)
+    with pytest.raises(ValueError, match="labels that the last fit did not"):
+        model.partial_fit(X[:2], ["c", "z"])
+
+
+def test_warm_start_goes_on_where_the_last_fit_ended(rng):
+    X, Y = data(rng)
+    whole = full_batch(max_iter=20, shuffle=False).fit(X, Y)
+    halves = full_batch(max_iter=10, shuffle=False, warm_start=True).fit(X, Y).fit(X, Y)
+    for a, b in zip(whole.coefs_, halves.coefs_, strict=True):
+        assert_allclose(a, b, rtol=1e-12)
+    assert halves.n_iter_ == 20
+
+
+def test_callbacks_see_every_epoch_and_may_end_training(rng):
+    X, Y = data(rng)
+    seen = []
+
+    def watch(epoch):
+        seen.append((epoch.number, epoch.objective, epoch.estimator.predict(X)[0, 0]))
+        return epoch.number == 4
+
+    model = MultiTaskMLPRegressor((8,), callbacks=watch, random_state=0).fit(X, Y)
+    assert [number for number, *_ in seen] == [1, 2, 3, 4]
+    assert model.n_iter_ == 4
+    assert_array_equal(model.objective_curve_, [objective for _, objective, _ in seen])
+    assert model.predict(X)[0, 0] == seen[-1][2] != seen[0][2]
+
+
+def test_ctrl_c_keeps_the_weights_so_far(rng):
+    X, Y = data(rng)
+
+    def stop(epoch):
+        if epoch.number == 3:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted after 3 epochs"):
+        model = MultiTaskMLPRegressor((8,), callbacks=[stop], random_state=0).fit(X, Y)
+    assert_array_equal(model.predict(X), MultiTaskMLPRegressor((8,), max_iter=3, random_state=0).fit(X, Y).predict(X))
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("rule", ["equal", "upgrad", "uncertainty"])
+def test_a_rate_that_diverges_is_an_error_with_advice_and_leaves_the_model_alone(solver, rule, rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPRegressor((8, 8), solver=solver, random_state=0, task_weight=rule).fit(X, Y)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match=r"no longer finite.*learning_rate_init"):
+        model.set_params(learning_rate_init=1e160).fit(X, Y)
+    assert_array_equal(model.predict(X), before)
+
+
+def test_progress_and_verbose_print(rng, capsys):
+    pytest.importorskip("tqdm")
+    X, Y = data(rng)
+    MultiTaskMLPRegressor((4,), max_iter=2, verbose=1, progress=True).fit(X, Y)
+    assert "epoch 2: loss" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("Network", [MultiTaskMLPRegressor, MultiTaskMLPClassifier])
+def test_a_network_is_pickled_and_kept_by_skops(Network, rng):
+    io = pytest.importorskip("skops.io")
+    X, Y = data(rng)
+    model = Network((8,), max_iter=5, random_state=0).fit(X, Y > 0)
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    stored = io.dumps(model)
+    types = io.get_untrusted_types(data=stored)
+    assert all(name.startswith("skmtl.") for name in types)
+    assert_array_equal(io.loads(stored, trusted=types).predict(X), model.predict(X))
+
+
+def test_temperature_draws_rare_tasks_more_often_and_keeps_the_objective(rng):
+    X = rng.normal(size=(1050, 3))
+    ids = np.repeat([0, 1], [1000, 50])
+    y = np.where(ids == 0, X[:, 0], X[:, 1] ** 2)
+    settings = {"max_iter": 40, "batch_size": 50, "random_state": 0, "learning_rate_init": 0.01}
+    for temperature in (0.0, 0.5, 1.0):
+        model = MultiTaskMLPRegressor((20,), temperature=temperature, **settings).fit(X, y, task=ids)
+        assert model.score(X[ids == 1], y[ids == 1], task=ids[ids == 1]) > 0.7
+
+
+# ------------------------------------------------------------------------------------------------------ awkward data
+
+
+@pytest.mark.parametrize(
+    "shape", [{"hidden_layer_sizes": (1,)}, {"hidden_layer_sizes": (4, 4, 4, 4, 4)}, {"hidden_layer_sizes": 3}], ids=str
+)
+def test_one_unit_and_five_layers(shape, rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPRegressor(max_iter=5, random_state=0, **shape).fit(X[:, :1], Y)
+    assert np.isfinite(model.predict(X[:, :1])).all()
+
+
+def test_three_hundred_heads(rng):
+    X = rng.normal(size=(100, 3))
+    Y = X @ rng.normal(size=(3, 300))
+    assert MultiTaskMLPRegressor((20,), max_iter=300, batch_size=20, random_state=0).fit(X, Y).score(X, Y) > 0.9
+
+
+def test_a_constant_target_is_predicted(rng):
+    X, Y = data(rng)
+    Y[:, 1] = 1e6
+    model = MultiTaskMLPRegressor((20,), max_iter=200, random_state=0).fit(X, Y)
+    assert_allclose(model.predict(X)[:, 1], 1e6, rtol=1e-5)
+
+
+def test_one_class_only(rng):
+    X = rng.normal(size=(50, 2))
+    model = MultiTaskMLPClassifier((5,), max_iter=5).fit(X, np.full(50, "only"))
+    assert set(model.predict(X)) == {"only"}
+    assert_array_equal(model.predict_proba(X), np.ones((50, 1)))
+    ids = np.repeat([0, 1], 25)
+    model = MultiTaskMLPClassifier((5,), max_iter=300, random_state=0).fit(
+        X, np.where(ids, X[:, 0] > 0, True), task=ids
+    )
+    assert model.predict(X, task=np.zeros(50, dtype=int)).all()
+
+
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity")])
+def test_x_must_be_finite(value, word, rng):
+    X, Y = data(rng)
+    X[3, 1] = value
+    with pytest.raises(ValueError, match=word):
+        MultiTaskMLPRegressor().fit(X, Y)
+
+
+BAD = {
+    "hidden_layer_sizes": [(), 0, (5, -1), "many", 2.5],
+    "activation": ["softsign"],
+    "dropout": [1.0, -0.1],
+    "batch_size": [0, "all"],
+    "task_weight": ["famo", {0: -1.0}],
+    "sharing": ["cross-stitch"],
+    "max_norm": [0.0],
+    "n_iter_no_change": [0],
+    "learning_rate_init": [0.0],
+    "validation_fraction": [0.0, 1.0],
+    "metrics": ["r2"],
+    "loss": ["absolute"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_parameters_out_of_range_are_named(name, value, rng):
+    X, Y = data(rng)
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of MultiTaskMLPRegressor must be"):
+        MultiTaskMLPRegressor(**{name: value}).fit(X, Y)
+
+
+def test_bad_heads_labels_and_tasks_are_named(rng):
+    X, Y = data(rng)
+    for heads, y, message in [
+        (None, Y, "'heads' parameter"),
+        ({"a": "gaussian"}, {"a": Y[:, 0]}, "heads\\['a'\\] must be one of"),
+        ({"a": "regression"}, {"b": Y[:, 0]}, "no labels of the heads 'a'"),
+        ({"a": "poisson"}, {"a": Y[:, 0]}, "Poisson head 'a' must be >= 0"),
+        ({"a": "multilabel"}, {"a": np.arange(200) % 3}, "must have shape"),
+        ({"a": "regression"}, Y, "a column for each of the heads"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            MultiTaskMLP(heads).fit(X, y)
+    with pytest.raises(ValueError, match="task_weight names unknown tasks: 9"):
+        MultiTaskMLPRegressor(task_weight={9: 1.0}).fit(X, Y)
+    with pytest.raises(ValueError, match="counts"):
+        MultiTaskMLPRegressor(loss="poisson").fit(X, Y)
