@@ -111,7 +111,7 @@ def contraception():
         return
     X, y, task = data["X"], data["y"], data["task"]
     X = np.column_stack([X, X[:, 0] ** 2 / 100])  # use rises with age and falls again
-    halves = [TaskStratifiedKFold(2, task=-1, shuffle=True, random_state=seed) for seed in range(10)]
+    halves = [TaskStratifiedKFold(2, task=-1, shuffle=True, random_state=seed) for seed in range(5)]
     rows = np.column_stack([X, task])
     splits = [next(iter(half.split(rows, y))) for half in halves]
     cv = TaskStratifiedKFold(3, task=-1, shuffle=True, random_state=0)
@@ -169,7 +169,7 @@ def times():
 
 
 PARTS = {
-    "yeast": lambda: wide("yeast", 3, 800),
+    "yeast": lambda: wide("yeast", 2, 800),
     "emotions": lambda: wide("emotions", 5, 300),
     "contraception": contraception,
     "isolet": isolet,

@@ -40,7 +40,7 @@ from skmtl.classification import (
     TaskGraphClassifier,
     TraceNormClassifier,
 )
-from skmtl.metrics import make_task_scorer, masked_scorer
+from skmtl.metrics import masked_scorer
 from skmtl.penalties import Ridge
 from skmtl.preprocessing import to_long
 
@@ -77,7 +77,7 @@ def make_wide(rng, n_classes=2, n_tasks=3, n=40, d=3, missing=0.0):
 
 def reference(C=1.0, **how):
     """scikit-learn's model, converged."""
-    return LogisticRegression(C=C, tol=1e-12, max_iter=100_000, solver="newton-cg", **how)
+    return LogisticRegression(C=C, tol=1e-12, max_iter=100_000, solver="newton-cholesky", **how)
 
 
 def as_alpha(C, y, n_tasks=1):
@@ -125,10 +125,14 @@ MANY = [on_many_tasks(Classifier) for Classifier in CLASSIFIERS]
 globals().update({Many.__name__: Many for Many in MANY})  # where pickle looks for them
 
 
-@pytest.mark.parametrize("routing", [False, True], ids=["routing off", "routing on"])
 @parametrize_with_checks([Classifier() for Classifier in CLASSIFIERS])
-def test_scikit_learn_accepts_it(estimator, check, routing):
-    with sklearn.config_context(enable_metadata_routing=routing):
+def test_scikit_learn_accepts_it(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([MeanRegularizedClassifier()])  # what routing meets is the same for all
+def test_scikit_learn_accepts_it_with_routing(estimator, check):
+    with sklearn.config_context(enable_metadata_routing=True):
         check(estimator)
 
 
@@ -216,7 +220,6 @@ def test_labels_of_any_kind_are_told_apart(y, classes):
     flat = [label for part in as_lists(labels.classes) for label in (part if isinstance(part, list) else [part])]
     expected = [label for part in classes for label in (part if isinstance(part, list) else [part])]
     assert list(map(type, flat)) == list(map(type, expected))  # True is not 1, nor 1 1.0
-    table = np.array([list(map(np.nan_to_num, column)) for column in []])  # noqa: F841
     columns = np.atleast_2d(np.asarray(codes, dtype=float).T)
     given = (
         y if isinstance(y, np.ndarray) else np.asarray(y.to_pandas() if hasattr(y, "to_pandas") else y, dtype=object)
@@ -409,8 +412,10 @@ def test_wide_and_long_are_one_model(Classifier, n_classes, rng):
     wide = clone(model).fit(X, Y)
     XL, yl, rows = to_long(X, Y)
     long = clone(model).set_params(task=-1).fit(XL, yl.astype(int))
-    assert_allclose(wide.coef_, long.coef_, atol=1e-9)
-    assert_allclose(wide.intercept_, long.intercept_, atol=1e-9)
+    # with three classes and two parts first-order steps go on to 1e-12 of the objective, about 1e-6 of the weights
+    atol = 1e-6 if n_classes == 3 and hasattr(wide, "structured_coef_") else 1e-9
+    assert_allclose(wide.coef_, long.coef_, atol=atol)
+    assert_allclose(wide.intercept_, long.intercept_, atol=atol)
     assert_allclose(wide.objective_, long.objective_, rtol=1e-9)
     t = XL[:, -1].astype(int)
     assert_array_equal(wide.predict(X)[rows, t], long.predict(XL))
@@ -727,7 +732,6 @@ def test_missing_labels_are_cross_validated_with_a_masked_scorer(rng):
 )
 def test_a_grid_is_tuned_by_any_score(scoring, rng):
     X, y, task = make_rows(rng)
-    grid = {"meanregularizedclassifier__alpha": [0.01, 1.0]}
     table = pd.DataFrame(X, columns=list("uvw")).assign(school=task)
     search = GridSearchCV(
         MeanRegularizedClassifier(task="school"), {"alpha": [0.01, 1.0]}, scoring=scoring, cv=3, error_score="raise"
@@ -735,7 +739,6 @@ def test_a_grid_is_tuned_by_any_score(scoring, rng):
     labels = y if scoring in ("f1", "average_precision") else np.array(["no", "yes"])[y]
     search.fit(table, labels)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    assert grid
 
 
 def test_routing_brings_ids_to_probabilities(rng):
@@ -746,12 +749,10 @@ def test_routing_brings_ids_to_probabilities(rng):
         for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
             ours = getattr(pipeline, method)(X, task=task)
             assert_allclose(ours, getattr(expected, method)(StandardScaler().fit_transform(X), task=task), rtol=1e-9)
-        scorer = make_task_scorer(roc_auc_score, response_method="predict_proba", average="task")
         search = GridSearchCV(
             pipeline, {"meanregularizedclassifier__alpha": [0.1]}, scoring=None, cv=3, error_score="raise"
         )
         assert np.isfinite(search.fit(X, y, task=task).best_score_)
-        del scorer
 
 
 def test_bagging_takes_numeric_ids_in_a_column(rng):

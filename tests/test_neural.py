@@ -425,9 +425,9 @@ def test_a_student_learns_from_its_teacher(rng):
     X = rng.normal(size=(300, 3))
     teacher = LogisticRegression().fit(X, np.digitize(X[:, 0], [-0.5, 0.5]))
     model = MultiTaskMLP({"a": distill(teacher, 2.0), "b": "regression"}, (20,), max_iter=300, random_state=0)
-    model.set_params(learning_rate_init=0.01)
+    model.set_params(learning_rate_init=0.01, batch_size=30)
     model.fit(X, {"b": X[:, 1]})
-    assert np.abs(model.predict_proba(X)["a"] - teacher.predict_proba(X)).max() < 0.2
+    assert np.abs(model.predict_proba(X)["a"] - teacher.predict_proba(X)).mean() < 0.03
     assert_array_equal(model.classes_["a"], teacher.classes_)
 
 

@@ -236,9 +236,9 @@ class TaskRelationshipClassifier(LinearClassifier):
     >>> y = X @ [1.0, 2.0, -1.0]
     >>> model = TaskRelationshipClassifier(alpha=0.01).fit(X, np.column_stack([y > 0, y < 0, X[:, 0] > 0]))
     >>> model.task_correlation_.round(1)
-    array([[ 1. , -1. ,  0.3],
-           [-1. ,  1. , -0.3],
-           [ 0.3, -0.3,  1. ]])
+    array([[ 1. , -1. ,  0.2],
+           [-1. ,  1. , -0.2],
+           [ 0.2, -0.2,  1. ]])
     """
 
     def __init__(

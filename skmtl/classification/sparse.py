@@ -247,7 +247,7 @@ class JointFeatureClassifier(LinearClassifier):
     >>> from skmtl import JointFeatureClassifier
     >>> from skmtl.datasets import make_joint_features
     >>> data = make_joint_features(n_informative=3, n_features=50, n_samples=40, noise=0.3, random_state=0)
-    >>> model = JointFeatureClassifier(alpha=0.2).fit(data.X, data.y > 0, task=data.task)
+    >>> model = JointFeatureClassifier(alpha=0.4).fit(data.X, data.y > 0, task=data.task)
     >>> np.flatnonzero(model.coef_.any(axis=0)), np.flatnonzero(data.support)
     (array([ 4, 34, 47]), array([ 4, 34, 47]))
     """

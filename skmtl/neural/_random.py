@@ -9,13 +9,13 @@ __all__ = ["draw", "shuffle", "uniform"]
 
 @helper
 def _next(state):
-    """The next of 2^64 - 1 numbers: xorshift64*, Vigna (2016), ACM Transactions on Mathematical Software 42(4):30."""
+    """The next of 2^64 - 1 numbers: Marsaglia (2003), Xorshift RNGs, *Journal of Statistical Software* 8(14)."""
     x = state[0]
-    x ^= x >> np.uint64(12)
-    x ^= x << np.uint64(25)
-    x ^= x >> np.uint64(27)
+    x ^= x << np.uint64(13)
+    x ^= x >> np.uint64(7)
+    x ^= x << np.uint64(17)
     state[0] = x
-    return x * np.uint64(2685821657736338717)
+    return x
 
 
 @helper

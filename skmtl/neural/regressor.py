@@ -136,10 +136,10 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
     >>> X = rng.uniform(-1, 1, size=(500, 2))
     >>> Y = np.column_stack([X[:, 0] * X[:, 1], (X[:, 0] * X[:, 1]) ** 2])
     >>> Y[::3, 1] = np.nan
-    >>> model = MultiTaskMLPRegressor((32, 16), max_iter=300, tol=0, random_state=0).fit(X, Y)
+    >>> model = MultiTaskMLPRegressor((32, 16), batch_size=25, max_iter=200, random_state=0).fit(X, Y)
     >>> model.predict(X).shape
     (500, 2)
-    >>> model.score(X, Y) > 0.95
+    >>> model.score(X, Y) > 0.9
     True
     """
 

@@ -124,8 +124,12 @@ class Columns:
 
     def residuals(self, at, W):
         """``v_t - A_t w_t`` of all rows, for the weights W of the features at positions `at`."""
-        if self.shared and not self.sparse:
+        if self.shared and not self.sparse and 4 * len(at) < self.moments.n_features:
             return [self.moments.rows[0].v - W.T @ self.grams.columns(at)]
+        if self.shared and not self.sparse:  # nearly all of them: no copy of so many columns
+            (rows,), everywhere = self.moments.rows, np.zeros_like(self.moments.xy)
+            everywhere[:, at] = W.T
+            return [rows.v - rows.margins(everywhere)]
         return [rows.v - rows.take(at).margins(np.ascontiguousarray(W.T[rows.tasks])) for rows in self.moments.rows]
 
     def products(self, residuals):
@@ -205,7 +209,7 @@ class _OwnGrams:
 
 
 class _SharedGrams:
-    """The columns of tasks that share their rows, and Gram matrices: of few in double precision, of many in single.
+    """Columns of tasks that share their rows, and Gram matrices: of few in double precision, of many in single.
 
     Columns are kept as they come. So is the matrix in single precision, which is that of features of unit length.
     """
@@ -215,10 +219,12 @@ class _SharedGrams:
         self.sparse = self.full is None and sparse.issparse(moments.rows[0].raw)
         squares = moments.squares()[0] if moments.n_tasks else np.empty(0)
         self.unit = 1.0 / np.sqrt(np.where(squares > 0.0, squares, 1.0))
-        self.where = np.full(moments.n_features, -1)  # of a feature among those known
-        self.order = np.empty(0, dtype=np.intp)
+        self.place = np.full(moments.n_features, -1)  # of a feature among the columns
         self.A = np.empty((0, 0 if self.full is not None else moments.rows[0].v.shape[1]))
+        self.where = np.full(moments.n_features, -1)  # of a feature in G
+        self.order = np.empty(0, dtype=np.intp)
         self.G = np.empty((0, 0), dtype=np.float32)
+        self.parts: list[Any] = []  # the columns of G, of unit length: arrays (n_rows, m), or sparse rows
 
     def of(self, at):
         """The matrix of the features at `at`, (m, m, 1)."""
@@ -232,43 +238,51 @@ class _SharedGrams:
 
     def columns(self, at):
         """The columns of the features at `at`, (m, n_rows), of dense rows; not to be changed."""
-        self._know(at)
-        k = self.where[at]
+        new = at[self.place[at] < 0]
+        if len(new):
+            self.place[new] = np.arange(len(self.A), len(self.A) + len(new))
+            self.A = np.concatenate([self.A, columns_of(self.moments.rows[0], new)[0]])
+        k = self.place[at]
         return self.A[k[0] : k[-1] + 1] if (np.diff(k) == 1).all() else self.A[k]
 
     def single(self, at):
         """Features, at least those at `at` but not many more, and the matrix of them at unit length, float32."""
         if self.full is not None and _SPARE * len(at) >= len(self.full):
             at = np.arange(len(self.full))
-        self._know(at)
-        if len(self.G) < len(self.order):
-            self._grow()
+        new = at[self.where[at] < 0]
+        if len(new):
+            self.where[new] = np.arange(len(self.order), len(self.order) + len(new))
+            self.order = np.concatenate([self.order, new])
+            self._grow(new)
         if _SPARE * len(at) >= len(self.order):
             return self.order, self.G
         k = self.where[at]
         return at, self.G[k[:, None], k]
 
-    def _know(self, at):
-        new = at[self.where[at] < 0]
-        if len(new):
-            self.where[new] = np.arange(len(self.order), len(self.order) + len(new))
-            self.order = np.concatenate([self.order, new])
-            if self.full is None and not self.sparse:
-                self.A = np.concatenate([self.A, columns_of(self.moments.rows[0], new)[0]])
-
-    def _grow(self):
-        old, unit = len(self.G), self.unit[self.order]
+    def _grow(self, new):
+        old, size = len(self.G), len(self.order)
+        G = np.empty((size, size), dtype=np.float32)
+        G[:old, :old] = self.G
         if self.full is not None:
-            cross = self.full[self.order[old:, None], self.order] * unit[old:, None] * unit
-        elif self.sparse:
-            rows = self.moments.rows[0]
-            cross = rows.take(self.order[old:]).cross(rows.take(self.order))[0] * unit[old:, None] * unit
+            G[old:] = self.full[new[:, None], self.order] * self.unit[new, None] * self.unit[self.order]
         else:
-            A = (self.A * unit[:, None]).astype(np.float32)
-            cross = A[old:] @ A.T
-        G = np.empty((len(unit),) * 2, dtype=np.float32)
-        G[:old, :old], G[old:], G[:old, old:] = self.G, cross, cross[:, :old].T
+            self.parts.append(self._part(new))
+            start = 0
+            for part in self.parts:
+                end = start + part.raw.shape[-1] if self.sparse else start + part.shape[1]
+                if self.sparse:
+                    cross = self.parts[-1].cross(part)[0]
+                    G[old:, start:end] = cross * self.unit[new, None] * self.unit[self.order[start:end]]
+                else:
+                    np.matmul(self.parts[-1].T, part, out=G[old:, start:end])  # with itself half the work: symmetric
+                start = end
+        G[:old, old:] = G[old:, :old].T
         self.G = G
+
+    def _part(self, at):
+        """Sparse rows of the features at `at`, or their dense columns at unit length in single precision."""
+        rows = self.moments.rows[0]
+        return rows.take(at) if self.sparse else (rows.columns(at)[0] * self.unit[at]).astype(np.float32)
 
 
 def columns_of(rows, at):

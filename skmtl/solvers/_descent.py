@@ -139,7 +139,7 @@ class OnGram(Descent):
 
 
 class OnLargeGram(OnGram):
-    """Epochs on a Gram matrix of many features that all tasks share, between blocks in single precision.
+    """Epochs on a Gram matrix of many features that all tasks share, in single precision.
 
     What a step changes is a little wrong then, by 1e-7 of it; the products between rounds put it right.
     """
@@ -148,7 +148,8 @@ class OnLargeGram(OnGram):
         at, self.G = columns.grams.single(at)
         Descent.__init__(self, columns, at, _BLOCK)
         self.unit = columns.grams.unit[at, None]
-        self.grams = [read_only(columns.with_grams(at[block])) for block in self.blocks]
+        unit = self.unit[:, 0]
+        self.grams = [read_only((self.G[b, b] / unit[b] / unit[b, None])[:, :, None]) for b in self.blocks]
 
     def _visit(self, k, block):
         step = self._descend(k, block, self.H[block].copy())
