@@ -229,7 +229,8 @@ class _Sums:
     def mean(self, X):
         """Of sparse X (r, d) or (g r, d), shape (b, d)."""
         sums = self._over_tasks @ X
-        return (sums.toarray() if self.own else sums) / np.maximum(self.total, _TINY)[:, None]
+        sums = np.ascontiguousarray(sums.toarray() if self.own else sums)
+        return sums / np.maximum(self.total, _TINY)[:, None]
 
     def squares(self, X):
         """The sums of the squares of its numbers, shape (b, d)."""

@@ -242,8 +242,9 @@ class TaskMoments:
             whole = left if data.complete else self.n_rows > 0.5 * len(data.y)  # rows of X to be shared, not copied
             for tasks in (np.flatnonzero(whole & thin), np.flatnonzero(whole & ~thin)):
                 if len(tasks):
-                    weight = data.weight if data.weight is None or data.complete else data.weight.T[tasks]
-                    yield tasks, data.X, data.y.T[tasks], None if weight is None else np.atleast_2d(weight)
+                    weight = None if data.weight is None else data.weight.T if data.complete else data.weight.T[tasks]
+                    weight = weight if weight is None else np.ascontiguousarray(np.atleast_2d(weight))
+                    yield tasks, data.X, np.ascontiguousarray(data.y.T[tasks]), weight
             left = left & ~whole
         doublings = np.ceil(np.log2(np.maximum(self.n_rows, 1)))
         for size, kind in np.unique(np.stack([doublings[left], thin[left]]), axis=1).T:
