@@ -20,7 +20,7 @@ Weights sum to the number of tasks, as in `_weighting.py`. All work is done in V
 
 import math
 
-from skmtl.neural._jit import helper
+from skmtl.neural._jit import helper, stage
 from skmtl.neural._random import uniform
 from skmtl.neural._weighting import FROM_GRADIENTS, mean_losses, softmax, step_scalar
 
@@ -63,7 +63,7 @@ def weigh_gradients(rule, losses, seen, rate, n_items, balance, random, weight):
     _share_out(p, V, weight)
 
 
-@helper
+@stage
 def _take_directions(G, p, C, V):
     """Cosines C of the gradients, their lengths and ``a_t = p_t |g_t|`` relative to the largest.
 
@@ -81,7 +81,7 @@ def _take_directions(G, p, C, V):
             C[s, t] = 1.0 if both and s == t else max(-1.0, min(1.0, cosine))
 
 
-@helper
+@stage
 def _share_out(p, V, weight):
     """``w_t ~ y_t / |g_t|`` among the tasks with a gradient, who share their importance; p_t elsewhere.
 
@@ -101,7 +101,7 @@ def _share_out(p, V, weight):
                 weight[t] = share * (V[_Y, t] * (p[t] / V[_A, t]) / total)
 
 
-@helper
+@stage
 def _gradnorm(learned, reference, V, scores):
     r"""A step of Adam on :math:`\sum_t |w_t |g_t| - \overline{w |g|} r_t^{1.5}|` with the mean held fixed.
 
@@ -126,7 +126,7 @@ def _gradnorm(learned, reference, V, scores):
         scores[t] = math.log(learned[0, t]) if V[_NORM, t] > 0.0 else -math.inf
 
 
-@helper
+@stage
 def _pcgrad(C, V, order, random):
     """Of each gradient, take away its component along every other that it conflicts with, in random order."""
     n_tasks = len(order)
@@ -150,7 +150,7 @@ def _pcgrad(C, V, order, random):
             V[_Y, t] += V[_U, t]
 
 
-@helper
+@stage
 def _upgrad(C, L, V, order):
     """Add up the projections on the dual cone: for each i, ``min_v v'Cv`` over ``v >= a_i e_i``."""
     n_tasks = len(C)
@@ -165,7 +165,7 @@ def _upgrad(C, L, V, order):
                 V[_Y, t] += V[_A, i] * V[_U, t]
 
 
-@helper
+@stage
 def _imtl(C, A, L, p, V, order):
     """``y = C^+ 1``, the gain is the same along every direction; then each times its importance.
 
@@ -176,7 +176,7 @@ def _imtl(C, A, L, p, V, order):
         V[_Y, s] = 0.0
         order[0, s] = s
         for t in range(n_tasks):
-            A[s, t] = _NULL * n_tasks if s == t else 0.0
+            A[s, t] = 3.0 * _NULL * n_tasks if s == t else 0.0
             for c in range(n_tasks):
                 A[s, t] += C[s, c] * C[c, t]
     for round_ in range(4):
@@ -188,14 +188,14 @@ def _imtl(C, A, L, p, V, order):
             V[_SIDE, s] = 0.0
             for t in range(n_tasks):
                 V[_SIDE, s] += C[s, t] * V[_Q, t]
-        _solve(A, L, V, order[0], 0 if round_ == 0 else n_tasks, n_tasks)
+        _solve(A, L, V, order[0], min(round_, 1) * n_tasks, n_tasks)
         for s in range(n_tasks):
             V[_Y, s] += V[_Z, s]
     for t in range(n_tasks):
         V[_Y, t] *= p[t]
 
 
-@helper
+@stage
 def _shorten(rule, C, A, L, p, V, order):
     r"""Fill ``y`` by mgda, the shortest combination of directions, weights times importance; or by cagrad.
 
@@ -238,7 +238,7 @@ def _shorten(rule, C, A, L, p, V, order):
             V[_Y, t] = V[_A, t] * (1.0 / max(count, 1) + (k / length * V[_U, t] if length > 1e-8 else 0.0))
 
 
-@helper
+@stage
 def _find_shortest(rule, C, A, L, V, order, x, r):
     r"""Fill ``u`` with the weights of the shortest point of a hull; its ``|u|_M``. For cagrad the hull is moved.
 
@@ -272,25 +272,26 @@ def _solve_nonnegative(A, L, V, order):
     One by one, the number with the steepest slope becomes positive, unless it depends on those that are; numbers that
     a solution would make negative go back to zero on the way to it.
     """
-    n, k, order_, state = len(A), 0, order[0], order[1]
+    n, places, state = len(A), order[0], order[1]
+    k = n - n  # a zero that is not a constant: numba would compile the callees for that, too
     for t in range(n):
         V[_U, t] = 0.0
         state[t] = _ZERO if A[t, t] > 0.0 else _NEVER
     for _ in range(10 * n):  # more than it takes but for rounding
-        j = _find_steepest(A, V, order_, state, k)
+        j = _find_steepest(A, V, places, state, k)
         if j < 0:
             return
-        order_[k], state[j] = j, _TRIED
-        if not _solve(A, L, V, order_, k, k + 1) or V[_Z, k] <= 0.0:
+        places[k], state[j] = j, _TRIED
+        if not _solve(A, L, V, places, k, k + 1) or V[_Z, k] <= 0.0:
             continue
-        k = _move(A, L, V, order_, k + 1)
+        k = _move(A, L, V, places, k + 1)
         for t in range(n):
             state[t] = _NEVER if state[t] == _NEVER else _ZERO
         for m in range(k):
-            state[order_[m]] = _POSITIVE
+            state[places[m]] = _POSITIVE
 
 
-@helper
+@stage
 def _find_steepest(A, V, order, state, k):
     """The number, among those at zero, along which the objective falls most; -1 if it falls along none."""
     j, largest = -1, 0.0
@@ -307,18 +308,18 @@ def _find_steepest(A, V, order, state, k):
     return j
 
 
-@helper
+@stage
 def _move(A, L, V, order, k):
     """Go to the solution, or to where the first number reaches zero, which stays behind; solve again. How many stay."""
     while True:
-        step, first = 1.0, -1
+        step, first = 1.0, k
         for m in range(k):
             u, z = V[_U, order[m]], V[_Z, m]
             if z <= 0.0 and u <= step * (u - z):
                 step, first = u / (u - z), m
         for m in range(k):
             V[_U, order[m]] += step * (V[_Z, m] - V[_U, order[m]])
-        if first < 0:
+        if first == k:
             return k
         V[_U, order[first]] = 0.0
         k -= 1

@@ -39,7 +39,7 @@ def stage(function):
 
 
 def entry(function):
-    """Compile `function` at its first call; the machine code is kept until a file of this folder changes."""
+    """Compile `function` at its first call; the machine code is kept until a file with kernels changes."""
     jitted = kernel(function)
     cache = getattr(jitted, "_cache", None)
     if hasattr(cache, "_cache_file"):
@@ -48,9 +48,9 @@ def entry(function):
 
 
 def _stamp():
-    """A hash of the kernels' sources."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    """A hash of the files that hold kernels."""
+    sources = [source.read_bytes() for source in sorted(Path(__file__).parent.glob("*.py"))]
+    return hashlib.sha256(b"".join(text for text in sources if b"_jit" in text)).hexdigest()
 
 
 _LOG_2 = Fraction("0.693147180559945309417232121458176568")

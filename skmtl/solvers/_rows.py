@@ -472,13 +472,15 @@ class RowLoss:
         return p, self._weighted(theta)
 
     def block(self, t, of_labels):
-        """The rows of task t less its means, their weights with c_t, and what is said of its labels."""
-        mean = self.means[t % len(self.means)]
+        """The rows of task t less its means, dense, their weights with c_t, and what is said of its labels."""
         if self.data.shared:
-            labelled = np.flatnonzero(self.weight[:, t])
-            return self.data.X[labelled] - mean, self.weight[labelled, t], of_labels[labelled, t]
-        rows = slice(self.data.starts[t], self.data.starts[t + 1])
-        return self.data.X[rows] - mean, self.weight[rows], of_labels[rows]
+            labelled: Any = np.flatnonzero(self.weight[:, t])
+            X, s, of_labels = self.data.X[labelled], self.weight[labelled, t], of_labels[labelled, t]
+        else:
+            labelled = slice(self.data.starts[t], self.data.starts[t + 1])
+            X, s, of_labels = self.data.X[labelled], self.weight[labelled], of_labels[labelled]
+        X = X.toarray() if sparse.issparse(X) else X
+        return X - self.means[t % len(self.means)], s, of_labels
 
     def dual_point(self, theta):
         """An `At` without a loss, for weighted residuals theta shaped as y, with one more axis for several columns."""

@@ -29,6 +29,8 @@ __all__ = ["RowProblem", "has_moments"]
 
 _LARGEST = 3e7  # numbers in the moments of all tasks; with more, rows are better
 _NARROW = 300  # features of sparse rows that dense moments may have
+_SMALL = 1e5  # numbers in X, once for each task that has all of it
+_FAR = 1e-10  # of the loss at zero: steps that cost nothing go on, until rows in another order no longer show
 _STEPS = 50  # of Newton, at most; with more something is wrong
 _NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
 _INEXACT = 0.03  # of the gap that is left: how exactly a model is solved
@@ -116,21 +118,24 @@ class RowProblem:
 
     def _minimise(self, descent, penalty, start, tol, max_iter):
         """The solution of one penalty: a `Progress`, and whether its gap is small enough."""
-        goal = tol * descent.null
+        enough = max(tol, _NOTHING) * descent.null
         if descent.zero_is_optimal():
             zero = descent.at_zero()
-            return zero, zero.gap <= max(goal, _NOTHING * descent.null)
+            return zero, zero.gap <= enough
         progress, prox = descent.start(*start), descent.prox
+        goal, small = enough, self.rows.data.y.size * self.rows.shape[1] < _SMALL
+        if small:
+            goal = min(goal, _FAR * descent.null)
         if self._has_model(penalty):
             if all(isinstance(term, (TaskQuadratic, Alike)) for term in prox.terms):
-                goal = min(goal, _NOTHING * descent.null)
+                goal = _NOTHING * descent.null
             elif prox.closed and prox.null is None:
                 descent.run(progress, goal, min(max_iter, self._budget()))
             self._newton(descent, penalty, progress, goal, max_iter)
-        goal = max(tol * descent.null, goal)
+            goal = enough
         if progress.gap > goal:
             descent.run(progress, goal, max_iter)
-        return progress, progress.gap <= max(goal, _NOTHING * descent.null)
+        return progress, progress.gap <= enough
 
     # -------------------------------------------------------------------------------------------------- by moments
 
@@ -182,9 +187,10 @@ class RowProblem:
         """Whether Newton's steps are possible: for several classes, if the penalty sees tasks as one row."""
         if self.K == 1:
             return has_moments(self.rows.data, one_gram=False)
-        sparse_rows = sparse.issparse(self.rows.data.X)
-        size = self.rows.n_tasks * float(self.K * self.rows.shape[1]) ** 2
-        return penalty.unfolds and self.a_b == 0.0 and not sparse_rows and size <= _LARGEST
+        d = self.rows.shape[1]
+        wide = sparse.issparse(self.rows.data.X) and d > _NARROW
+        size = self.rows.n_tasks * float(self.K * d) ** 2
+        return penalty.unfolds and self.a_b == 0.0 and not wide and size <= _LARGEST
 
     def _along(self, descent, progress, copies, a):
         """How far to go to the model's minimum, all the way as a rule, and the point there."""
