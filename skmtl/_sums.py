@@ -133,9 +133,11 @@ def large_task(X, y, weight, center, gram):
 
 
 def csr_arrays(X):
-    """Data, indices and index pointers of a CSR array, as kernels take them."""
-    integers = (np.ascontiguousarray(part, dtype=np.int64) for part in (X.indices, X.indptr))
-    return tuple(map(read_only, (np.ascontiguousarray(X.data, dtype=np.float64), *integers)))
+    """Data, indices and index pointers of a CSR array, as kernels take them.
+
+    Integers stay int32, which SciPy makes them wherever they fit: as int64 they would be a copy as large as the data.
+    """
+    return tuple(map(read_only, (np.ascontiguousarray(X.data, dtype=np.float64), X.indices, X.indptr)))
 
 
 @kernel
@@ -152,11 +154,8 @@ def sparse_cross(data, indices, indptr, other_data, other_indices, other_indptr,
             row, w = t * stride + i, weight[t, i]
             if w == 0.0:
                 continue
-            first, last = (
-                np.uint64(other_indptr[row]),
-                np.uint64(other_indptr[row + 1]),
-            )  # unsigned: none is from the end
-            for p in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            first, last = np.uint64(other_indptr[row]), np.uint64(other_indptr[row + 1])  # an unsigned index is faster:
+            for p in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):  # none counts from the end
                 x, sums = w * data[p], out[t, np.uint64(indices[p])]
                 for q in range(first, last):
                     sums[np.uint64(other_indices[q])] += x * other_data[q]

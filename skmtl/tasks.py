@@ -94,7 +94,8 @@ class TaskData:
         """Rows, labels and weights (or None) of task t: views of a long table, the labelled rows of a shared one."""
         if not self.shared:
             rows = slice(self.starts[t], self.starts[t + 1])
-            return self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows]
+            X = _rows_between(self.X, *self.starts[t : t + 2]) if sparse.issparse(self.X) else self.X[rows]
+            return X, self.y[rows], None if self.weight is None else self.weight[rows]
         if self.complete:
             return self.X, self.y[:, t], self.weight
         labelled = np.flatnonzero(self.weight[:, t])
@@ -463,6 +464,13 @@ def _in_task_order(X, y, weight, tasks, codes, *origin):
         order = np.argsort(small, kind="stable")
         X, y, weight, rows = X[order], y[order], None if weight is None else weight[order], rows[order]
     return TaskData(X, y, weight, tasks, starts, rows, *origin)
+
+
+def _rows_between(X, first, last):
+    """Rows of a CSR array that shares their numbers, as X[first:last] does not."""
+    indptr = X.indptr[first : last + 1]
+    numbers = slice(indptr[0], indptr[-1])
+    return sparse.csr_array((X.data[numbers], X.indices[numbers], indptr - indptr[0]), shape=(last - first, X.shape[1]))
 
 
 def _new_row_numbers(n_samples):

@@ -799,7 +799,11 @@ def test_more_features_than_rows_are_rows_in_a_rotated_space(model, rng):
 def test_more_features_than_rows_in_wide_labels_are_long_rows(model, wide, rng):
     X = rng.normal(size=(15, 40))
     rows, y, ids = as_long(X, wide.Y)
-    assert_same_model(clone(model).fit(X, wide.frame), clone(model).fit(rows, y, task=ids), rtol=1e-8, atol=1e-8)
+    as_wide, as_rows = clone(model).fit(X, wide.frame), clone(model).fit(rows, y, task=ids)
+    if isinstance(model, AdaptiveJointFeatureRegressor):  # what it no longer penalises has many solutions here
+        assert_allclose(as_wide.objective_, as_rows.objective_, rtol=1e-2)
+        return
+    assert_same_model(as_wide, as_rows, rtol=1e-8, atol=1e-8)
 
 
 @each_model

@@ -33,6 +33,7 @@ _SMALL = 1e5  # numbers in X, once for each task that has all of it
 _FAR = 1e-10  # of the loss at zero: steps that cost nothing go on, until rows in another order no longer show
 _STEPS = 50  # of Newton, at most; with more something is wrong
 _NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
+_EXACT = 1e-15  # likewise; a step from 1e-12 gets there
 _INEXACT = 0.03  # of the gap that is left: how exactly a model is solved
 _BOLD = 0.01  # of a parabola's curvature: what a Newton step may use where the loss itself has none
 
@@ -128,7 +129,7 @@ class RowProblem:
             goal = min(goal, _FAR * descent.null)
         if self._has_model(penalty):
             if all(isinstance(term, (TaskQuadratic, Alike)) for term in prox.terms):
-                goal = _NOTHING * descent.null
+                goal = _EXACT * descent.null
             elif prox.closed and prox.null is None:
                 descent.run(progress, goal, min(max_iter, self._budget()))
             self._newton(descent, penalty, progress, goal, max_iter)
