@@ -2,10 +2,10 @@
 
 ``python -m benchmarks.classification [yeast] [emotions] [isolet] [contraception] [time]``; without names, all.
 
-Every method is tuned alike, by the log-loss in cross-validation on the training rows, over strengths a factor of 3
-apart that reach beyond the best on both sides.  Means over random splits, and standard deviations over these, which
-share rows, so that they are no standard errors; the last column counts the splits on which a method has the least
-log-loss of all.  Scores of wide labels are means over tasks, those of long tables are of all rows:
+Every method is tuned alike, by the log-loss in cross-validation on the training rows; those with two strengths have
+grids two to three times as large, which favours them a little.  Means over random splits, and standard deviations over
+these, which share rows, so that they are no standard errors; the last column counts the splits on which a method has
+the least log-loss of all.  Scores of wide labels are means over tasks, those of long tables are of all rows:
 
     AUC        area under the ROC curve; of more than two classes, the mean of each against the rest
     log-loss
