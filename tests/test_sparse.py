@@ -1,13 +1,37 @@
 """A sparse X means what the dense one means, to rounding, and stays sparse."""
 
+import os
+import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.utils import get_tags
 
+from skmtl import (
+    IndependentClassifier,
+    IndependentRegressor,
+    JointFeatureClassifier,
+    JointFeatureRegressor,
+    L1Regressor,
+    MeanRegularizedClassifier,
+    MeanRegularizedRegressor,
+    RobustLowRankClassifier,
+    TraceNormClassifier,
+    TraceNormRegressor,
+    all_estimators,
+)
+from skmtl.metrics import make_task_scorer, task_scores
 from skmtl.moments import TaskMoments
+from skmtl.preprocessing import TaskWise, add_task, to_long
 from skmtl.tasks import check_data, take_task_column
 from tests.oracles import INSTANCES, long_table, outputs
 from tests.test_moments import _rtol, assert_same_sums, shifted, weighted
@@ -261,3 +285,256 @@ def test_sparse_moments_add_and_subtract(instance, sign, rng):
     whole, a, b = (TaskMoments.from_data(d) for d in (thin, thin.take(kept), thin.take(~kept)))
     got, want = (a + b, whole) if sign == "sum" else (whole - b, a)
     assert_same_sums(got, want, _rtol(instance), unit=whole)
+
+
+# ------------------------------------------------------------------------------------------------------- the estimators
+
+
+def takes_sparse(Estimator):
+    return get_tags(Estimator()).input_tags.sparse
+
+
+KINDS = [E for kind in ("regressor", "classifier") for E in all_estimators(kind)]
+each_taker = pytest.mark.parametrize("Estimator", [E for E in KINDS if takes_sparse(E)], ids=lambda E: E.__name__)
+each_refuser = pytest.mark.parametrize("Estimator", [E for E in KINDS if not takes_sparse(E)], ids=lambda E: E.__name__)
+each_layout_of_three = pytest.mark.parametrize("layout", ["long", "shared", "missing labels"])
+
+
+def problem(rng, layout, *, n=60, d=6, classes=False):
+    """Rows of three tasks with many zeros, labels, and ids beside them (None where rows are shared)."""
+    X = rng.normal(size=(n, d)) * (rng.random((n, d)) < 0.4)
+    X[3] = 0.0
+    W = rng.normal(size=d) + 0.5 * rng.normal(size=(3, d))
+    task = None if layout != "long" else rng.integers(3, size=n)
+    y = X @ W.T + np.arange(3) + 0.3 * rng.normal(size=(n, 3))
+    y = (y > np.median(y, axis=0)).astype(float) if classes else y
+    if layout == "long":
+        return X, y[np.arange(n), task], task
+    if layout == "missing labels":
+        y[rng.random(y.shape) < 0.3] = np.nan
+    return X, y, None
+
+
+def fits(model, X, y, task, **options):
+    """The same model of X and of X as a CSR array."""
+    return [clone(model).fit(form(X), y, task=task, **options) for form in (np.asarray, sparse.csr_array)]
+
+
+@each_taker
+@each_layout_of_three
+def test_the_model_of_sparse_rows_is_that_of_dense_ones(Estimator, layout, rng):
+    """Where sums are small, both take the same steps."""
+    X, y, task = problem(rng, layout, classes=is_classifier(Estimator()))
+    ridge = {"alpha_ridge": 0.1} if "alpha_ridge" in Estimator().get_params() else {}
+    dense, thin = fits(Estimator(tol=1e-8, max_iter=5000, **ridge), X, y, task)
+    assert_allclose(thin.objective_, dense.objective_, rtol=1e-10)
+    for name in ("coef_", "intercept_", "shared_coef_"):
+        assert_allclose(getattr(thin, name), getattr(dense, name), rtol=1e-10, atol=1e-7, err_msg=name)
+    assert thin.n_features_in_ == dense.n_features_in_
+
+
+WIDE = [
+    IndependentRegressor(0.1),
+    JointFeatureRegressor(0.1),
+    JointFeatureRegressor(0.1, alpha_l1=0.02, positive=True),
+    L1Regressor(0.1),
+    MeanRegularizedRegressor(0.1),
+    TraceNormRegressor(0.3),
+    IndependentClassifier(0.1),
+    JointFeatureClassifier(0.05),
+    MeanRegularizedClassifier(0.1),
+    TraceNormClassifier(0.1),
+    RobustLowRankClassifier(0.2, alpha_sparse=0.2)
+    if "alpha_sparse" in RobustLowRankClassifier().get_params()
+    else RobustLowRankClassifier(0.2),
+]
+
+
+@pytest.mark.parametrize("model", WIDE, ids=repr)
+@each_layout_of_three
+def test_more_sparse_features_than_rows_have_the_same_objective(model, layout, rng):
+    """Solved otherwise than dense ones, so that they agree as far as the gaps say."""
+    X, y, task = problem(rng, layout, n=45, d=330, classes=is_classifier(model))
+    dense, thin = fits(clone(model).set_params(tol=1e-7, max_iter=5000), X, y, task)
+    slack = 1e-9 * (1.0 + dense.objective_)
+    assert thin.objective_ <= dense.objective_ + thin.dual_gap_ + slack
+    assert dense.objective_ <= thin.objective_ + dense.dual_gap_ + slack
+
+
+@each_refuser
+def test_who_takes_no_sparse_rows_says_so(Estimator):
+    with pytest.raises(TypeError, match=rf"{Estimator.__name__} does not take sparse X, but got a csr_array of shape"):
+        Estimator().fit(sparse.eye_array(6, format="csr"), np.arange(6.0))
+
+
+@pytest.mark.parametrize("model", [MeanRegularizedRegressor(), JointFeatureRegressor(0.05)], ids=repr)
+@each_layout_of_three
+def test_weights_paths_and_alpha_max_see_no_difference(model, layout, rng):
+    X, y, task = problem(rng, layout)
+    weight = rng.integers(3, size=len(X))
+    thin = sparse.csc_array(X)
+    dense, other = fits(model, X, y, task, sample_weight=weight)
+    assert_allclose(other.coef_, dense.coef_, atol=1e-7)
+    alphas = [0.3, 0.1, 0.01]
+    paths = [model.path(form, y, task=task, alphas=alphas) for form in (X, thin)]
+    assert_allclose(paths[1].coefs, paths[0].coefs, atol=1e-7)
+    if isinstance(model, JointFeatureRegressor):
+        assert_allclose(model.alpha_max(thin, y, task=task), model.alpha_max(X, y, task=task), rtol=1e-10)
+
+
+@pytest.mark.parametrize("form", ["csr_array", "csc_array", "coo_array", "float32", "duplicate entries"])
+@pytest.mark.parametrize("model", [MeanRegularizedRegressor(), MeanRegularizedClassifier()], ids=repr)
+@each_layout_of_three
+def test_predictions_of_sparse_rows_are_those_of_dense_ones(model, form, layout, rng):
+    X, y, task = problem(rng, layout, classes=is_classifier(model))
+    model = clone(model).fit(X, y, task=task)
+    Z, ids = rng.normal(size=(9, X.shape[1])) * (rng.random((9, X.shape[1])) < 0.4), rng.integers(3, size=9)
+    Z[2] = 0.0
+    known = {} if task is None else {"task": ids}
+    methods = ["predict", "predict_proba", "decision_function"] if is_classifier(model) else ["predict"]
+    for method in methods:
+        got, want = (getattr(model, method)(form_of_Z, **known) for form_of_Z in (FORMATS[form](Z), Z))
+        assert type(got) is np.ndarray
+        assert_allclose(got, want, rtol=1e-10 if form != "float32" else 1e-5, atol=1e-10 if form != "float32" else 1e-5)
+
+
+def test_a_task_never_seen_has_the_shared_model_of_sparse_rows_too(rng):
+    X, y, task = problem(rng, "long")
+    model = MeanRegularizedRegressor(unknown_task="shared").fit(sparse.csr_array(X), y, task=task)
+    got = model.predict(sparse.csr_array(X[:4]), task=[0, 7, 1, 9])
+    assert_allclose(got, model.predict(X[:4], task=[0, 7, 1, 9]), rtol=1e-12)
+    assert_allclose(got[1], X[1] @ model.shared_coef_ + model.shared_intercept_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("position", [0, -1])
+def test_the_ids_may_be_a_column_of_sparse_rows(position, rng):
+    X, y, task = problem(rng, "long")
+    table = np.insert(X, position if position == 0 else X.shape[1], task, axis=1)
+    model = MeanRegularizedRegressor(task=position).fit(sparse.csc_array(table), y)
+    beside = MeanRegularizedRegressor().fit(X, y, task=task)
+    assert model.n_features_in_ == X.shape[1] + 1
+    assert_allclose(model.coef_, beside.coef_, atol=1e-10)
+    assert_allclose(model.predict(sparse.csr_array(table)), beside.predict(X, task=task), atol=1e-10)
+
+
+def test_ids_beside_sparse_rows_may_be_text(rng):
+    X, y, task = problem(rng, "long")
+    names = np.array(["a", "b", "c"], dtype=object)[task]
+    model = MeanRegularizedRegressor().fit(sparse.csr_array(X), y, task=names)
+    assert model.tasks_.tolist() == ["a", "b", "c"]
+    assert_allclose(model.predict(sparse.csr_array(X), task=names), model.predict(X, task=names), atol=1e-12)
+
+
+@pytest.mark.parametrize("model", [MeanRegularizedRegressor(), MeanRegularizedClassifier()], ids=repr)
+@each_layout_of_three
+def test_single_precision_comes_back(model, layout, rng):
+    X, y, task = problem(rng, layout, classes=is_classifier(model))
+    X = X.astype(np.float32)
+    dense, thin = fits(model, X, y, task)
+    assert thin.coef_.dtype == thin.intercept_.dtype == np.float32
+    assert_allclose(thin.coef_, dense.coef_, rtol=1e-6, atol=1e-6)
+    answer = "decision_function" if is_classifier(model) else "predict"
+    known = {} if task is None else {"task": task}
+    assert getattr(thin, answer)(sparse.csr_array(X), **known).dtype == np.float32
+
+
+def test_a_frame_of_sparse_columns_is_a_sparse_array(rng):
+    X, y, task = problem(rng, "long")
+    frame = pd.DataFrame.sparse.from_spmatrix(sparse.csr_array(X), columns=list("abcdef"))
+    assert sparse.issparse(check_data(frame, y, task=task).X)
+    model = MeanRegularizedRegressor().fit(frame, y, task=task)
+    assert_allclose(model.coef_, MeanRegularizedRegressor().fit(X, y, task=task).coef_, atol=1e-10)
+    assert model.feature_names_in_.tolist() == list("abcdef")
+
+
+# ----------------------------------------------------------------------------------------------------- before and after
+
+
+def test_sparse_rows_go_through_a_pipeline_and_to_scores(rng):
+    X, y, task = problem(rng, "long")
+    tables = [add_task(form(X), task) for form in (np.asarray, sparse.csr_array)]
+    recipe = make_pipeline(TaskWise(MaxAbsScaler(), task=-1), MeanRegularizedRegressor(task=-1))
+    scorer = make_task_scorer(r2_score, average="task")
+    scores = []
+    for table in tables:
+        model = clone(recipe).fit(table, y)
+        scores.append((scorer(model, table, y), task_scores(model, table, y)["r2"]))
+    assert_allclose(scores[1][0], scores[0][0], rtol=1e-10)
+    assert_allclose(scores[1][1], scores[0][1], rtol=1e-10)
+
+
+def test_wide_labels_of_sparse_rows_become_long_ones(rng):
+    X, Y, _ = problem(rng, "missing labels")
+    wide = MeanRegularizedRegressor().fit(sparse.csr_array(X), Y)
+    X_long, y_long, _ = to_long(sparse.csr_array(X), Y)
+    assert sparse.issparse(X_long)
+    assert_allclose(MeanRegularizedRegressor(task=-1).fit(X_long, y_long).coef_, wide.coef_, atol=1e-9)
+
+
+# ------------------------------------------------------------------------------------------------------------ the memory
+
+
+def peak_of(call):
+    """The most bytes in use at once during a call, beside what was there before."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def size_of(X):
+    return X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
+
+
+def texts(rng):
+    """Term counts of documents of two tasks, and classes."""
+    X = sparse.random_array((2400, 2000), density=0.03, rng=rng, format="csr")
+    X.data = np.ceil(5 * X.data)
+    return X, (X[:, :40].sum(axis=1) > X[:, 40:80].sum(axis=1)).astype(float), rng.integers(2, size=2400)
+
+
+def newsgroups():
+    data = os.environ.get("SKMTL_DATA")
+    if not data:
+        pytest.skip("SKMTL_DATA is not set: no newsgroup_rec_talk.npz")
+    held = np.load(Path(data) / "newsgroup_rec_talk.npz")
+    return sparse.csr_array(held["X"]), held["y"].astype(float), held["task"]
+
+
+@pytest.mark.parametrize("source", ["random", "newsgroups"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        IndependentRegressor(1.0),
+        JointFeatureRegressor(0.1),
+        TraceNormRegressor(0.3),
+        IndependentClassifier(1.0),
+        JointFeatureClassifier(0.1),
+        TraceNormClassifier(0.1),
+        RobustLowRankClassifier(1.0),
+    ],
+    ids=repr,
+)
+def test_a_fit_of_texts_takes_no_more_memory_than_three_times_the_texts(model, source, rng):
+    """And 20 arrays of weights; a Gram matrix of 2000 features alone would be 32 MB, the dense rows 38 MB or more."""
+    X, y, task = texts(rng) if source == "random" else newsgroups()
+    model = clone(model).set_params(tol=1e-3)
+    model.fit(X[::20], y[::20], task=task[::20])  # compiles
+    order = rng.permutation(len(y))
+    X, y, task = X[order], y[order], task[order]
+    peak = peak_of(lambda: model.fit(X, y, task=task))
+    assert peak < 3 * size_of(X) + 20 * model.coef_.nbytes
+    peak = peak_of(lambda: model.predict(X, task=task))
+    assert peak < 2 * size_of(X)
+
+
+@pytest.mark.parametrize("layout", ["long", "shared"])
+def test_predictions_write_no_sparse_row_out(layout, rng):
+    X, y, task = problem(rng, layout, n=40, d=300)
+    model = MeanRegularizedRegressor().fit(X, y, task=task)
+    many = sparse.random_array((20_000, 300), density=0.002, rng=rng, format="csr")
+    ids = {} if task is None else {"task": rng.integers(3, size=20_000)}
+    model.predict(many[:10], **{name: value[:10] for name, value in ids.items()})  # compiles
+    assert peak_of(lambda: model.predict(many, **ids)) < 5e6  # dense they are 48 MB
