@@ -471,7 +471,7 @@ def test_wide_labels_of_sparse_rows_become_long_ones(rng):
     assert_allclose(MeanRegularizedRegressor(task=-1).fit(X_long, y_long).coef_, wide.coef_, atol=1e-9)
 
 
-# ------------------------------------------------------------------------------------------------------------ the memory
+# The memory
 
 
 def peak_of(call):

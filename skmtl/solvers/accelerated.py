@@ -29,6 +29,7 @@ _ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
 _SETTLING = 4  # iterations before curvatures are worth computing
+_MANY = 60_000  # bytes of weights of which two copies are remembered half as long
 _SHIFTS = 50  # Newton steps along what the penalty does not see, at most
 
 
@@ -164,7 +165,11 @@ class Descent:
         point = progress.copies, progress.a
         at = rows.at(progress.W, progress.a)
         step = self._step or self._first_step(progress, at)
-        z, plain, mixing = self._before_prox(point, at, step), None, Anderson()
+        z, plain, mixing = (
+            self._before_prox(point, at, step),
+            None,
+            Anderson(20 if self.zeros.nbytes < _MANY else 20 // self.prox.n_copies),
+        )
         value = at.loss + self.prox.value(progress.copies)
         check = 4
         first = self._first = progress.n_iter
