@@ -191,8 +191,11 @@ def _imtl(C, A, L, p, V, order):
         _solve(A, L, V, order[0], min(round_, 1) * n_tasks, n_tasks)
         for s in range(n_tasks):
             V[_Y, s] += V[_Z, s]
+    gain = 0.0
     for t in range(n_tasks):
-        V[_Y, t] *= p[t]
+        gain += V[_Y, t]
+    for t in range(n_tasks):  # no combination gains the same for all, if this one gains nothing
+        V[_Y, t] = V[_Y, t] * p[t] if gain > 1e-9 else 0.0
 
 
 @stage
@@ -235,7 +238,7 @@ def _shorten(rule, C, A, L, p, V, order):
         if rule == _MGDA:
             V[_Y, t] = V[_U, t] * p[t]
         else:
-            V[_Y, t] = V[_A, t] * (1.0 / max(count, 1) + (k / length * V[_U, t] if length > 1e-8 else 0.0))
+            V[_Y, t] = V[_A, t] * (1.0 / max(count, 1) + (k / length * V[_U, t] if length > 1e-6 else 0.0))
 
 
 @stage

@@ -43,7 +43,7 @@ FROM_GRADIENTS = ("gradnorm", "pcgrad", "upgrad", "cagrad", "imtl", "mgda")
 _UNCERTAINTY, _GEOMETRIC, _STCH, _RANDOM = range(len(FROM_LOSSES))
 
 _RATE = 0.01  # of Adam on the scalars of uncertainty
-_SMOOTHING = 1.0  # stch
+_SMOOTHING = 0.5  # stch; 1 would be fixed weights, 1 / z_t
 _TEMPERATURE = 2.0  # dwa
 _NEWEST = 0.3  # priority: what the last validation score counts in the running one
 _SMALLEST_LOSS = 1e-6  # of the largest: a task that is learned by heart does not silence the others
