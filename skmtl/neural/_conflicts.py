@@ -33,6 +33,7 @@ _SMALLEST_WEIGHT = 1e-3  # gradnorm
 _RADIUS = 0.4  # cagrad
 _A, _NORM, _SIDE, _Z, _U, _Y, _Q = range(7)  # rows of V
 _ZERO, _TRIED, _POSITIVE, _NEVER = range(4)  # what a number of a nonnegative solution is
+_SHORT = 1e-7  # cagrad: a combination shorter than this times the longest gradient is zero
 _NULL = 1e-12  # an eigenvalue, a pivot, a slope or a squared length below this times the largest is zero
 
 
@@ -207,7 +208,7 @@ def _shorten(rule, C, A, L, p, V, order):
     :math:`|w|_M = \min_s (w'Mw / s + s) / 2`, w is for s = k x the shortest point in the hull of the gradients moved by
     x times their mean, and x solves ``k x = |w|_M``, whose sides meet once: bracketed secants (Illinois).
     """
-    n_tasks, count, r, x = len(p), 0, 0.0, 0.0
+    n_tasks, count, r = len(p), 0, 0.0
     for s in range(n_tasks):
         count += V[_A, s] > 0.0
     for s in range(n_tasks):
@@ -216,15 +217,20 @@ def _shorten(rule, C, A, L, p, V, order):
             V[_Q, s] += V[_A, s] * C[s, t] * V[_A, t] / max(count, 1) if rule == _CAGRAD else 0.0
         r += V[_Q, s] / max(count, 1)
     k = _RADIUS * math.sqrt(max(r, 0.0))
-    low, high, below, above, side, length = 0.0, 1.0 / k if r > _NULL else 0.0, 0.0, 0.0, 0, 0.0
+    low, high = (_SHORT / k, 1.0 / k) if r > _NULL else (0.0, 0.0)
+    below, above, side, length = 0.0, 0.0, 0, 0.0
     for round_ in range(100):
-        if round_ == 1:
+        if round_ == 0:
+            x = low
+        elif round_ == 1:
             x = high
-        elif round_ > 1:
-            x = (low * above - high * below) / (above - below) if above > below else high
+        else:
+            x = (low * above - high * below) / (above - below)
         length = _find_shortest(rule, C, A, L, V, order, x, r)
         gap = k * x - length
-        if r <= _NULL or (round_ > 1 and (abs(gap) <= 1e-14 or high - low <= 1e-15 * high)):
+        if r <= _NULL or (round_ == 0 and gap >= 0.0):  # some combination is zero, or the mean is: no w
+            break
+        if round_ > 0 and (abs(gap) <= 1e-14 or high - low <= 1e-15 * high):
             break
         if round_ == 0:
             below = gap
@@ -238,7 +244,7 @@ def _shorten(rule, C, A, L, p, V, order):
         if rule == _MGDA:
             V[_Y, t] = V[_U, t] * p[t]
         else:
-            V[_Y, t] = V[_A, t] * (1.0 / max(count, 1) + (k / length * V[_U, t] if length > 1e-6 else 0.0))
+            V[_Y, t] = V[_A, t] * (1.0 / max(count, 1) + (k / length * V[_U, t] if length > _SHORT else 0.0))
 
 
 @stage
