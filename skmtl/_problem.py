@@ -43,8 +43,6 @@ def _is_of_moments(data, penalty, losses):
     """Whether the losses are squared, and sums of rows the way to solve them."""
     if not all(isinstance(loss, Squared) for loss in losses):
         return False
-    if sparse.issparse(data.X) and not has_moments(data, one_gram=True):
-        return False
     own_sums = sums_for.dispatch(type(penalty)) is not sums_for.dispatch(object)
     return own_sums or has_moments(data, one_gram=True)
 

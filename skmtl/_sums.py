@@ -135,9 +135,11 @@ def large_task(X, y, weight, center, gram):
 def csr_arrays(X):
     """Data, indices and index pointers of a CSR array, as kernels take them.
 
-    Integers stay int32, which SciPy makes them wherever they fit: as int64 they would be a copy as large as the data.
+    Integers are int32 wherever they fit: as int64 they would be a copy as large as the data.
     """
-    return tuple(map(read_only, (np.ascontiguousarray(X.data, dtype=np.float64), X.indices, X.indptr)))
+    kind = np.int32 if max(X.nnz, *X.shape) <= np.iinfo(np.int32).max else np.int64
+    data = np.ascontiguousarray(X.data, dtype=np.float64)
+    return tuple(map(read_only, (data, np.ascontiguousarray(X.indices, kind), np.ascontiguousarray(X.indptr, kind))))
 
 
 @kernel

@@ -23,18 +23,20 @@ centred after all.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from skmtl._numba import read_only
-from skmtl._sums import csr_arrays, sparse_cross
+from skmtl._sums import CACHE, csr_arrays, sparse_cross
 
 __all__ = ["OFF_CENTRE", "Rows", "SparseRows"]
 
 OFF_CENTRE = 0.01  # squares around the mean, as a share of all squares, for which rows need not be centred
 _COLUMNS = 512  # of a product that are corrected at once, so that they are in the cache
+_ENTRIES = CACHE // 4  # of sparse columns that are multiplied at once, so that what is made for it is in the cache
 _TINY = np.finfo(float).tiny
 
 
@@ -176,29 +178,43 @@ class SparseRows:
     def products(self, R):
         """The products ``A_t' r_t`` for R (g, r); shape (g, d)."""
         R = R if self.root is None else R * self.root
-        if self.own:
-            entries, owner = self.raw.data * R.ravel()[self.raw.indices], self.raw.indices // R.shape[1]
-            shape = len(R), self.raw.shape[1]
-            H = sparse.csc_array((entries, owner, self.raw.indptr), shape=shape).toarray(order="C")  # adds up
-        else:
-            H = np.ascontiguousarray((self.raw.T @ R.T).T)
+        H = self._sums(R)
         H -= R.sum(axis=1)[:, None] * self.mean
         return H
+
+    def _sums(self, R, power=1):
+        """``sum_i R_ti X_tij^power`` for R (g, r), or (b, r); shape (g, d)."""
+        X = self.raw
+        if not self.own:
+            return np.ascontiguousarray(((X if power == 1 else X.power(power)).T @ R.T).T)
+        out, weights = np.empty((len(R), X.shape[1])), R.ravel()
+        cuts = np.unique([0, *np.searchsorted(X.indptr, np.arange(_ENTRIES, X.nnz, _ENTRIES)), X.shape[1]])
+        for first, last in pairwise(cuts):
+            held = slice(X.indptr[first], X.indptr[last])
+            rows, indptr = X.indices[held], X.indptr[first : last + 1] - X.indptr[first]
+            entries = X.data[held] ** power * weights[rows]
+            products = sparse.csc_array((entries, rows // R.shape[1], indptr), shape=(len(R), last - first))
+            out[:, first:last] = products.toarray()  # adds up what is in one place
+        return out
 
     def cross(self, other):
         """The products ``A_t' B_t`` with other features of the same rows; shape (b, d, d')."""
         r = self.v.shape[1]
-        weight = np.ones((len(self.mean), r)) if self.root is None else self.root**2
+        weight = self._weight()
         mine, theirs = (csr_arrays(X.tocsr()) for X in (self.raw, other.raw))
         N = weight.sum(axis=1)
-        out = -(N[:, None] * self.mean)[:, :, None] * other.mean[:, None, :]
+        out = np.ascontiguousarray(-(N[:, None] * self.mean)[:, :, None] * other.mean[:, None, :])
         sparse_cross(*mine, *theirs, read_only(weight), r if self.own else 0, out)
         return out
 
     def squares(self):
         """The diagonal of every ``A_t' A_t``, shape (b, d)."""
-        sums = _Sums(None if self.root is None else self.root**2, self.v.shape, self.raw.shape[0])
-        return np.maximum(sums.squares(self.raw) - sums.total[:, None] * self.mean**2, 0.0)
+        weight = self._weight()
+        return np.maximum(self._sums(weight, power=2) - weight.sum(axis=1)[:, None] * self.mean**2, 0.0)
+
+    def _weight(self):
+        """The weights of the rows, (b, r)."""
+        return np.ones((len(self.mean), self.v.shape[1])) if self.root is None else self.root**2
 
     def only(self, mine, at):
         """The tasks where the mask `mine` (g,) is true, whose positions are `at` from now on."""

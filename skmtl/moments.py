@@ -261,7 +261,7 @@ class TaskMoments:
         else:
             at = labels = np.repeat(data.starts[tasks] - (np.cumsum(n) - n), n) + np.arange(n.sum())
         y, weight, length = (np.zeros(filled.shape, dtype=kind) for kind in (float, float, np.intp))
-        X = data.X[at]
+        X = data.X if len(at) == data.X.shape[0] and not data.shared else data.X[at]
         y[filled], weight[filled], length[filled] = data.y[labels], data.label_weight()[labels], np.diff(X.indptr)
         indptr = np.concatenate([[0], np.cumsum(length)]).astype(X.indptr.dtype)
         X = sparse.csr_array((X.data, X.indices, indptr), shape=(filled.size, X.shape[1]))
