@@ -18,6 +18,7 @@ Gramfort, Salmon (2017), *JMLR* 18:1-33.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,7 +38,8 @@ _ENOUGH_ALONE = 0.03  # likewise, where no other feature is wanted yet
 _CALL = 1e5  # multiplications that take as long as it takes to call an epoch
 _FACES = 20  # Newton steps in a row under the maximum norm, each on a smaller face of it
 _PASSES = 20  # times that a fit is expected to visit a feature
-_CROWD = 3
+_CROWD = 3  # times as many features as are in use join them at most
+_SURE = 0.3  # of the goal, for the gap of a working set: that of all features is larger
 
 
 @sums_for.register(L1)
@@ -56,19 +58,20 @@ def _solve_coordinate(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, ini
     W = np.zeros_like(columns.q)
     if init is not None:
         W[columns.curved] = init.T[columns.curved]
-    here, before, descent = _State(W, columns.residual_products(W)), None, None
+    here, states, descent = _State(W, columns.residual_products(W)), [], None
     for k, member in enumerate(path):
         omega = Separable.of(member, moments.n_features)
         if omega.is_zero_at(columns.gradient_at_zero) or unit == 0.0:
-            here, before = _State(np.zeros_like(W), columns.q), None
+            here, states = _State(np.zeros_like(W), columns.q), []
             certificate, n_iter, converged = Certificate(float(unit), 0.0, None), 0, True
         elif omega.free.all() and not omega.positive:
             here, certificate = _Fit(columns, omega, tol * unit, 1).without_norm()
             n_iter, converged = 1, True
         else:
             fit = _Fit(columns, omega, tol * unit, max_iter, descent)
-            ahead = _ahead(before, here, [one.alpha for one in path[max(k - 2, 0) : k + 1]])
-            before, (here, certificate, n_iter, converged) = here, fit.run(here, ahead)
+            ahead = _ahead(states, [one.alpha for one in path[k - len(states) : k + 1]])
+            here, certificate, n_iter, converged = fit.run(here, *ahead)
+            states = [*states[-2:], here]
             descent = fit.descent
         yield solution_of(moments, here.W.T, lambda known=certificate: known, n_iter=n_iter, converged=converged)
 
@@ -83,20 +86,24 @@ def _worth_a_gram(moments, n_alphas):
     return replace(moments, gram=moments.rows[0].cross(moments.rows[0]), full=np.arange(n_tasks), rows=())
 
 
-@dataclass(frozen=True)
-class _State:
+class _State(NamedTuple):
     """Weights W (n_features, n_tasks) and H, ``q_t - G_t w_t``, of the same shape."""
 
     W: np.ndarray
     H: np.ndarray
 
 
-def _ahead(before, here, alphas):
-    """The state on the line through the last two solutions of a path, for its next member; `here` if there is none."""
-    if before is None or len(alphas) < 3 or not alphas[1] < alphas[0]:
-        return here
-    share = (alphas[2] - alphas[1]) / (alphas[1] - alphas[0])
-    return _State(here.W + share * (here.W - before.W), here.H + share * (here.H - before.H))
+def _ahead(states, alphas):
+    """Where the line or parabola through two or three solutions of a path leads at its next alpha, if anywhere.
+
+    The `alphas` are those of the states, and the next one.
+    """
+    if len(states) < 2 or (np.diff(alphas) >= 0.0).any():
+        return []
+    *known, wanted = alphas
+    shares = [np.prod([(wanted - other) / (alpha - other) for other in known if other != alpha]) for alpha in known]
+    W, H = (sum(f * part for f, part in zip(shares, parts, strict=True)) for parts in zip(*states, strict=True))
+    return [_State(W, H)]
 
 
 @dataclass(eq=False)
@@ -298,7 +305,7 @@ class _Fit:
             gap = now - self._bound(descent.W, descent.H, descent.q, omega)[0] + self._left_over(descent)
             stuck = stuck + 1 if gap > 0.9 * best else 0
             best = min(best, gap)
-            if gap <= 0.3 * self.goal or (stuck >= 6 and gap <= self.rounding):
+            if gap <= (_SURE if enough else 1.0) * self.goal or (stuck >= 6 and gap <= self.rounding):
                 break
             if gap <= enough and spent > 0.2 * self.columns.price:
                 break
