@@ -58,7 +58,8 @@ def _solve_coordinate(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, ini
     W = np.zeros_like(columns.q)
     if init is not None:
         W[columns.curved] = init.T[columns.curved]
-    here, states, descent = _State(W, columns.residual_products(W)), [], None
+    here, descent = _State(W, columns.residual_products(W)), None
+    states: list[_State] = []  # of the last members of the path, at most three
     for k, member in enumerate(path):
         omega = Separable.of(member, moments.n_features)
         if omega.is_zero_at(columns.gradient_at_zero) or unit == 0.0:
