@@ -117,7 +117,8 @@ class Columns:
             return self.q
         moments = self.moments
         if len(moments.gram) and self.shared:
-            return self._masked((moments.xy - W[support].T @ moments.gram[0][support]).T)
+            some = slice(None) if 2 * len(support) > len(W) else support  # a copy costs as much as the product
+            return self._masked((moments.xy - W[some].T @ moments.gram[0][some]).T)
         if len(moments.gram):
             return self._masked((moments.xy - moments.times_gram(np.ascontiguousarray(W.T))).T)
         return self.products(self.residuals(support, W[support]))
