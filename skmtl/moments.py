@@ -31,6 +31,7 @@ __all__ = ["Factor", "Rows", "SparseRows", "TaskMoments"]
 
 _CANCELLED = 1e-6  # a remainder below this share of the total is summed again from its rows
 _ONE_THREAD = 256  # features: with fewer, the threads of BLAS wait for each other longer than they work
+_SHORT = 1e9  # multiplications, likewise
 _EIGH = 10  # multiplications of an eigendecomposition, in units of n_features^3
 _WORTH_THREADS = 2e8  # multiplications; below, starting threads costs more than they bring
 
@@ -135,7 +136,8 @@ class TaskMoments:
             data=data,
             n_jobs=n_jobs,
         )
-        with one_blas_thread if n_features <= _ONE_THREAD else nullcontext():
+        short = n_features <= _ONE_THREAD or (not len(full) and n_features * n_rows.sum() <= _SHORT)
+        with one_blas_thread if short else nullcontext():
             if is_sparse:
                 return replace(sums, rows=tuple(sums._sum_sparse()))
             if data.complete and not len(full):
