@@ -10,9 +10,9 @@ from numba.core.caching import FunctionCache  # private: nothing public survives
 __all__ = ["kernel", "read_only"]
 
 
-def kernel(function):
+def kernel(function, **options):
     """Compile `function` at its first call, to run without the GIL; keep the machine code on disk if possible."""
-    jitted = njit(nogil=True, error_model="numpy")(function)
+    jitted = njit(nogil=True, error_model="numpy", **options)(function)
     if not config.DISABLE_JIT:
         try:
             jitted._cache = _SafeCache(function)

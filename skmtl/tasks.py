@@ -167,7 +167,9 @@ class TaskData:
         )
 
 
-def check_data(X, y, sample_weight=None, *, task=None, task_column=None, estimator=None):
+def check_data(
+    X, y, sample_weight=None, *, task=None, task_column=None, estimator=None, empty=False, keep_float32=False
+):
     """Validate rows, labels, weights and ids in any layout, once.
 
     Parameters
@@ -183,6 +185,10 @@ def check_data(X, y, sample_weight=None, *, task=None, task_column=None, estimat
         Name or position of the column of X that holds them.
     estimator : estimator
         Gets ``n_features_in_`` and ``feature_names_in_``.
+    empty : bool
+        Whether columns of y may have no label at all, as in a part of the data.
+    keep_float32 : bool
+        Whether X of float32 stays so.
 
     Returns
     -------
@@ -208,7 +214,7 @@ def check_data(X, y, sample_weight=None, *, task=None, task_column=None, estimat
     weight = _check_weight(sample_weight, y)
     if source == "outputs":
         tasks = np.arange(y.shape[1]) if names is None else names
-        y, weight = _weigh_missing(y, weight, tasks)
+        y, weight = _weigh_missing(y, weight, tasks, empty)
         data = TaskData(X, y, weight, tasks, None, _new_row_numbers(len(y)), source, position, dtype)
     else:
         _refuse_missing(y)
@@ -218,7 +224,7 @@ def check_data(X, y, sample_weight=None, *, task=None, task_column=None, estimat
         data = _in_task_order(X, y, weight, tasks, codes, source, position, dtype)
     if data.weight is not None and data.weight.ndim == 1 and (data.weight == 0).any():
         data = data.take(data.weight > 0)
-    return _for_kernels(data)
+    return _for_kernels(data, dtype if keep_float32 else np.float64)
 
 
 def check_rows(X, task, estimator):
@@ -434,13 +440,13 @@ def _refuse_missing(y):
         )
 
 
-def _weigh_missing(Y, weight, tasks):
+def _weigh_missing(Y, weight, tasks, may_be_empty=False):
     """Zeros for missing labels, and the weights that say so; weights stay as they are where nothing is missing."""
     labelled = ~np.isnan(Y)
     if labelled.all():
         return np.ascontiguousarray(Y), weight
     empty = ~labelled.any(axis=0)
-    if empty.any():
+    if empty.any() and not may_be_empty:
         raise ValueError(
             f"Input y contains NaN only in the column(s) of task {describe(tasks[empty])}: no label to learn from."
         )
@@ -478,13 +484,13 @@ def _new_row_numbers(n_samples):
     return (uuid.uuid4().int >> 67) + np.arange(n_samples)
 
 
-def _for_kernels(data):
-    """The same data as float64 in C order, behind views that cannot be written: nobody touches the user's arrays."""
+def _for_kernels(data, dtype):
+    """The same data as float64, X as `dtype`, in C order and behind views that cannot be written: the user's stay."""
     arrays: dict[str, Any] = {name: getattr(data, name) for name in ("X", "y", "weight")}
     for name, array in arrays.items():
         if sparse.issparse(array):
-            parts = array.data.astype(np.float64, copy=False), array.indices, array.indptr
+            parts = array.data.astype(dtype, copy=False), array.indices, array.indptr
             arrays[name] = sparse.csr_array(tuple(map(read_only, parts)), shape=array.shape)
         elif array is not None:
-            arrays[name] = read_only(np.ascontiguousarray(array, dtype=np.float64))
+            arrays[name] = read_only(np.ascontiguousarray(array, dtype=dtype if name == "X" else np.float64))
     return replace(data, **arrays)

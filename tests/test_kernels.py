@@ -87,7 +87,7 @@ def _is_true(node):
 
 @each_source
 def test_only_one_file_compiles(source):
-    if source.name == "_numba.py" or source.match("neural/_jit.py"):  # the network needs flags and an exp of its own
+    if source.name in ("_numba.py", "_jit.py", "_math.py", "_arrays.py"):  # the latter: operations of the network's
         return
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):

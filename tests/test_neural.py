@@ -141,7 +141,7 @@ def test_the_gradient_of_every_task_is_its_central_differences(shape, rng):
     )
     epochs = posed(model, X, Y, weight)
     epochs.differentiate()
-    jacobian, grad = epochs.jacobian.copy(), epochs.buffers.grad.copy()
+    jacobian, grad = epochs.training.jacobian.reshape(len(ALL_KINDS), -1).copy(), epochs.buffers.grad.copy()
     n_shared = jacobian.shape[1]
     assert n_shared > 10
 
@@ -522,6 +522,29 @@ def test_partial_fit_is_epochs_of_fit(rng):
     assert model.partial_fit(X[:2], ["c", "a"]).predict_proba(X).shape == (200, 3)
     with pytest.raises(ValueError, match="labels that the last fit did not"):
         model.partial_fit(X[:2], ["c", "z"])
+
+
+def test_a_later_chunk_and_the_rows_to_validate_on_may_have_no_label_of_a_task(rng):
+    X, Y = data(rng)
+    gaps = Y.copy()
+    gaps[:, 1] = np.nan
+    model = full_batch(alpha=0.0).partial_fit(X, Y)
+    head = model.task_layers(1)[-1][0].copy()
+    before = model.task_layers(0)[-1][0].copy()
+    model.set_params(solver="sgd", momentum=0.0).partial_fit(X, gaps)
+    assert_array_equal(model.task_layers(1)[-1][0], head)
+    assert (model.task_layers(0)[-1][0] != before).all()
+    model = full_batch(early_stopping=True, max_iter=3).fit(X, Y, validation_data=(X, gaps))
+    assert np.isnan(model.validation_scores_[1]).all()
+    assert np.isfinite(model.validation_scores_[0]).all()
+    classifier = MultiTaskMLPClassifier((5,)).partial_fit(X, Y > 0)
+    labels = (Y > 0).astype(float)
+    labels[:, 2] = np.nan
+    assert classifier.partial_fit(X, labels).predict(X).shape == Y.shape
+    mixed = MultiTaskMLP({"a": "regression", "b": "classification"}, (5,))
+    mixed.partial_fit(X, {"a": Y[:, 0], "b": Y[:, 1] > 0})
+    mixed.partial_fit(X, {"a": Y[:, 0], "b": np.full(len(X), np.nan)})
+    assert set(mixed.predict(X)["b"]) <= {False, True}
 
 
 def test_warm_start_goes_on_where_the_last_fit_ended(rng):

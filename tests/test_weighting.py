@@ -4,24 +4,37 @@ import math
 
 import numpy as np
 import pytest
-from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize, nnls
 
-from skmtl.neural._conflicts import weigh_gradients
-from skmtl.neural._weighting import FIXED, FROM_GRADIENTS, FROM_LOSSES, Weighting, weigh_losses
+from skmtl.neural._arrays import Data, Training, pack
+from skmtl.neural._conflicts import kernels_of
+from skmtl.neural._jit import address
+from skmtl.neural._weighting import FIXED, FROM_GRADIENTS, FROM_LOSSES, Weighting
 
 SEED = 88172645463325252
 
 
-@njit
-def run_gradients(rule, losses, seen, rate, n_items, balance, random, weight):
-    weigh_gradients(rule, losses, seen, rate, n_items, balance, random, weight)
-
-
-@njit
-def run_losses(rule, losses, seen, rate, n_items, balance, random, weight):
-    weigh_losses(rule, losses, seen, rate, n_items, balance, random, weight)
+def weigh(weighting, losses, seen, rate=None, n=1, random=None):
+    """The weights that a rule's kernel makes of a batch."""
+    T = len(weighting.weight)
+    known = dict.fromkeys(Data._fields), dict.fromkeys(Training._fields)
+    losses, seen = (np.asarray(values, dtype=float) for values in (losses, seen))
+    rate, random = np.ones(T) if rate is None else rate, np.array([SEED], dtype=np.uint64) if random is None else random
+    packed = pack(
+        Data(**known[0] | {"rate": rate}),
+        Training(**known[1] | {"losses": losses, "seen": seen, "random": random, "weight": weighting.weight}),
+        weighting.balance,
+    )
+    theta, (_, direct, rule, solve, share, _) = np.zeros(1), kernels_of(weighting.rule)
+    if direct is None:
+        rule(packed, theta, weighting.code, n)
+        return weighting.weight.copy()
+    direct(packed, theta)
+    rule(packed, theta, weighting.code, n, 0 if solve is None else address(solve, theta))
+    if share is not None:
+        share(packed, theta)
+    return weighting.weight.copy()
 
 
 def from_gram(rule, gram, importance=None, losses=None, weighting=None, random=None):
@@ -29,21 +42,15 @@ def from_gram(rule, gram, importance=None, losses=None, weighting=None, random=N
     T = len(gram)
     weighting = weighting or Weighting(rule, np.ones(T) if importance is None else importance)
     weighting.balance.gram[:] = gram
-    random = np.array([SEED], dtype=np.uint64) if random is None else random
-    losses, ones = np.ones(T) if losses is None else np.asarray(losses, dtype=float), np.ones(T)
-    run_gradients(weighting.code, losses, ones, ones, 1, weighting.balance, random, weighting.weight)
-    return weighting.weight.copy()
+    return weigh(weighting, np.ones(T) if losses is None else losses, np.ones(T), random=random)
 
 
 def from_losses(rule, losses, importance=None, seen=None, weighting=None, random=None):
     """The weights of a batch with these mean losses; a task that is not seen is absent."""
     T = len(losses)
     weighting = weighting or Weighting(rule, np.ones(T) if importance is None else importance)
-    random = np.array([SEED], dtype=np.uint64) if random is None else random
     seen = np.ones(T) if seen is None else np.asarray(seen, dtype=float)
-    losses = np.asarray(losses, dtype=float)
-    run_losses(weighting.code, losses * seen, seen, np.ones(T), 1, weighting.balance, random, weighting.weight)
-    return weighting.weight.copy()
+    return weigh(weighting, np.asarray(losses, dtype=float) * seen, seen, random=random)
 
 
 def sum_to(total, w):
@@ -391,7 +398,7 @@ def test_a_rare_task_is_judged_by_the_mean_of_its_labels():
     """10 items of which one half and one tenth should have a label: 1 has one of both, of loss 0.5 and 0.2."""
     weighting, rate, seen = Weighting("geometric", np.ones(2)), np.array([0.5, 0.1]), np.array([1.0, 1.0])
     losses = np.array([0.5, 0.2]) / (10 * rate)
-    run_losses(1, losses, seen, rate, 10, weighting.balance, np.array([SEED], dtype=np.uint64), weighting.weight)
+    weigh(weighting, losses, seen, rate, 10)
     assert_allclose(weighting.weight, sum_to(2, 1 / np.array([0.5, 0.2])))
 
 

@@ -7,22 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._ids import describe, lookup
 from skmtl._params import check_parameters
 from skmtl._threads import crew, one_blas_thread
-from skmtl.base import BaseMultiTask
-from skmtl.neural._forward import outputs
+from skmtl.neural._fitted import FittedNetwork
 from skmtl.neural._layout import Architecture
+from skmtl.neural._parts import parts_in_order, weights_of_parts
 from skmtl.neural._report import Reporter
 from skmtl.neural._table import Table
 from skmtl.neural._training import Problem, State, train, warn_unless_converged
-from skmtl.tasks import check_data, check_labels, check_rows
+from skmtl.tasks import check_data, check_labels
 
-__all__ = ["BaseNetwork", "Reading", "collect"]
+__all__ = ["BaseNetwork", "Reading"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +45,11 @@ class Reading:
     task_position: int | None = None
 
 
-class BaseNetwork(BaseMultiTask):
+class BaseNetwork(FittedNetwork):
     """Fit, predict and views of a network.
 
     A subclass stores its parameters in ``__init__``, and says in `_make_heads` or `_read` what its labels are.
     """
-
-    _architecture: Architecture
-    _heads: list
-    _names: np.ndarray
-    _states: list
 
     def fit(self, X, y=None, sample_weight=None, *, task=None, validation_data=None):
         """Train the network.
@@ -63,8 +57,8 @@ class BaseNetwork(BaseMultiTask):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features), or dict {task: (X, y)}
-            With the parameter `task`, one of the columns holds the task ids. A dict gives every task its own rows, and
-            features, if it likes.
+            With the parameter `task`, one of the columns holds the task ids. A dict gives every task its own rows and,
+            if it likes, features; then each has its own first layer of weights, into the same hidden units.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             1-D with task ids, or for a single task. 2-D: one column per task, NaN where a row has no label.
         sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None
@@ -72,8 +66,8 @@ class BaseNetwork(BaseMultiTask):
         task : array-like of shape (n_samples,), default=None
             Task ids, if they are not a column of X.
         validation_data : tuple (X, y) or (X, y, task), or dict {task: (X, y)}, default=None
-            Rows to validate on after every epoch, in the layout of the others. None: with `early_stopping`, a share
-            `validation_fraction` of the rows is set apart.
+            Rows to validate on after every epoch, in the layout of the others; a task without labels among them has no
+            score. None: with `early_stopping`, a share `validation_fraction` of the rows is set apart.
 
         Returns
         -------
@@ -107,7 +101,7 @@ class BaseNetwork(BaseMultiTask):
         Parameters
         ----------
         X, y, sample_weight, task
-            As in `fit`. Later calls may leave tasks out where a row belongs to one.
+            As in `fit`. Later calls may leave tasks out: rows, or all labels of a column.
 
         Returns
         -------
@@ -212,11 +206,12 @@ class BaseNetwork(BaseMultiTask):
             return self._read_parts(X, y, sample_weight, task, again)
         if again == "partial" and hasattr(self, "_states"):  # in scikit-learn's words
             validate_data(self, X, reset=False, skip_check_array=True)
-        data = check_data(
-            X, self._encode_labels(y, again), sample_weight, task=task, task_column=self.task, estimator=self
-        )
+        some = again == "partial" and hasattr(self, "_names")  # rows may lack tasks
+        y = self._encode_labels(y, again)
+        options = {"task": task, "task_column": self.task, "estimator": self, "empty": some, "keep_float32": True}
+        data = check_data(X, y, sample_weight, **options)
         data = self._weigh(data)
-        if again == "partial" and not data.shared and hasattr(self, "_names"):
+        if some and not data.shared:
             if (lookup(data.tasks, self._names) < 0).any():
                 raise ValueError(
                     f"partial_fit got tasks {describe(data.tasks)}; the first call knew {describe(self._names)}."
@@ -224,9 +219,10 @@ class BaseNetwork(BaseMultiTask):
             data, kept = data.reindex(self._names), np.arange(len(self._names))
         else:
             totals = data.label_weight().sum(axis=0) if data.shared else np.diff(data.starts)
+            if some and np.array_equal(data.tasks, self.tasks_):
+                totals = np.where(lookup(data.tasks, self._names) >= 0, 1.0, totals)
             self.tasks_, kept = data.tasks, np.flatnonzero(totals)
-        X = np.asarray(data.X, dtype=data.dtype)
-        weight = data.weight
+        X, weight = data.X, data.weight
         if not data.shared:
             rows, task_of_row = data.y[:, None], np.searchsorted(kept, data.task_of_row)
             if len(kept) == 1:
@@ -243,10 +239,6 @@ class BaseNetwork(BaseMultiTask):
             table = Table([X], Y, weight, np.arange(len(kept)), np.ones(len(kept), dtype=np.int64))
         heads = self._make_heads(data, kept)
         return Reading(data.tasks[kept], heads, table, data.source, data.task_position)
-
-    def _refuse_sparse(self, X):
-        if sparse.issparse(X):
-            raise TypeError(f"Sparse X is not supported by {type(self).__name__}: pass X.toarray().")
 
     def _read_parts(self, X, y, sample_weight, task, again):
         """Validate a dict {task: (X, y)}."""
@@ -384,30 +376,6 @@ class BaseNetwork(BaseMultiTask):
             place[task == t] = np.arange(len(own))
         return replace(table, inputs=inputs, pairs=np.array([task, place, label]))
 
-    def _columns_of(self, task, n_features):
-        """The positions of a task's features, in X without the task column."""
-        columns = self.features.get(task)
-        if columns is None:
-            raise ValueError(
-                f"features names no columns of task {task!r}: it must have every task, {describe(self._names)}."
-            )
-        names = getattr(self, "feature_names_in_", None)
-        if names is not None and self._task_position is not None:
-            names = np.delete(names, self._task_position)
-        positions = []
-        for column in np.atleast_1d(np.asarray(columns, dtype=object)):
-            if isinstance(column, str):
-                if names is None or column not in names:
-                    raise ValueError(f"features[{task!r}] names the column {column!r}, which X does not have.")
-                positions.append(int(np.flatnonzero(names == column)[0]))
-            elif isinstance(column, (int, np.integer)) and 0 <= column < n_features:
-                positions.append(int(column))
-            else:
-                raise ValueError(
-                    f"features[{task!r}] must hold column names or positions of {n_features} features. Got {column!r}."
-                )
-        return positions
-
     def _train(self, problem, states):
         """Train from every state; keep the best, or all of them in an ensemble. The reasons why training stopped."""
         limit = crew(self.n_jobs if len(states) > 1 else 1)
@@ -449,158 +417,6 @@ class BaseNetwork(BaseMultiTask):
         self.loss_ = float(state.objectives[-1]) if state.objectives else np.nan
         self.n_iter_ = len(state.objectives)
 
-    # ------------------------------------------------------------------------------------------------- views
-
-    @property
-    def coefs_(self):
-        """Views of the weights, a list with a layer each, so that writing into them changes the network.
-
-        A layer that all tasks have is an array (n_inputs, n_units), one that each has for itself a dict of such by
-        task. The last are those of all heads, (n_units, n_outputs), outputs in the order of tasks.
-        """
-        return self._views(0)
-
-    @property
-    def intercepts_(self):
-        """Views of the biases, likewise: (n_units,); the last (n_outputs,)."""
-        return self._views(1)
-
-    def task_layers(self, task):
-        """Views of a task's layers from its inputs to its head: pairs of weights (n_inputs, n_units) and biases."""
-        check_is_fitted(self)
-        names = self._names.tolist()
-        if task not in names:
-            raise ValueError(f"Unknown task {task!r}: the tasks are {describe(self._names)}.")
-        t = names.index(task)
-        theta, net = self._states[0].theta, self._architecture
-        return [*net.hidden_layers(theta, t), net.head(theta, t)]
-
-    def _views(self, kind):
-        if "_states" not in self.__dict__:
-            name = ("coefs_", "intercepts_")[kind]
-            raise AttributeError(f"This {type(self).__name__} has no {name} yet: call fit or partial_fit first.")
-        theta, net, names = self._states[0].theta, self._architecture, self._names.tolist()
-        layers = [net.hidden_layers(theta, t) for t in range(net.n_tasks)]
-        views = []
-        for level in range(len(net.widths)):
-            own = net.is_own(level + 1)[kind]
-            views.append(
-                {name: layers[t][level][kind] for t, name in enumerate(names)} if own else layers[0][level][kind]
-            )
-        W, b = net.heads(theta)
-        return [*views, b if kind else W.T]
-
-    # ------------------------------------------------------------------------------------------------ predict
-
-    def _answers(self, X, task):
-        """The outputs of every task and, where rows belong to tasks, the position of each row's (-1: none known).
-
-        Where they do, a task's outputs are those of its rows and, behind them, of the rows of no known task. Where all
-        tasks read all rows there are no positions; where X is a dict, None stands for a task that it does not have.
-        """
-        check_is_fitted(self)
-        check_parameters(self)  # unknown_task may be changed after the fit
-        self._refuse_sparse(X)
-        if isinstance(X, Mapping) != (self._source == "parts"):
-            expected = "a dict {task: X}" if self._source == "parts" else "an array or data frame"
-            raise TypeError(f"This {type(self).__name__} was fitted with {expected}; predict got {type(X).__name__}.")
-        if isinstance(X, Mapping):
-            return self._mean_outputs(self._parts_of(X)), None
-        X, codes = check_rows(X, task, self)
-        X = X.astype(self._states[0].theta.dtype, copy=False)
-        if codes is None:
-            return self._on_all_tasks(self._mean_outputs(self._own_columns(X))), None
-        codes = self._places()[codes]
-        unknown, inputs = np.flatnonzero(codes < 0), []
-        for t, name in enumerate(self._names.tolist()):
-            rows = np.concatenate([np.flatnonzero(codes == t), unknown])
-            own = X[rows] if self.features is None else X[np.ix_(rows, self._columns_of(name, X.shape[1]))]
-            inputs.append(own if len(rows) else None)
-        return self._mean_outputs(inputs), codes
-
-    def _own_columns(self, X):
-        """Rows that all tasks read: one array, or the columns of each."""
-        if self.features is not None:
-            return [X[:, self._columns_of(name, X.shape[1])] for name in self._names.tolist()]
-        return [X] * len(self._names) if self._architecture.by_task else X
-
-    def _places(self):
-        """The network's number of every task in `tasks_`, and -1 of one without weight and of an unknown one (last)."""
-        return np.append(lookup(self.tasks_, self._names), -1)
-
-    def _on_all_tasks(self, answers):
-        """Answers in the order of `tasks_`; a task without weight has the mean of the others."""
-        if len(self._names) == len(self.tasks_):
-            return answers
-        answers = [*answers, np.mean(answers, axis=0)]
-        return [answers[place] for place in self._places()[:-1]]
-
-    def _parts_of(self, X):
-        """The rows of every task from a dict, None for a task that it does not have."""
-        names, (dtype,) = self._names.tolist(), {state.theta.dtype for state in self._states}
-        if unknown := [name for name in X if name not in names]:
-            raise ValueError(f"X has rows of unknown tasks: {describe(unknown)}. The tasks are {describe(names)}.")
-        inputs = [None] * len(names)
-        for name, rows in X.items():
-            t = names.index(name)
-            rows = check_array(rows, dtype=[np.float64, np.float32], input_name=f"X[{name!r}]")
-            if rows.shape[1] != (expected := self._architecture.n_features[t if self._architecture.own_inputs else 0]):
-                raise ValueError(f"X[{name!r}] has {rows.shape[1]} features, but {expected} in fit.")
-            inputs[t] = rows.astype(dtype, copy=False)
-        return inputs
-
-    def _mean_outputs(self, inputs):
-        """Outputs, the mean over the members of an ensemble."""
-        # an ensemble's members have the same architecture
-        members = [outputs(self._architecture, state.theta, inputs) for state in self._states]
-        if len(members) == 1:
-            return members[0]
-        return [None if parts[0] is None else np.mean(parts, axis=0) for parts in zip(*members, strict=True)]
-
-
-def collect(values, codes):
-    """One array from the values of every task's rows and of unknown rows, whose values are the mean over tasks."""
-    first = next(value for value in values if value is not None)
-    out = np.zeros((len(codes), *first.shape[1:]), dtype=first.dtype)
-    for t, value in enumerate(values):
-        if value is not None:
-            n = int((codes == t).sum())
-            out[codes == t] = value[:n]
-            out[codes < 0] += value[n:] / len(values)
-    return out
-
 
 def _sizes(sizes):
     return tuple(int(size) for size in np.atleast_1d(np.asarray(sizes, dtype=np.int64)))
-
-
-def parts_in_order(X):
-    """The tasks of a dict {task: (X, y)}, sorted, and its parts with their names."""
-    if not X:
-        raise ValueError("X is an empty dict: it must hold a pair (X, y) for every task.")
-    names = list(X)
-    ids, missing = canonical_ids(names, "X")
-    if missing.any():
-        raise ValueError("The dict X has a task that is None or NaN; every task needs a name.")
-    parts = []
-    for i in np.argsort(ids, kind="stable"):
-        part = X[names[i]]
-        if not isinstance(part, (tuple, list)) or len(part) != 2:
-            raise ValueError(f"X[{names[i]!r}] must be a pair (X, y). Got {type(part).__name__}.")
-        parts.append((names[i], part))
-    return np.sort(ids), parts
-
-
-def weights_of_parts(sample_weight, names, sizes):
-    """The weights of a dict {task: (n_samples,)}, one after the other; None is 1."""
-    if sample_weight is None:
-        return None
-    if not isinstance(sample_weight, Mapping):
-        raise ValueError("With X a dict, sample_weight must be a dict {task: weights}, too.")
-    weights = []
-    for name, size in zip(names, sizes, strict=True):
-        w = np.asarray(sample_weight.get(name, np.ones(size)), dtype=np.float64)
-        if w.shape != (size,) or not (w >= 0).all() or not np.isfinite(w).all() or not w.any():
-            raise ValueError(f"sample_weight[{name!r}] must hold {size} finite numbers >= 0, not all zero. Got {w!r}.")
-        weights.append(w)
-    return np.concatenate(weights)

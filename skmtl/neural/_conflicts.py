@@ -15,18 +15,19 @@ imtl           the same gain along every gradient: ``y = C^+ 1``            Liu 
 mgda           the shortest in the convex hull of the directions            Sener, Koltun (2018), NeurIPS
 =============  ===========================================================  ==========================================
 
-Weights sum to the number of tasks, as in `_weighting.py`. All work is done in V, a row of numbers per task and meaning.
+Weights sum to the number of tasks, as in `_weighting.py`; those of imtl may be negative, as in the paper. All work is
+done in V, a row of numbers per task and meaning.
 """
 
 import math
 
-from skmtl.neural._jit import helper, stage
+from skmtl.neural._arrays import take
+from skmtl.neural._jit import call, entry, helper, part
 from skmtl.neural._random import uniform
-from skmtl.neural._weighting import FROM_GRADIENTS, mean_losses, softmax, step_scalar
+from skmtl.neural._weighting import FROM_GRADIENTS, FROM_LOSSES, mean_losses, softmax, step_scalar, weigh_losses
 
-__all__ = ["weigh_gradients"]
+__all__ = ["combine", "correlate", "kernels_of", "pcgrad", "share_out", "take_directions"]
 
-_GRADNORM, _PCGRAD, _UPGRAD, _CAGRAD, _IMTL, _MGDA = range(len(FROM_GRADIENTS))
 _RATE = 0.025  # of Adam on the weights of gradnorm
 _ASYMMETRY = 1.5  # gradnorm: how much slow tasks are helped
 _SMALLEST_WEIGHT = 1e-3  # gradnorm
@@ -37,57 +38,60 @@ _SHORT = 1e-7  # cagrad: a combination shorter than this times the longest gradi
 _NULL = 1e-12  # an eigenvalue, a pivot, a slope or a squared length below this times the largest is zero
 
 
-@helper
-def weigh_gradients(rule, losses, seen, rate, n_items, balance, random, weight):
-    """Fill `weight` by a rule of FROM_GRADIENTS from ``balance.gram``; tasks without a gradient have no say.
-
-    losses, seen, rate, n_items : as for `weigh_losses`; only gradnorm looks at them.
-    random : uint64 (1,); only pcgrad draws.
-    """
-    p, V, C, order = balance.importance, balance.vectors, balance.matrices[0], balance.order
-    _take_directions(balance.gram, p, C, V)
-    if rule == _GRADNORM:
-        mean_losses(losses, seen, rate, n_items, V[_Y])
-        for t in range(len(p)):  # the gradient of the mean loss, too
-            V[_NORM, t] *= n_items * rate[t] / seen[t] if seen[t] > 0.0 else 0.0
-        _gradnorm(balance.learned, balance.reference, V, balance.scores)
-        softmax(balance.scores, p, weight)
-        return
-    if rule == _PCGRAD:
-        _pcgrad(C, V, order[0], random)
-    elif rule == _UPGRAD:
-        _upgrad(C, balance.matrices[2], V, order)
-    elif rule == _IMTL:
-        _imtl(C, balance.matrices[1], balance.matrices[2], p, V, order)
-    else:
-        _shorten(rule, C, balance.matrices[1], balance.matrices[2], p, V, order)
-    _share_out(p, V, weight)
+@entry
+def correlate(packed, theta):
+    """Fill the Gram matrix of the gradients, in float64."""
+    jacobian, gram = take(packed, theta, "jacobian gram")
+    n_shared = len(jacobian) // len(gram)
+    for s in range(len(gram)):
+        g = part(jacobian, s * n_shared, n_shared)
+        for t in range(s + 1):
+            other, total = part(jacobian, t * n_shared, n_shared), 0.0
+            for p in range(n_shared):
+                total += float(g[p]) * float(other[p])
+            gram[s, t] = total
+            gram[t, s] = total
 
 
-@stage
-def _take_directions(G, p, C, V):
+@entry
+def combine(packed, theta):
+    """Fill the first n_shared of `grad` with the sum of weights times gradients."""
+    jacobian, weight, grad = take(packed, theta, "jacobian weight grad")
+    n_shared = len(jacobian) // len(weight)
+    for p in range(n_shared):
+        grad[p] = 0
+    for t in range(len(weight)):
+        w, g = grad.dtype.type(weight[t]), part(jacobian, t * n_shared, n_shared)
+        for p in range(n_shared):
+            grad[p] += w * g[p]
+
+
+@entry
+def take_directions(packed, theta):
     """Cosines C of the gradients, their lengths and ``a_t = p_t |g_t|`` relative to the largest.
 
     All are zero for a task that has no gradient or no importance.
     """
+    G, p, V, matrices, weight = take(packed, theta, "gram importance vectors matrices weight")
     largest = 0.0
-    for t in range(len(p)):
+    for t in range(len(weight)):
         V[_NORM, t] = math.sqrt(G[t, t]) if p[t] > 0.0 and 0.0 < G[t, t] < math.inf else 0.0
         largest = max(largest, p[t] * V[_NORM, t])
-    for s in range(len(p)):
+    for s in range(len(weight)):
         V[_A, s] = p[s] * V[_NORM, s] / largest if largest > 0.0 else 0.0
-        for t in range(len(p)):
+        for t in range(len(weight)):
             both = V[_NORM, s] > 0.0 and V[_NORM, t] > 0.0
             cosine = G[s, t] / V[_NORM, s] / V[_NORM, t] if both else 0.0
-            C[s, t] = 1.0 if both and s == t else max(-1.0, min(1.0, cosine))
+            matrices[0, s, t] = 1.0 if both and s == t else max(-1.0, min(1.0, cosine))
 
 
-@stage
-def _share_out(p, V, weight):
+@entry
+def share_out(packed, theta):
     """``w_t ~ y_t / |g_t|`` among the tasks with a gradient, who share their importance; p_t elsewhere.
 
     Where negative weights (imtl) all but cancel, their absolute values sum to ten times that share.
     """
+    p, V, weight = take(packed, theta, "importance vectors weight")
     total, absolute, share = 0.0, 0.0, 0.0
     for t in range(len(p)):
         weight[t] = p[t]
@@ -102,13 +106,18 @@ def _share_out(p, V, weight):
                 weight[t] = share * (V[_Y, t] * (p[t] / V[_A, t]) / total)
 
 
-@stage
-def _gradnorm(learned, reference, V, scores):
+@entry
+def gradnorm(packed, theta, rule, n, nonnegative):
     r"""A step of Adam on :math:`\sum_t |w_t |g_t| - \overline{w |g|} r_t^{1.5}|` with the mean held fixed.
 
     r_t is how much is left of the first epoch's loss, relative to the mean of that; in the first epoch nothing moves.
     """
+    losses, seen, rate, weight = take(packed, theta, "losses seen rate weight")
+    learned, reference, V, scores, p = take(packed, theta, "learned reference vectors scores importance")
     n_tasks, mean, left, count, total = len(reference), 0.0, 0.0, 0, 0.0
+    mean_losses(losses, seen, rate, n, V[_Y])
+    for t in range(n_tasks):  # the gradient of the mean loss, too
+        V[_NORM, t] *= n * rate[t] / seen[t] if seen[t] > 0.0 else 0.0
     for t in range(n_tasks):
         if V[_NORM, t] > 0.0 and reference[t] > 0.0:
             mean += learned[0, t] * V[_NORM, t]
@@ -125,12 +134,14 @@ def _gradnorm(learned, reference, V, scores):
     for t in range(n_tasks):
         learned[0, t] *= n_tasks / total
         scores[t] = math.log(learned[0, t]) if V[_NORM, t] > 0.0 else -math.inf
+    softmax(scores, p, weight)
 
 
-@stage
-def _pcgrad(C, V, order, random):
+@entry
+def pcgrad(packed, theta, rule, n, nonnegative):
     """Of each gradient, take away its component along every other that it conflicts with, in random order."""
-    n_tasks = len(order)
+    V, matrices, turns, weight, random = take(packed, theta, "vectors matrices turns weight random")
+    C, order, n_tasks = matrices[0], turns[0], len(weight)
     for t in range(n_tasks):
         order[t] = t
         V[_Y, t] = 0.0
@@ -151,31 +162,33 @@ def _pcgrad(C, V, order, random):
             V[_Y, t] += V[_U, t]
 
 
-@stage
-def _upgrad(C, L, V, order):
+@entry
+def upgrad(packed, theta, rule, n, nonnegative):
     """Add up the projections on the dual cone: for each i, ``min_v v'Cv`` over ``v >= a_i e_i``."""
-    n_tasks = len(C)
+    V, matrices, weight = take(packed, theta, "vectors matrices weight")
+    C, n_tasks = matrices[0], len(weight)
     for t in range(n_tasks):
         V[_Y, t] = V[_A, t]
     for i in range(n_tasks):
         if V[_A, i] > 0.0:
             for t in range(n_tasks):
                 V[_SIDE, t] = -C[t, i]
-            _solve_nonnegative(C, L, V, order)
+            call(solve_nonnegative, nonnegative, (packed, theta, 0))
             for t in range(n_tasks):
                 V[_Y, t] += V[_A, i] * V[_U, t]
 
 
-@stage
-def _imtl(C, A, L, p, V, order):
+@entry
+def imtl(packed, theta, rule, n, nonnegative):
     """``y = C^+ 1``, the gain is the same along every direction; then each times its importance.
 
     By ``(C^2 + e) dy = C (1 - C y)``, which a few rounds settle but where an eigenvalue of C is below 1e-6.
     """
-    n_tasks = len(p)
+    p, V, matrices, turns, weight = take(packed, theta, "importance vectors matrices turns weight")
+    C, A, L, order, n_tasks = matrices[0], matrices[1], matrices[2], turns[0], len(weight)
     for s in range(n_tasks):
         V[_Y, s] = 0.0
-        order[0, s] = s
+        order[s] = s
         for t in range(n_tasks):
             A[s, t] = 3.0 * _NULL * n_tasks if s == t else 0.0
             for c in range(n_tasks):
@@ -189,7 +202,7 @@ def _imtl(C, A, L, p, V, order):
             V[_SIDE, s] = 0.0
             for t in range(n_tasks):
                 V[_SIDE, s] += C[s, t] * V[_Q, t]
-        _solve(A, L, V, order[0], min(round_, 1) * n_tasks, n_tasks)
+        _solve(A, L, V, order, min(round_, 1) * n_tasks, n_tasks)
         for s in range(n_tasks):
             V[_Y, s] += V[_Z, s]
     gain = 0.0
@@ -199,22 +212,39 @@ def _imtl(C, A, L, p, V, order):
         V[_Y, t] = V[_Y, t] * p[t] if gain > 1e-9 else 0.0
 
 
-@stage
-def _shorten(rule, C, A, L, p, V, order):
-    r"""Fill ``y`` by mgda, the shortest combination of directions, weights times importance; or by cagrad.
+@entry
+def mgda(packed, theta, rule, n, nonnegative):
+    r"""The weights of the shortest point in the hull of the directions; then each times its importance.
+
+    :math:`\min_{v \ge 0} v'Cv + h (1'v - 1)^2` has the direction of :math:`\min u'Cu` over u >= 0 with sum 1.
+    """
+    p, V, matrices, weight = take(packed, theta, "importance vectors matrices weight")
+    for s in range(len(weight)):
+        V[_SIDE, s] = 1.0 if V[_A, s] > 0.0 else 0.0
+        for t in range(len(weight)):
+            matrices[1, s, t] = matrices[0, s, t] + (1.0 if V[_A, s] > 0.0 and V[_A, t] > 0.0 else 0.0)
+    call(solve_nonnegative, nonnegative, (packed, theta, 1))
+    for t in range(len(weight)):
+        V[_Y, t] = V[_U, t] * p[t]
+
+
+@entry
+def cagrad(packed, theta, rule, n, nonnegative):
+    r"""The best worst gain in a ball around the mean gradient.
 
     That is ``y = b + k w / |w|_M`` with ``min w'Mb + k |w|_M`` over w >= 0 with sum 1, ``|w|_M^2 = w'Mw`` and
     ``k = c |b|_M``; M is the Gram matrix of the ``a_t g_t / |g_t|``, b the same for all. As
     :math:`|w|_M = \min_s (w'Mw / s + s) / 2`, w is for s = k x the shortest point in the hull of the gradients moved by
     x times their mean, and x solves ``k x = |w|_M``, whose sides meet once: bracketed secants (Illinois).
     """
-    n_tasks, count, r = len(p), 0, 0.0
+    V, matrices, weight = take(packed, theta, "vectors matrices weight")
+    C, n_tasks, count, r = matrices[0], len(weight), 0, 0.0
     for s in range(n_tasks):
         count += V[_A, s] > 0.0
     for s in range(n_tasks):
         V[_Q, s] = 0.0
         for t in range(n_tasks):
-            V[_Q, s] += V[_A, s] * C[s, t] * V[_A, t] / max(count, 1) if rule == _CAGRAD else 0.0
+            V[_Q, s] += V[_A, s] * C[s, t] * V[_A, t] / max(count, 1)
         r += V[_Q, s] / max(count, 1)
     k = _RADIUS * math.sqrt(max(r, 0.0))
     low, high = (_SHORT / k, 1.0 / k) if r > _NULL else (0.0, 0.0)
@@ -226,7 +256,7 @@ def _shorten(rule, C, A, L, p, V, order):
             x = high
         else:
             x = (low * above - high * below) / (above - below)
-        length = _find_shortest(rule, C, A, L, V, order, x, r)
+        length = _find_shortest(packed, theta, nonnegative, x, r)
         gap = k * x - length
         if r <= _NULL or (round_ == 0 and gap >= 0.0):  # some combination is zero, or the mean is: no w
             break
@@ -241,29 +271,23 @@ def _shorten(rule, C, A, L, p, V, order):
         else:
             low, below, above, side = x, gap, 0.5 * above if side < 0 else above, -1
     for t in range(n_tasks):
-        if rule == _MGDA:
-            V[_Y, t] = V[_U, t] * p[t]
-        else:
-            V[_Y, t] = V[_A, t] * (1.0 / max(count, 1) + (k / length * V[_U, t] if length > _SHORT else 0.0))
+        V[_Y, t] = V[_A, t] * (1.0 / max(count, 1) + (k / length * V[_U, t] if length > _SHORT else 0.0))
 
 
-@stage
-def _find_shortest(rule, C, A, L, V, order, x, r):
-    r"""Fill ``u`` with the weights of the shortest point of a hull; its ``|u|_M``. For cagrad the hull is moved.
-
-    :math:`\min_{v \ge 0} v'Av + h (1'v - 1)^2` has the direction of :math:`\min u'Au` over u >= 0 with sum 1.
-    """
-    n_tasks, largest, total, square = len(C), 0.0, 0.0, 0.0
+@helper
+def _find_shortest(packed, theta, nonnegative, x, r):
+    """Fill ``u`` with the weights of the shortest point of the hull moved by x times the mean; their ``|u|_M``."""
+    V, matrices, weight = take(packed, theta, "vectors matrices weight")
+    C, A, n_tasks, largest, total, square = matrices[0], matrices[1], len(weight), 0.0, 0.0, 0.0
     for s in range(n_tasks):
         for t in range(n_tasks):
-            scale = V[_A, s] * V[_A, t] if rule == _CAGRAD else 1.0
-            A[s, t] = C[s, t] * scale + x * (V[_Q, s] + V[_Q, t]) + x * x * r
+            A[s, t] = V[_A, s] * C[s, t] * V[_A, t] + x * (V[_Q, s] + V[_Q, t]) + x * x * r
         largest = max(largest, A[s, s])
     for s in range(n_tasks):
         V[_SIDE, s] = largest if V[_A, s] > 0.0 else 0.0
         for t in range(n_tasks):
             A[s, t] = A[s, t] + largest if V[_A, s] > 0.0 and V[_A, t] > 0.0 else 0.0
-    _solve_nonnegative(A, L, V, order)
+    call(solve_nonnegative, nonnegative, (packed, theta, 1))
     for t in range(n_tasks):
         total += V[_U, t]
     for s in range(n_tasks):
@@ -274,67 +298,55 @@ def _find_shortest(rule, C, A, L, V, order, x, r):
     return math.sqrt(max(square, 0.0))
 
 
-@helper
-def _solve_nonnegative(A, L, V, order):
-    """``min u'Au / 2 - b'u`` over u >= 0, ``b = V[_SIDE]``: Lawson and Hanson (1974), chapter 23; exact.
+@entry
+def solve_nonnegative(packed, theta, which):
+    """``min u'Au / 2 - b'u`` over u >= 0, ``A = matrices[which]``, ``b = V[_SIDE]``: Lawson, Hanson (1974), chapter 23.
 
     One by one, the number with the steepest slope becomes positive, unless it depends on those that are; numbers that
-    a solution would make negative go back to zero on the way to it.
+    a solution would make negative go back to zero on the way to it. Exact.
     """
-    n, places, state = len(A), order[0], order[1]
-    k = n - n  # a zero that is not a constant: numba would compile the callees for that, too
+    V, matrices, turns = take(packed, theta, "vectors matrices turns")
+    A, L, places, state, n, k, largest = matrices[which], matrices[2], turns[0], turns[1], len(matrices[0]), 0, 0.0
     for t in range(n):
         V[_U, t] = 0.0
         state[t] = _ZERO if A[t, t] > 0.0 else _NEVER
+        largest = max(largest, abs(V[_SIDE, t]))
     for _ in range(10 * n):  # more than it takes but for rounding
-        j = _find_steepest(A, V, places, state, k)
+        j, steepest = -1, _NULL * largest
+        for t in range(n):
+            if state[t] == _ZERO:
+                slope = V[_SIDE, t]
+                for m in range(k):
+                    slope -= A[t, places[m]] * V[_U, places[m]]
+                if slope > steepest:
+                    j, steepest = t, slope
         if j < 0:
             return
         places[k], state[j] = j, _TRIED
-        if not _solve(A, L, V, places, k, k + 1) or V[_Z, k] <= 0.0:
-            continue
-        k = _move(A, L, V, places, k + 1)
-        for t in range(n):
-            state[t] = _NEVER if state[t] == _NEVER else _ZERO
-        for m in range(k):
-            state[places[m]] = _POSITIVE
-
-
-@stage
-def _find_steepest(A, V, order, state, k):
-    """The number, among those at zero, along which the objective falls most; -1 if it falls along none."""
-    j, largest = -1, 0.0
-    for t in range(len(A)):
-        largest = max(largest, abs(V[_SIDE, t]))
-    steepest = _NULL * largest
-    for t in range(len(A)):
-        if state[t] == _ZERO:
-            slope = V[_SIDE, t]
+        first, k, entered = k, k + 1, False
+        while True:
+            independent = _solve(A, L, V, places, first, k)
+            if not entered and (not independent or V[_Z, k - 1] <= 0.0):
+                k -= 1
+                break
+            step, entered, first = 1.0, True, k
             for m in range(k):
-                slope -= A[t, order[m]] * V[_U, order[m]]
-            if slope > steepest:
-                j, steepest = t, slope
-    return j
-
-
-@stage
-def _move(A, L, V, order, k):
-    """Go to the solution, or to where the first number reaches zero, which stays behind; solve again. How many stay."""
-    while True:
-        step, first = 1.0, k
-        for m in range(k):
-            u, z = V[_U, order[m]], V[_Z, m]
-            if z <= 0.0 and u <= step * (u - z):
-                step, first = u / (u - z), m
-        for m in range(k):
-            V[_U, order[m]] += step * (V[_Z, m] - V[_U, order[m]])
-        if first == k:
-            return k
-        V[_U, order[first]] = 0.0
-        k -= 1
-        for m in range(first, k):
-            order[m] = order[m + 1]
-        _solve(A, L, V, order, first, k)
+                u, z = V[_U, places[m]], V[_Z, m]
+                if z <= 0.0 and u <= step * (u - z):
+                    step, first = u / (u - z), m
+            for m in range(k):
+                V[_U, places[m]] += step * (V[_Z, m] - V[_U, places[m]])
+            if first == k:
+                break
+            V[_U, places[first]] = 0.0
+            k -= 1
+            for m in range(first, k):
+                places[m] = places[m + 1]
+        if entered:
+            for t in range(n):
+                state[t] = _NEVER if state[t] == _NEVER else _ZERO
+            for m in range(k):
+                state[places[m]] = _POSITIVE
 
 
 @helper
@@ -365,3 +377,17 @@ def _solve(A, L, V, order, first, k):
             value -= L[c, m] * V[_Z, c]
         V[_Z, m] = value / L[m, m]
     return True
+
+
+def kernels_of(rule):
+    """What makes the weights of a batch by a rule, in order; None for what it does without.
+
+    That is `correlate`, `take_directions`, the rule itself, `solve_nonnegative`, `share_out` and `combine`.
+    """
+    if rule in FROM_LOSSES:
+        return None, None, weigh_losses, None, None, None
+    if rule not in FROM_GRADIENTS:
+        return (None,) * 6
+    weigh = dict(zip(FROM_GRADIENTS, (gradnorm, pcgrad, upgrad, cagrad, imtl, mgda), strict=True))[rule]
+    solve = solve_nonnegative if weigh in (upgrad, cagrad, mgda) else None
+    return correlate, take_directions, weigh, solve, None if weigh is gradnorm else share_out, combine

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 
+import narwhals as nw
 import numpy as np
 
 from skmtl._ids import describe
 from skmtl._labels import encode_labels
 from skmtl.neural._heads import Head, distill
-from skmtl.neural._network import SIGMOID, SOFT
+from skmtl.neural._losses import SIGMOID, SOFT
 from skmtl.tasks import check_labels
 
-__all__ = ["encode_head", "weigh_classes"]
+__all__ = ["columns_of_heads", "encode_head", "labels_a_row", "weigh_classes", "weight_of_columns"]
 
 
 def encode_head(name, kind, labels, X, known, huber):
@@ -101,6 +102,8 @@ def _as_known(name, codes, classes, known):
         raise ValueError(
             f"Task {name!r} has labels that the last fit did not: {describe(new)}. It knew {describe(known)}."
         )
+    if not len(classes):
+        return codes, known
     at = np.array([position[label] for label in classes.tolist()], dtype=np.float64)
     return np.where(np.isnan(codes), np.nan, at[np.nan_to_num(codes).astype(np.intp)]), known
 
@@ -152,3 +155,59 @@ def _factors(name, setting, classes, codes, weight):
     sums = np.bincount(codes[known].astype(np.intp), weight[known], minlength=len(classes))
     present = sums > 0
     return np.divide(sums.sum(), present.sum() * sums, out=np.ones_like(sums), where=present)
+
+
+def columns_of_heads(y, heads):
+    """The labels of every task: a column, or several."""
+    names = list(heads)
+    if isinstance(y, Mapping):
+        lost = [name for name, kind in heads.items() if name not in y and not isinstance(kind, distill)]
+        columns = dict(y)
+    elif isinstance(frame := nw.from_native(y, eager_only=True, pass_through=True), nw.DataFrame):
+        columns, lost = {}, []
+        for name, kind in heads.items():
+            own = [c for c in frame.columns if c == name] or [c for c in frame.columns if str(c).startswith(f"{name}_")]
+            if own:
+                columns[name] = frame[own].to_native() if kind == "multilabel" else frame[:, own].to_numpy()
+                columns[name] = frame.get_column(own[0]).to_native() if len(own) == 1 else columns[name]
+            elif not isinstance(kind, distill):
+                lost.append(name)
+    else:
+        y = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
+        y = y[:, None] if y.ndim == 1 else y
+        labelled = [name for name, kind in heads.items() if not isinstance(kind, distill)]
+        if y.shape[1:] != (len(labelled),):
+            raise ValueError(
+                f"y must have a column for each of the heads {describe(labelled)}. Got y of shape {y.shape}."
+            )
+        columns, lost = dict(zip(labelled, y.T, strict=True)), []
+    if lost:
+        raise ValueError(f"y has no labels of the heads {describe(lost)}; it has {describe(list(columns))}.")
+    return {name: columns[name] for name in names if name in columns}
+
+
+def weight_of_columns(sample_weight, names, sizes):
+    """Weights of rows, or of rows and tasks for every column of their labels."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Mapping):
+        n = len(next(iter(sample_weight.values())))
+        sample_weight = np.column_stack([sample_weight.get(name, np.ones(n)) for name in names])
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.ndim == 2 and weight.shape[1] == len(names):
+        weight = np.repeat(weight, sizes, axis=1)
+    return weight
+
+
+def labels_a_row(y, n):
+    if y is None:
+        return None
+    y = nw.from_native(y, allow_series=True, pass_through=True)
+    y = (
+        y.to_numpy()
+        if isinstance(y, nw.Series)
+        else np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
+    )
+    if y.shape != (n,):
+        raise ValueError(f"Where a row belongs to one task, y must have shape ({n},). Got {y.shape}.")
+    return y

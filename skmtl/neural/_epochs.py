@@ -1,87 +1,80 @@
 """What Python calls: some batches of an epoch, or the objective and its gradient."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from skmtl.neural._jit import entry, part, stage
-from skmtl.neural._network import answer, backward, backward_heads, forward, load, lose, weigh_outputs
-from skmtl.neural._optimizers import step
+from skmtl.neural._activations import ACTIVATE, ACTIVATIONS, DIFFERENTIATE
+from skmtl.neural._arrays import take
+from skmtl.neural._conflicts import combine, correlate, kernels_of, pcgrad, share_out, take_directions
+from skmtl.neural._jit import address, call, entry
+from skmtl.neural._losses import lose_squares, losses_of
+from skmtl.neural._network import backward, backward_heads, forward, load_pairs, load_rows
+from skmtl.neural._optimizers import adapt, limit_norms, pull, step_of
+from skmtl.neural._weighting import weigh_losses
 
-__all__ = ["Training", "run_batches"]
+__all__ = ["addresses", "run_batches"]
 
-
-class Training(NamedTuple):
-    """How it learns, and what changes as it does."""
-
-    theta: np.ndarray  # the parameters
-    m: np.ndarray  # as theta: Adam's first moment, SGD's velocity
-    v: np.ndarray  # as theta: Adam's second moment
-    rates: np.ndarray  # (6,) of theta's dtype, see `update`
-    real: np.ndarray  # float64 (8,), see `step`
-    steps: np.ndarray  # int64 (1,): steps done
-    weight: np.ndarray  # float64 (n_tasks,): the weight of each task in the last batch
-    losses: np.ndarray  # float64 (n_tasks,): the losses of the last batch
-    seen: np.ndarray  # float64 (n_tasks,): the weights of its labels; 0 of a task that is absent
-    sums: np.ndarray  # float64 (n_tasks + 1,): sums over batches of losses and of the objective, times items
-    weight_sum: np.ndarray  # float64 (n_tasks,): sums over batches of weights, times items
-    random: np.ndarray  # uint64 (1,)
+# places in `kernels`, the addresses of what an epoch is made of; 0 of what it does without. The losses of tasks follow
+_LOAD, _ACTIVATE, _DIFFERENTIATE, _FORWARD, _BACKWARD_HEADS, _BACKWARD = range(6)
+_CORRELATE, _DIRECT, _WEIGH, _SOLVE, _SHARE, _COMBINE, _PULL, _STEP, _LIMIT, _LOSE = range(6, 16)
 
 
-@stage
-def record(weight, losses, sums, weight_sum, penalty, n_items):
-    """Add the losses of a batch to the sums of the epoch; whether they are finite."""
-    n_tasks, objective = len(losses), penalty
-    for t in range(n_tasks):
-        weight_sum[t] += n_items * weight[t]
-        sums[t] += n_items * losses[t]
-        objective += weight[t] * losses[t]
-    sums[n_tasks] += n_items * objective
-    return math.isfinite(objective)
+def addresses(settings, solver, tables, weighted, rule, theta):
+    """The kernels that a fit needs, compiled. weighted : whether labels have weights."""
+    activation = ACTIVATIONS.index(settings.activation)
+    parts = [load_rows if tables.levels[0, 2] else load_pairs, ACTIVATE[activation], DIFFERENTIATE[activation]]
+    parts += [forward, backward_heads, backward, *kernels_of(rule)]
+    parts += [pull if len(tables.soft) else None, step_of(solver), limit_norms if settings.max_norm else None]
+    parts += losses_of(tables.heads, tables.levels[-1, 2], weighted)
+    return np.array([0 if part is None else address(part, theta) for part in parts], dtype=np.int64)
 
 
 @entry
-def run_batches(solver, tables, data, buffers, training, order, batch_size, begin, end):
+def run_batches(kernels, packed, theta, rule, batch_size, begin, end):
     """Train on the batches ``range(begin, end)`` of the items in `order`; the number of the batch that failed, or -1.
 
-    A solver of -1 takes no step: the gradient of the loss of the last batch is left in ``buffers.grad``.
+    rule : code of the rule of task weights, see `Weighting`.
     """
-    layers, levels, heads, places, weights, soft, constants = tables
-    X, Y, label_weight, columns, pointer, pair_task, pair_x, pair_y, n_features, rate = data
-    H, D, M, Q, scratch, grad, segments, x_start, y_row = buffers
-    theta, m, v, rates, real, steps, weight, losses, seen, sums, weight_sum, random = training
-    dropout, common = real[5], levels[0, 2]
+    order, losses, weight, sums, gram = take(packed, theta, "order losses weight sums gram")
+    levels, heads, places, first, sizes = take(packed, theta, "levels heads places first sizes")
+    n_tasks, common = len(weight), levels[len(levels) - 1, 2]
     for b in range(begin, end):
         n = min(batch_size, len(order) - b * batch_size)
-        items = part(order, b * batch_size, n)
-        load(common, X, columns[2], pointer, pair_task, pair_x, pair_y, n_features, items, segments, x_start, y_row, H)
-        forward(layers, levels, places, segments, x_start, theta, n, H, M, dropout, random)
-        answer(levels, heads, places, segments, theta, n, H, Q)
-        lose(levels, heads, places, segments, y_row, constants, n, Q, Y, label_weight, columns, rate, n, losses, seen)
-        weigh_outputs(levels, heads, places, segments, n, weight, Q)
-        backward_heads(levels, heads, places, segments, n, H, Q, grad)
-        backward(
-            layers,
-            levels,
-            heads,
-            places,
-            weights,
-            segments,
-            x_start,
-            theta,
-            n,
-            H,
-            D,
-            M,
-            Q,
-            scratch,
-            grad,
-            grad,
-            -1,
-            dropout,
-        )
-        penalty = step(solver, layers, weights, soft, theta, grad, m, v, rates, real, steps, n, scratch)
-        if not record(weight, losses, sums, weight_sum, penalty, n):
+        call(load_rows, kernels[_LOAD], (packed, theta, b * batch_size, n))
+        call(forward, kernels[_FORWARD], (packed, theta, kernels[_ACTIVATE]))
+        for t in range(n_tasks):
+            if kernels[_LOSE + t] == 0:
+                continue
+            at, step, row = heads[t, 1], places[2], 0
+            if not common:
+                at, step, row = first[0, t] * places[3], heads[t, 2], first[levels[0, 2], t]
+            call(lose_squares, kernels[_LOSE + t], (packed, theta, n, t, at, step, row, sizes[common, t]))
+        by_gradients = kernels[_CORRELATE] != 0
+        if kernels[_WEIGH] != 0 and not by_gradients:
+            call(weigh_losses, kernels[_WEIGH], (packed, theta, rule, n))
+        call(backward_heads, kernels[_BACKWARD_HEADS], (packed, theta, 0 if by_gradients else 1))
+        for which in range(0 if by_gradients else -1, n_tasks if by_gradients else 0):
+            call(backward, kernels[_BACKWARD], (packed, theta, kernels[_DIFFERENTIATE], which))
+        if by_gradients:  # but a head, and what else belongs to one task, follows that task's own gradient
+            call(correlate, kernels[_CORRELATE], (packed, theta))
+            for t in range(n_tasks):
+                if not math.isfinite(gram[t, t]):
+                    return b
+            call(take_directions, kernels[_DIRECT], (packed, theta))
+            call(pcgrad, kernels[_WEIGH], (packed, theta, rule, n, kernels[_SOLVE]))
+            if kernels[_SHARE] != 0:
+                call(share_out, kernels[_SHARE], (packed, theta))
+            call(combine, kernels[_COMBINE], (packed, theta))
+        for t in range(n_tasks):
+            sums[t] += n * weight[t]
+            sums[n_tasks + t] += n * losses[t]
+            sums[2 * n_tasks] += n * (weight[t] * losses[t])
+        if kernels[_PULL] != 0:
+            call(pull, kernels[_PULL], (packed, theta, n))
+        call(adapt, kernels[_STEP], (packed, theta, n))
+        if kernels[_LIMIT] != 0:
+            call(limit_norms, kernels[_LIMIT], (packed, theta, n))
+        if not math.isfinite(sums[2 * n_tasks]):
             return b
     return -1

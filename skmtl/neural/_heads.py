@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator
 
-from skmtl.neural._network import CONSTANT, HUBER, POISSON, SIGMOID, SOFT, SOFTMAX, SQUARED
+from skmtl.neural._losses import CONSTANT, HUBER, POISSON, SIGMOID, SOFT, SOFTMAX, SQUARED
 
 __all__ = ["KINDS", "Head", "distill"]
 

@@ -1,24 +1,26 @@
-"""How the kernels of the network are compiled, and the exponential that their loops can vectorise.
+"""How the kernels of the network are compiled, and how one calls another.
 
-`entry` is for what Python calls: cached, one signature a dtype. `helper` is for what kernels call: compiled into its
-callers, hence without wrappers and without a cache of its own. Kernels here do call kernels of other files of this
-folder, so the cache of an entry is stamped with the sources of them all: an edit of any compiles anew.
+A helper is compiled into every kernel that calls it, anew each time.  An entry is compiled once and kept on disk; other
+kernels call it by the address of its machine code, so that a fit compiles the passes and the losses that it takes, and
+nothing twice.  Kernels here call helpers of other files, too: the cache of an entry is stamped with the sources of all
+files of this folder that hold kernels.
 """
 
 import hashlib
-import math
-from fractions import Fraction
+import inspect
+from functools import cache
 from pathlib import Path
 
-from llvmlite import ir
-from numba import config, njit, types
+from numba import config, njit, typeof, types
+from numba.core import cgutils
 from numba.core.caching import IndexDataCacheFile
-from numba.extending import intrinsic
+from numba.core.errors import TypingError
+from numba.extending import intrinsic, models, register_model
 from numba.np import arrayobj
 
 from skmtl._numba import kernel
 
-__all__ = ["entry", "exp", "helper", "part", "stage", "view"]
+__all__ = ["Borrowed", "address", "borrow", "call", "entry", "helper", "part"]
 
 # Sums may be reordered, so that they vectorise; NaN keeps its meaning, which is a missing label.
 _FLAGS = {"reassoc", "contract", "nsz", "arcp"}
@@ -31,87 +33,107 @@ def helper(function):
     )
 
 
-def stage(function):
-    """Write `function` into the one place of a kernel that calls it: a fifth less to compile than a function apart."""
-    return njit(nogil=True, error_model="numpy", inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
-        function
-    )
-
-
 def entry(function):
-    """Compile `function` at its first call; the machine code is kept until a file with kernels changes."""
-    jitted = kernel(function)
-    cache = getattr(jitted, "_cache", None)
-    if hasattr(cache, "_cache_file"):
-        cache._cache_file = IndexDataCacheFile(cache._cache_path, cache._impl.filename_base, _stamp())
+    """Compile `function` on its own; the machine code is kept until a file with kernels changes."""
+    jitted = kernel(function, fastmath=_FLAGS, no_cfunc_wrapper=True)
+    files = getattr(jitted, "_cache", None)
+    if hasattr(files, "_cache_file"):
+        files._cache_file = IndexDataCacheFile(files._cache_path, files._impl.filename_base, _stamp())
     return jitted
 
 
+@cache
 def _stamp():
     """A hash of the files that hold kernels."""
     sources = [source.read_bytes() for source in sorted(Path(__file__).parent.glob("*.py"))]
-    return hashlib.sha256(b"".join(text for text in sources if b"_jit" in text)).hexdigest()
+    return hashlib.sha256(b"".join(text for text in sources if b"numba" in text or b"_jit" in text)).hexdigest()
 
 
-_LOG_2 = Fraction("0.693147180559945309417232121458176568")
-_FORMATS = {  # of a float: bits of the mantissa, bias of the exponent, an integer as long, degree, cut off at
-    types.float64: (52, 1023, ir.IntType(64), 13, 708.0),
-    types.float32: (23, 127, ir.IntType(32), 7, 87.0),
-}
+# ----------------------------------------------------------------------------------------------- calls by address
+
+_functions: list = []  # without compilation, an address is a place in this list
+_addresses: dict = {}
+_compiled: dict = {}  # {names of parameters and the network's type: the types they were compiled for}
+
+
+def address(jitted, theta):
+    """Where the machine code of an entry begins, compiled for a network with parameters like `theta`."""
+    known = _addresses.get((jitted, theta.dtype))
+    if known is None:
+        known = _addresses[jitted, theta.dtype] = _compile(jitted, theta)
+    return known
+
+
+def _compile(jitted, theta):
+    """Parameters have the same type by name everywhere: those of the dict below, others are integers."""
+    if config.DISABLE_JIT:
+        _functions.append(jitted)
+        return len(_functions)  # 0 is none
+    whole = typeof(theta)
+    scope = {"packed": types.int64[::1], "theta": whole, "kept": types.float64}
+    scope |= dict.fromkeys(["Z", "D", "H", "bias", "grad"], Borrowed(whole.dtype))
+    names = tuple(inspect.signature(jitted.py_func).parameters)
+    kinds = tuple(scope.get(name, types.int64) for name in names)
+    jitted.compile(kinds)
+    _compiled.setdefault((names, _float_of(kinds)), set()).add(kinds)
+    code = jitted.overloads[kinds]
+    return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
+
+
+def _float_of(kinds):
+    """The network's type: that of the floats."""
+    return next(kind.dtype for kind in kinds if isinstance(kind, types.Array) and isinstance(kind.dtype, types.Float))
+
+
+def _plain_call(like, where, arguments):
+    return _functions[where - 1](*arguments)
 
 
 @intrinsic
-def _exp(typing_context, x):
-    r"""``exp(x)`` of a float32 or float64, to its last digits.
+def _call(typing_context, like, where, arguments):
+    """Call the entry at address `where` with a tuple of arguments; it returns nothing.
 
-    Written in LLVM's words because a call of libm in a loop keeps it from vectorising: 14 times slower.
-
-    x = k log 2 + r with k whole and |r| <= log(2) / 2: the Taylor polynomial of exp(r), times 2^k, whose bits are k
-    shifted into the exponent.
+    like : the entry, or one with the same parameters. That such are compiled for these arguments is checked where the
+    caller is compiled, if any was compiled before.
     """
-    if x not in _FORMATS:
+    names, kinds = tuple(inspect.signature(like.dispatcher.py_func).parameters), tuple(arguments)
+    known = _compiled.get((names, _float_of(kinds)), {kinds})
+    if len(names) != len(kinds) or kinds not in known:
+        raise TypingError(f"{like} is called with {kinds}, but was compiled for {known}")
+
+    def generate(context, builder, signature, values):
+        callee = builder.inttoptr(values[1], context.call_conv.get_function_type(types.none, kinds).as_pointer())
+        unpacked = cgutils.unpack_tuple(builder, values[2])
+        status, answer = context.call_conv.call_function(builder, callee, types.none, kinds, unpacked)
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return answer
+
+    return types.none(like, types.intp, arguments), generate
+
+
+call = _plain_call if config.DISABLE_JIT else _call
+
+
+# ------------------------------------------------------------------------------------------------ parts of arrays
+
+
+class Borrowed(types.Array):
+    """An array whose memory whoever calls keeps alive: with no references to count, a third less to compile."""
+
+    def __init__(self, dtype, ndim=1, readonly=False):
+        super().__init__(dtype, ndim, "C", readonly=readonly, name=f"borrowed({dtype}, {ndim}, {readonly})")
+
+
+@register_model(Borrowed)
+class BorrowedModel(models.ArrayModel):
+    """As any array's, but not counted."""
+
+    def has_nrt_meminfo(self):
+        return False
+
+    def get_nrt_meminfo(self, builder, value):
         return None
-    mantissa, bias, integer, degree, end = _FORMATS[x]
-    high = math.ldexp(math.floor(math.ldexp(math.log(2.0), mantissa // 2)), -(mantissa // 2))  # k * high is exact
-    low = float(_LOG_2 - Fraction(high))
-
-    def generate(context, builder, signature, args):
-        (value,) = args
-        kind = value.type
-
-        def number(c):
-            return ir.Constant(kind, c)
-
-        def multiply_add(a, b, c):
-            shape = ir.FunctionType(kind, [kind] * 3)
-            return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [kind], shape), [a, b, c])
-
-        for compare, limit in ((">", end), ("<", -end)):
-            beyond = builder.fcmp_ordered(compare, value, number(limit))
-            value = builder.select(beyond, number(limit), value)
-        scaled = builder.fmul(value, number(1.0 / math.log(2.0)))
-        k = builder.call(builder.module.declare_intrinsic("llvm.rint", [kind]), [scaled])
-        r = multiply_add(k, number(-low), multiply_add(k, number(-high), value))
-        power = number(1.0 / math.factorial(degree))
-        for n in range(degree - 1, -1, -1):
-            power = multiply_add(power, r, number(1.0 / math.factorial(n)))
-        # 1.5 * 2^mantissa + k + bias has k + bias in its lowest bits; not every processor converts vectors to integers
-        shifted = builder.fadd(k, number(1.5 * 2.0**mantissa + bias))
-        bits = builder.shl(builder.bitcast(shifted, integer), ir.Constant(integer, mantissa))
-        return builder.fmul(power, builder.bitcast(bits, kind))
-
-    return x(x), generate
-
-
-def _plain_exp(x):
-    return type(x)(math.exp(min(max(x, -708.0), 708.0)))
-
-
-exp = _plain_exp if config.DISABLE_JIT else _exp
-
-
-def _plain_view(buffer, start, n_rows, n_columns):
-    return buffer[start : start + n_rows * n_columns].reshape(n_rows, n_columns)
 
 
 def _plain_part(buffer, start, n):
@@ -119,41 +141,26 @@ def _plain_part(buffer, start, n):
 
 
 @intrinsic
-def _view(typing_context, buffer, start, n_rows, n_columns):
-    """``buffer[start : start + n_rows * n_columns].reshape(n_rows, n_columns)``.
-
-    Without a reference to the buffer, which whoever calls keeps alive: half the time to compile, none to count.
-    """
-    matrix = types.Array(buffer.dtype, 2, "C", readonly=not buffer.mutable)
-
-    def generate(context, builder, signature, args):
-        return _borrow(context, builder, signature, args[0], args[1], args[2:])
-
-    return matrix(buffer, types.intp, types.intp, types.intp), generate
-
-
-@intrinsic
 def _part(typing_context, buffer, start, n):
-    """``buffer[start : start + n]``, likewise."""
-    vector = types.Array(buffer.dtype, 1, "C", readonly=not buffer.mutable)
+    """``buffer[start : start + n]``, borrowed."""
+    vector = Borrowed(buffer.dtype, readonly=not buffer.mutable)
 
     def generate(context, builder, signature, args):
-        return _borrow(context, builder, signature, args[0], args[1], args[2:])
+        source = arrayobj.make_array(signature.args[0])(context, builder, args[0])
+        return borrow(context, builder, vector, builder.gep(source.data, [args[1]]), [args[2]])
 
     return vector(buffer, types.intp, types.intp), generate
 
 
-def _borrow(context, builder, signature, buffer, start, shape):
-    """The array of `shape` that begins at element `start` of `buffer`."""
-    source = arrayobj.make_array(signature.args[0])(context, builder, buffer)
-    out = arrayobj.make_array(signature.return_type)(context, builder)
-    size = context.get_constant(types.intp, context.get_abi_sizeof(source.data.type.pointee))
-    strides = [builder.mul(size, shape[1]), size] if len(shape) == 2 else [size]
-    arrayobj.populate_array(
-        out, builder.gep(source.data, [start]), shape=list(shape), strides=strides, itemsize=size, meminfo=None
-    )
-    return out._getvalue()
+def borrow(context, builder, kind, data, shape):
+    """For intrinsics: the array of a kind of Borrowed that begins where `data` points."""
+    array = arrayobj.make_array(kind)(context, builder)
+    size = context.get_constant(types.intp, context.get_abi_sizeof(array.data.type.pointee))
+    strides = [size]
+    for length in shape[:0:-1]:
+        strides.insert(0, builder.mul(strides[0], length))
+    arrayobj.populate_array(array, data, shape=shape, strides=strides, itemsize=size, meminfo=None)
+    return array._getvalue()
 
 
-view = _plain_view if config.DISABLE_JIT else _view
 part = _plain_part if config.DISABLE_JIT else _part

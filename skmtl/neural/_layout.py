@@ -13,7 +13,7 @@ from functools import cache, cached_property
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from skmtl.neural._network import ACTIVATIONS, Buffers, Tables
+from skmtl.neural._arrays import Buffers, Tables
 
 __all__ = ["Architecture"]
 
@@ -26,6 +26,12 @@ def small_product():
     """
     fast = {"SkylakeX", "Cooperlake", "SapphireRapids"}
     return 1_000_000 * any(library.get("architecture") in fast for library in threadpool_info())
+
+
+def rows_at_once(size):
+    """How many rows to multiply at a time with a matrix of `size` numbers: all, if few make a product too large."""
+    rows = small_product() // size
+    return rows if rows >= 16 else 2**62
 
 
 @dataclass(frozen=True)
@@ -111,19 +117,19 @@ class Architecture:
             for t, (d, h) in enumerate(tasks if any(self.is_own(level + 1)) else tasks[:1]):
                 alone = any(self.is_own(level + 1))
                 bias = biases[level][t if len(biases[level]) > 1 else 0]
-                layers.append([t if alone else -1, level, weights[level][t], bias, d, h])
+                layers.append([t if alone else -1, level, weights[level][t], bias, d, h, rows_at_once(d * h)])
             common = common and not self.is_own(level + 1)[0]
             levels.append([0, self.widths[level], int(common)])
         first = np.concatenate([[0], np.cumsum(self.n_outputs)[:-1]])
         heads = np.column_stack([kinds, first, self.n_outputs, targets, n_targets])
         places = [head_w, head_b, sum(self.n_outputs), max(self.n_outputs)]
-        places += [ACTIVATIONS.index(self.activation), small_product()]
+        places.append(rows_at_once(self.widths[-1] * max(self.n_outputs)))
         return Tables(
             np.array(layers, dtype=np.int64),
             np.array(levels, dtype=np.int64),
             heads.astype(np.int64),
             np.array(places, dtype=np.int64),
-            np.array([[0, shared_w], [shared_b, own_w]], dtype=np.int64),
+            np.array([0, shared_w, shared_b, own_w, self.n_parameters], dtype=np.int64),
             np.array(self._soft_blocks(), dtype=np.int64).reshape(-1, 3),
             np.asarray(constants, dtype=dtype),
         )
@@ -148,15 +154,14 @@ class Architecture:
             level[0] = at
             at += level[1] * (n_items if level[2] else n_rows)
         outputs = n_items * sum(self.n_outputs) if tables.levels[-1, 2] else n_rows * max(self.n_outputs)
-        widest = max(self.widths) * n_items
         return Buffers(
             np.zeros(at, dtype=dtype),
             np.zeros(at, dtype=dtype),
             np.zeros(at if dropout else 0, dtype=dtype),
             np.zeros(outputs, dtype=dtype),
-            np.zeros(max(widest, n_items * max(self.n_outputs)), dtype=dtype),
             np.zeros(self.n_parameters, dtype=dtype),
-            np.zeros(self.n_tasks + 1, dtype=np.int64),
+            np.zeros((2, self.n_tasks + 1), dtype=np.int64),
+            np.zeros((2, self.n_tasks + 1), dtype=np.int64),
             np.zeros(self.n_tasks + 1, dtype=np.int64),
             np.zeros(max(n_items, n_rows), dtype=np.int64),
         )

@@ -2,23 +2,21 @@
 
 import math
 
-from skmtl.neural._jit import helper, part, stage, view
+from skmtl.neural._arrays import take
+from skmtl.neural._jit import entry, part
 
-__all__ = ["SOLVERS", "step"]
-
-SOLVERS = ("adam", "adamw", "sgd")
-
-_SGD = 2
+__all__ = ["adapt", "limit_norms", "pull", "step_of"]
 
 
-@helper
-def add_soft(theta, grad, soft, strength):
-    r"""Add the gradient of :math:`\frac{s}{2} \sum_t \|\theta_t - \bar\theta\|^2`; its value.
+@entry
+def pull(packed, theta, n):
+    r"""Add the gradient of :math:`\frac{s}{2} \sum_t \|\theta_t - \bar\theta\|^2`, and its value to the objective.
 
     The blocks :math:`\theta_t` have the same shape in every task. The mean's own derivative falls out, for differences
     from the mean have sum zero.
     """
-    total = 0.0
+    grad, soft, real, sums = take(packed, theta, "grad soft real sums")
+    total, strength = 0.0, theta.dtype.type(real[4])
     for g in range(len(soft)):
         start, size, count = soft[g, 0], soft[g, 1], soft[g, 2]
         for j in range(start, start + size):
@@ -30,102 +28,91 @@ def add_soft(theta, grad, soft, strength):
                 difference = theta[j + t * size] - mean
                 grad[j + t * size] += strength * difference
                 total += difference * difference
-    return 0.5 * strength * total
+    sums[len(sums) - 1] += n * 0.5 * real[4] * total
 
 
-@helper
-def update(kind, theta, grad, m, v, rates, decay, shrink):
-    r"""One step, with the gradient of :math:`\frac{a}{2} \|W\|^2`, a being `decay`; the sum of squares before it.
+@entry
+def decay(packed, theta, n):
+    r"""No step, but the gradient of :math:`\frac{a}{2} \|W\|^2`, added to `grad`, and its value, to the objective.
 
-    rates : of theta's dtype. Adam: step (with the correction of the start), beta_1, 1 - beta_1, beta_2, 1 - beta_2 and
-    epsilon. SGD: step, momentum, and 1 for Nesterov's, else 0. shrink : what AdamW multiplies them by, else 1.
+    a is a strength over the n items of the batch, and W are the weights: theta without the biases, see `Tables.bounds`.
+
+    real : float64 (9,). Learning rate; beta_1, beta_2 or momentum, 1 for Nesterov's; strength of L2, of soft sharing;
+    share of dropout; the largest norm or 0; AdamW's decay; epsilon.
     """
-    squares = theta.dtype.type(0)
-    if kind == _SGD:
-        step, momentum, nesterov = rates[0], rates[1], rates[2]
-        for p in range(len(theta)):
-            squares += theta[p] * theta[p]
-            g = grad[p] + decay * theta[p]
-            velocity = momentum * m[p] - step * g
-            m[p] = velocity
-            theta[p] += momentum * velocity - step * g if nesterov > 0 else velocity
-        return squares
-    step, b1, c1, b2, c2, epsilon = rates[0], rates[1], rates[2], rates[3], rates[4], rates[5]
-    for p in range(len(theta)):
-        squares += theta[p] * theta[p]
-        g = grad[p] + decay * theta[p]
-        m[p] = b1 * m[p] + c1 * g
-        v[p] = b2 * v[p] + c2 * (g * g)
-        theta[p] = shrink * theta[p] - step * m[p] / (math.sqrt(v[p]) + epsilon)
-    return squares
+    bounds, grad, real, sums = take(packed, theta, "bounds grad real sums")
+    for s in range(0, 4, 2):
+        k, a, squares = bounds[s + 1] - bounds[s], theta.dtype.type(real[3] / n), theta.dtype.type(0)
+        W, G = part(theta, bounds[s], k), part(grad, bounds[s], k)
+        for p in range(k):
+            squares += W[p] * W[p]
+            G[p] += a * W[p]
+        sums[len(sums) - 1] += 0.5 * real[3] * squares
 
 
-@helper
-def limit_norms(theta, layers, norms, most):
-    """Shorten the weights into every hidden unit to length `most`; Srebro and Shraibman (2005). norms: workspace."""
-    one = theta.dtype.type(1)
-    for q in range(len(layers)):
-        W = view(theta, layers[q, 2], layers[q, 4], layers[q, 5])
-        for j in range(W.shape[1]):
-            norms[j] = 0
-        for i in range(W.shape[0]):
-            for j in range(W.shape[1]):
-                norms[j] += W[i, j] * W[i, j]
-        for j in range(W.shape[1]):
-            norms[j] = most / math.sqrt(norms[j]) if norms[j] > most * most else one
-        for i in range(W.shape[0]):
-            for j in range(W.shape[1]):
-                W[i, j] *= norms[j]
-
-
-@stage
-def step(kind, layers, weights, soft, theta, grad, m, v, rates, real, steps, n_items, scratch):
-    """Add the gradients of the penalties, and take a step (none for a kind of -1); the value of the penalties.
-
-    real : float64 (8,). Learning rate, beta_1, beta_2, strength of L2, of soft sharing, share of dropout, the largest
-    norm or 0, AdamW's decay.
-    """
-    zero, one = theta.dtype.type(0), theta.dtype.type(1)
-    decay, shrink = theta.dtype.type(real[3] / n_items), theta.dtype.type(1.0 - real[0] * real[7])
-    penalty, squares, first = 0.0, zero, 0
-    if len(soft):
-        penalty += add_soft(theta, grad, soft, real[4])
-    if kind < 0:
-        for block in range(2):
-            for p in range(weights[block, 0], weights[block, 1]):
-                squares += theta[p] * theta[p]
-                grad[p] += decay * theta[p]
-        return penalty + 0.5 * decay * squares
+@entry
+def descend(packed, theta, n):
+    """A step of SGD with momentum, or Nesterov's."""
+    bounds, grad, m, real, steps, sums = take(packed, theta, "bounds grad m real steps sums")
+    step, momentum, nesterov = theta.dtype.type(real[0]), theta.dtype.type(real[1]), real[2]
+    for s in range(4):  # weights, biases, weights, biases
+        k, strength, squares = bounds[s + 1] - bounds[s], real[3] if s % 2 == 0 else 0.0, theta.dtype.type(0)
+        W, G, V = part(theta, bounds[s], k), part(grad, bounds[s], k), part(m, bounds[s], k)
+        a = theta.dtype.type(strength / n)
+        for p in range(k):
+            squares += W[p] * W[p]
+            g = G[p] + a * W[p]
+            velocity = momentum * V[p] - step * g
+            V[p] = velocity
+            W[p] += momentum * velocity - step * g if nesterov > 0 else velocity
+        sums[len(sums) - 1] += 0.5 * strength * squares
     steps[0] += 1
-    rates[0] = real[0]
-    if kind != _SGD:
-        t = float(steps[0])
-        rates[0] *= math.sqrt(1.0 - math.pow(real[2], t)) / (1.0 - math.pow(real[1], t))
-    for block in range(2):  # weights, then the biases up to the next weights
-        end = weights[1, 0] if block == 0 else len(theta)
-        middle = weights[block, 1]
-        n, k = middle - first, end - middle
-        squares += update(
-            kind,
-            part(theta, first, n),
-            part(grad, first, n),
-            part(m, first, n),
-            part(v, first, n),
-            rates,
-            decay,
-            shrink,
-        )
-        update(
-            kind,
-            part(theta, middle, k),
-            part(grad, middle, k),
-            part(m, middle, k),
-            part(v, middle, k),
-            rates,
-            zero,
-            one,
-        )
-        first = end
-    if real[6] > 0.0:
-        limit_norms(theta, layers, scratch, theta.dtype.type(real[6]))
-    return penalty + 0.5 * decay * squares
+
+
+@entry
+def adapt(packed, theta, n):
+    """A step of Adam or AdamW."""
+    bounds, grad, m, v, real, steps, sums = take(packed, theta, "bounds grad m v real steps sums")
+    steps[0] += 1
+    t = float(steps[0])
+    step = theta.dtype.type(real[0] * math.sqrt(1.0 - math.pow(real[2], t)) / (1.0 - math.pow(real[1], t)))
+    b1, c1 = theta.dtype.type(real[1]), theta.dtype.type(1.0 - real[1])
+    b2, c2, epsilon = theta.dtype.type(real[2]), theta.dtype.type(1.0 - real[2]), theta.dtype.type(real[8])
+    for s in range(4):  # weights, biases, weights, biases
+        k, penalised = bounds[s + 1] - bounds[s], s % 2 == 0
+        W, G, M, V = part(theta, bounds[s], k), part(grad, bounds[s], k), part(m, bounds[s], k), part(v, bounds[s], k)
+        strength, squares = real[3] if penalised else 0.0, theta.dtype.type(0)
+        a, shrink = theta.dtype.type(strength / n), theta.dtype.type(1.0 - real[0] * real[7] if penalised else 1.0)
+        for p in range(k):
+            squares += W[p] * W[p]
+            g = G[p] + a * W[p]
+            M[p] = b1 * M[p] + c1 * g
+            V[p] = b2 * V[p] + c2 * (g * g)
+            W[p] = shrink * W[p] - step * M[p] / (math.sqrt(V[p]) + epsilon)
+        sums[len(sums) - 1] += 0.5 * strength * squares
+
+
+def step_of(solver):
+    """The kernel of a solver."""
+    return {"sgd": descend, "adam": adapt, "adamw": adapt}.get(solver, decay)
+
+
+@entry
+def limit_norms(packed, theta, n):
+    """Shorten the weights into every hidden unit to a length; Srebro and Shraibman (2005)."""
+    layers, norms, real = take(packed, theta, "layers D real")  # D is done with, and has room
+    most, one = theta.dtype.type(real[6]), theta.dtype.type(1)
+    for q in range(len(layers)):
+        W, d, h = layers[q, 2], layers[q, 4], layers[q, 5]
+        for j in range(h):
+            norms[j] = 0
+        for i in range(d):
+            row = part(theta, W + i * h, h)
+            for j in range(h):
+                norms[j] += row[j] * row[j]
+        for j in range(h):
+            norms[j] = most / math.sqrt(norms[j]) if norms[j] > most * most else one
+        for i in range(d):
+            row = part(theta, W + i * h, h)
+            for j in range(h):
+                row[j] *= norms[j]

@@ -1,5 +1,7 @@
 """Random numbers in kernels: one uint64 of state, which a seed of `random_state` starts; the same on any machine."""
 
+import math
+
 import numpy as np
 
 from skmtl.neural._jit import entry, helper
@@ -8,26 +10,23 @@ __all__ = ["draw", "shuffle", "uniform"]
 
 
 @helper
-def _next(state):
-    """The next of 2^64 - 1 numbers: Marsaglia (2003), Xorshift RNGs, *Journal of Statistical Software* 8(14)."""
+def uniform(state):
+    """A float64 in [0, 1), from the next of 2^64 - 1 numbers.
+
+    Marsaglia (2003), Xorshift RNGs, *Journal of Statistical Software* 8(14).
+    """
     x = state[0]
     x ^= x << np.uint64(13)
     x ^= x >> np.uint64(7)
     x ^= x << np.uint64(17)
     state[0] = x
-    return x
-
-
-@helper
-def uniform(state):
-    """A float64 in [0, 1)."""
-    return float(_next(state) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+    return (x >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
 @helper
 def _shuffle(order, first, end, state):
     for i in range(end - 1, first, -1):
-        j = first + int(uniform(state) * (i - first + 1))
+        j = first + math.floor(uniform(state) * (i - first + 1))
         order[i], order[j] = order[j], order[i]
 
 

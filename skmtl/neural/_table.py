@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmtl._numba import read_only
-from skmtl.neural._network import Data
+from skmtl.neural._arrays import Data
 
 __all__ = ["Table"]
 
@@ -129,7 +129,7 @@ class Table:
             np.ascontiguousarray(weight, dtype=dtype).ravel(),
             np.array([*columns, widths[0]], dtype=np.int64),
             np.ascontiguousarray(pointer, dtype=np.int64),
-            *(np.ascontiguousarray(row, dtype=np.int64) for row in pairs),
+            np.ascontiguousarray(pairs, dtype=np.int64),
             widths,
             np.asarray(rate, dtype=np.float64),
         ]

@@ -3,17 +3,18 @@
 import math
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl._ids import describe
-from skmtl.neural._epochs import Training, run_batches
+from skmtl.neural._arrays import Training, pack
+from skmtl.neural._epochs import addresses, run_batches
 from skmtl.neural._forward import outputs
-from skmtl.neural._optimizers import SOLVERS
 from skmtl.neural._random import draw, shuffle
-from skmtl.neural._weighting import FIXED, FROM_LOSSES, Weighting
+from skmtl.neural._weighting import FROM_GRADIENTS, Weighting
 
 __all__ = ["Epoch", "Epochs", "Problem", "State", "Stopping", "train", "warn_unless_converged"]
 
@@ -202,67 +203,70 @@ class Epochs:
         self.buffers = architecture.buffers(self.tables, size, size * table.most_pairs, settings.dropout > 0, dtype)
         self.order = self.items.astype(np.int64)
         self.training = self._training(totals)
-        self.solver = SOLVERS.index(settings.solver) if settings.solver in SOLVERS else -1
         self.safe = state.theta.copy()
         work = 6 * state.theta.size * size * (table.most_pairs if architecture.by_task else 1)
         self.batches_per_call = max(1, int(_MOST_WORK / work))
-        self._call = self._kernel()
+        self.packed = pack(self.tables, self.data, self.buffers, self.training, self.weighting.balance)
+        self.kernels = self._addresses(settings.solver)
 
     def _training(self, totals):
         settings, state = self.problem.settings, self.state
-        n_tasks, dtype = len(totals), state.theta.dtype
+        n_tasks = len(totals)
         decoupled = settings.solver == "adamw"
         # of the penalty as scikit-learn has it, alpha / (2 n) |W|^2, with n the rows of a task and weight 2 a row twice
-        decay = settings.alpha * len(self.items) * n_tasks / max(totals.sum(), np.finfo(float).tiny)
+        decay = settings.alpha * len(self.items) * n_tasks / totals.sum() if totals.any() else 0.0
+        momentum = (settings.momentum, float(settings.nesterovs_momentum))
+        moments = momentum if settings.solver == "sgd" else (settings.beta_1, settings.beta_2)
         real = [
             settings.learning_rate_init,
-            settings.beta_1,
-            settings.beta_2,
+            *moments,
             0.0 if decoupled else decay,
             settings.alpha_soft,
             settings.dropout,
             settings.max_norm or 0.0,
             settings.alpha if decoupled else 0.0,
+            settings.epsilon,
         ]
-        if settings.solver == "sgd":
-            rates = [0.0, settings.momentum, float(settings.nesterovs_momentum), 0, 0, 0]
-        else:
-            b1, b2 = settings.beta_1, settings.beta_2
-            rates = [0.0, b1, 1.0 - b1, b2, 1.0 - b2, settings.epsilon]
         return Training(
             state.theta,
             state.m,
             state.v,
-            np.array(rates, dtype=dtype),
             np.array(real, dtype=np.float64),
             state.steps,
             self.weighting.weight,
             np.zeros(n_tasks),
             np.zeros(n_tasks),
-            np.zeros(n_tasks + 1),
-            np.zeros(n_tasks),
+            np.zeros(2 * n_tasks + 1),
             state.random,
+            self._jacobian(),
+            self.order,
         )
 
-    def _kernel(self):
-        """The kernel of the weighting rule with its own arguments; others are not even imported."""
-        rule = self.weighting.rule
-        if rule in FIXED:
-            return run_batches
-        from skmtl.neural import _strategies
-
-        balance, code = self.weighting.balance, self.weighting.code
-        if rule in FROM_LOSSES:
-            return lambda *args: _strategies.run_from_losses(code, balance, *args)
-        n_tasks, n_shared = len(self.weighting.weight), int(self.tables.weights[1, 0])
+    def _jacobian(self):
+        """Room for the gradients of tasks on what they share, if they are what weights are made of; else empty."""
+        rule, n_tasks, n_shared = self.weighting.rule, len(self.weighting.weight), int(self.tables.bounds[2])
+        if rule not in FROM_GRADIENTS:
+            return np.zeros(0, dtype=self.state.theta.dtype)
         if n_shared == 0:
             raise ValueError(
                 f"task_weight={rule!r} weighs the gradients of what tasks share, but with sharing="
                 f"{self.problem.settings.sharing!r} no parameter belongs to more than one task."
             )
-        self.jacobian = np.zeros((n_tasks, n_shared), dtype=self.state.theta.dtype)
-        gram = np.zeros((n_tasks, n_tasks), dtype=self.state.theta.dtype)
-        return lambda *args: _strategies.run_from_gradients(code, balance, self.jacobian, gram, *args)
+        return np.zeros(n_tasks * n_shared, dtype=self.state.theta.dtype)
+
+    def _addresses(self, solver):
+        problem, theta, weighted = self.problem, self.state.theta, self.problem.table.weight is not None
+        return addresses(problem.settings, solver, self.tables, weighted, self.weighting.rule, theta)
+
+    @cached_property
+    def _stepless(self):
+        """Kernels that take no step: the gradient of the loss of the last batch is left in ``buffers.grad``."""
+        return self._addresses("lbfgs")
+
+    def _call(self, kernels, size, begin, end):
+        """Run batches; raise if one failed."""
+        if run_batches(kernels, self.packed, self.state.theta, self.weighting.code, size, begin, end) >= 0:
+            self.complain()
 
     def run(self):
         settings, state = self.problem.settings, self.state
@@ -320,21 +324,18 @@ class Epochs:
         """The objective on all items and its gradient; `recorded`: as an epoch, too."""
         training = self.training
         training.sums[:] = 0.0
-        training.weight_sum[:] = 0.0
-        order = self.order
-        failed = self._call(-1, self.tables, self.data, self.buffers, training, order, len(order), 0, 1)
-        if failed >= 0:
-            self.complain()
+        self._call(self._stepless, len(self.order), 0, 1)
         n = len(self.items)
         if recorded:
             self._record()
         return training.sums[-1] / n, self.buffers.grad.astype(np.float64)
 
     def _record(self):
-        training, state, n = self.training, self.state, len(self.items)
-        state.objectives.append(float(training.sums[-1]) / n)
-        state.losses.append(training.sums[:-1] / n)
-        state.weights.append(training.weight_sum / n)
+        state, means = self.state, self.training.sums / len(self.items)
+        weights, losses = means[:-1].reshape(2, -1)
+        state.objectives.append(float(means[-1]))
+        state.losses.append(losses)
+        state.weights.append(weights)
 
     def check_finite(self):
         if not np.isfinite(self.state.theta).all():
@@ -344,13 +345,9 @@ class Epochs:
         """All batches once; appends to the curves."""
         training = self.training
         training.sums[:] = 0.0
-        training.weight_sum[:] = 0.0
         self._shuffle()
-        fixed = (self.solver, self.tables, self.data, self.buffers, training, self.order, self.size)
         for begin in range(0, self.n_batches, self.batches_per_call):
-            failed = self._call(*fixed, begin, min(begin + self.batches_per_call, self.n_batches))
-            if failed >= 0:
-                self.complain()
+            self._call(self.kernels, self.size, begin, min(begin + self.batches_per_call, self.n_batches))
         self.check_finite()
         self._record()
 

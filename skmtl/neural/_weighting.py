@@ -18,18 +18,17 @@ Rules from the gradients of the tasks stand in `_conflicts.py`. All is float64, 
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from skmtl.neural._jit import helper
+from skmtl.neural._arrays import Balance, take
+from skmtl.neural._jit import entry, helper, part
 from skmtl.neural._random import uniform
 
 __all__ = [
     "FIXED",
     "FROM_GRADIENTS",
     "FROM_LOSSES",
-    "Balance",
     "Weighting",
     "mean_losses",
     "softmax",
@@ -49,19 +48,6 @@ _NEWEST = 0.3  # priority: what the last validation score counts in the running 
 _SMALLEST_LOSS = 1e-6  # of the largest: a task that is learned by heart does not silence the others
 
 
-class Balance(NamedTuple):
-    """What the kernels read and write; all float64 but `order`."""
-
-    importance: np.ndarray  # (n_tasks,), sum n_tasks
-    learned: np.ndarray  # (4, n_tasks): a scalar for each task, Adam's two moments and its steps
-    reference: np.ndarray  # (n_tasks,): losses of the first epoch; 0 until it is over
-    gram: np.ndarray  # (n_tasks, n_tasks): the Gram matrix of the gradients, filled before `weigh_gradients`
-    scores: np.ndarray  # (n_tasks,): of a softmax; -inf: has no say
-    vectors: np.ndarray  # (7, n_tasks): workspace
-    matrices: np.ndarray  # (3, n_tasks, n_tasks): workspace
-    order: np.ndarray  # int64 (2, n_tasks): workspace
-
-
 class Weighting:
     """A rule and its memory: what training calls around the kernels.
 
@@ -74,7 +60,7 @@ class Weighting:
     Attributes
     ----------
     code : int
-        The rule, as `weigh_losses` or `weigh_gradients` knows it.
+        The rule, as its kernel knows it.
     weight : array of shape (n_tasks,)
         The weights; kernels write here.
     balance : Balance
@@ -126,30 +112,28 @@ class Weighting:
 # ------------------------------------------------------------------------------------------------------ from losses
 
 
-@helper
-def weigh_losses(rule, losses, seen, rate, n_items, balance, random, weight):
-    """Fill `weight` by a rule of FROM_LOSSES.
-
-    losses, seen, rate, n_items : as `lose` of `_network.py` takes and leaves them.
-    random : uint64 (1,).
-    """
-    scores, mean = balance.scores, balance.vectors[0]
-    largest = mean_losses(losses, seen, rate, n_items, mean)
+@entry
+def weigh_losses(packed, theta, rule, n):
+    """Fill `weight` by a rule of FROM_LOSSES, from the losses of a batch of n items."""
+    losses, seen, rate, random, weight = take(packed, theta, "losses seen rate random weight")
+    importance, learned, reference, scores, vectors = take(packed, theta, "importance learned reference scores vectors")
+    mean = part(vectors, 0, len(weight))
+    largest = mean_losses(losses, seen, rate, n, mean)
     for t in range(len(weight)):
-        if seen[t] <= 0.0 or balance.importance[t] <= 0.0:
+        if seen[t] <= 0.0 or importance[t] <= 0.0:
             scores[t] = -math.inf
             continue
         log_loss = math.log(max(mean[t], _SMALLEST_LOSS * largest, 1e-300))
         if rule == _UNCERTAINTY:
-            scores[t] = -balance.learned[0, t]
-            step_scalar(balance.learned, t, 0.5 - min(math.exp(scores[t]) * mean[t], 1e6), _RATE)
+            scores[t] = -learned[0, t]
+            step_scalar(learned, t, 0.5 - min(math.exp(scores[t]) * mean[t], 1e6), _RATE)
         elif rule == _RANDOM:
             scores[t] = math.sqrt(-2.0 * math.log(1.0 - uniform(random))) * math.cos(2.0 * math.pi * uniform(random))
-        elif rule == _STCH and balance.reference[t] > 0.0:
-            scores[t] = (log_loss - math.log(balance.reference[t])) / _SMOOTHING - log_loss
+        elif rule == _STCH and reference[t] > 0.0:
+            scores[t] = (log_loss - math.log(reference[t])) / _SMOOTHING - log_loss
         else:
             scores[t] = -log_loss
-    softmax(scores, balance.importance, weight)
+    softmax(scores, importance, weight)
 
 
 @helper

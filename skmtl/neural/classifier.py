@@ -8,9 +8,10 @@ from skmtl._ids import describe
 from skmtl._labels import encode_labels
 from skmtl.classification._base import MultiTaskClassifierMixin
 from skmtl.classification._class_weight import weigh_classes
-from skmtl.neural._base import BaseNetwork, collect
+from skmtl.neural._base import BaseNetwork
+from skmtl.neural._fitted import collect
 from skmtl.neural._heads import Head
-from skmtl.neural._network import CONSTANT, SIGMOID
+from skmtl.neural._losses import CONSTANT, SIGMOID
 
 __all__ = ["MultiTaskMLPClassifier"]
 
@@ -66,7 +67,7 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         What the mean losses of tasks count. 'equal'; 'samples': as many as a task has rows; a dict: as it says, 1
         where it says nothing. From losses: 'uncertainty', 'dwa', 'geometric', 'stch', 'random'; 'priority', from
         validation scores. From gradients of what tasks share: 'gradnorm', 'pcgrad', 'upgrad', 'cagrad', 'imtl', 'mgda'.
-        The guide has the formulas.
+        Those of 'imtl' may be negative. The guide has the formulas.
     temperature : float, default=1.0
         Where a row belongs to one task: rows are drawn from tasks with probability proportional to
         :math:`n_t^{\mathrm{temperature}}`. 1: every row once an epoch; 0: tasks alike. The objective stays the same.

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-import narwhals as nw
 import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import canonical_ids, describe, lookup
-from skmtl.neural._base import BaseNetwork, Reading, parts_in_order, weights_of_parts
-from skmtl.neural._encode import encode_head, weigh_classes
+from skmtl.neural._base import BaseNetwork, Reading
+from skmtl.neural._encode import columns_of_heads, encode_head, labels_a_row, weigh_classes, weight_of_columns
 from skmtl.neural._heads import KINDS, distill
+from skmtl.neural._parts import parts_in_order, weights_of_parts
 from skmtl.neural._table import Table
 from skmtl.neural._training import Problem
 from skmtl.tasks import check_data, take_task_column
@@ -84,7 +84,7 @@ class MultiTaskMLP(BaseNetwork):
         What the mean losses of tasks count. 'equal'; 'samples': as many as a task has rows; a dict: as it says, 1
         where it says nothing. From losses: 'uncertainty', 'dwa', 'geometric', 'stch', 'random'; 'priority', from
         validation scores. From gradients of what tasks share: 'gradnorm', 'pcgrad', 'upgrad', 'cagrad', 'imtl', 'mgda'.
-        The guide has the formulas.
+        Those of 'imtl' may be negative. The guide has the formulas.
     temperature : float, default=1.0
         Where a row belongs to one task: rows are drawn from tasks with probability proportional to
         :math:`n_t^{\mathrm{temperature}}`. 1: every row once an epoch; 0: tasks alike. The objective stays the same.
@@ -374,22 +374,22 @@ class MultiTaskMLP(BaseNetwork):
 
     def _read_wide(self, X, y, sample_weight, heads, known):
         """One column or more per task, NaN where a row has no label."""
-        columns = _columns_of_heads(y, heads)
+        columns = columns_of_heads(y, heads)
         made, codes = [], []
         for name, kind in heads.items():
             head, code = encode_head(name, kind, columns.get(name), X, known.get(name), self.delta)
             made.append(head)
             codes.append(code)
         sizes = [head.n_targets for head in made]
-        weight = _weight_of_columns(sample_weight, list(heads), sizes)
-        data = check_data(X, np.hstack(codes), weight, estimator=self)
+        weight = weight_of_columns(sample_weight, list(heads), sizes)
+        data = check_data(X, np.hstack(codes), weight, estimator=self, empty=bool(known), keep_float32=True)
         first = np.cumsum([0, *sizes[:-1]])
         Y, weight = np.array(data.y), data.weight
         if weight is not None and weight.ndim == 2:
             Y[weight == 0] = np.nan
             weight = None if np.isin(weight, (0.0, 1.0)).all() else np.array(weight)
         weight = weigh_classes(self.class_weight, dict(zip(heads, made, strict=True)), Y, weight, first)
-        table = Table([np.asarray(data.X, dtype=data.dtype)], Y, weight, first, np.array(sizes))
+        table = Table([data.X], Y, weight, first, np.array(sizes))
         self.tasks_ = _names(heads)
         return Reading(self.tasks_, made, table, "outputs")
 
@@ -399,19 +399,20 @@ class MultiTaskMLP(BaseNetwork):
         rows = X if self.task is None else take_task_column(X, self.task)[0]
         n = len(ids)
         # the labels are of many types: rows are numbered instead, and found again when they are in order
-        data = check_data(X, np.arange(n), sample_weight, task=task, task_column=self.task, estimator=self)
+        options = {"task": task, "task_column": self.task, "estimator": self, "keep_float32": True}
+        data = check_data(X, np.arange(n), sample_weight, **options)
         tasks = self._names if known else data.tasks
         self._compare_tasks(data.tasks, heads, bool(known))
         if known:
             data = data.reindex(tasks)
         ids, _ = canonical_ids(ids)
-        y = _labels_a_row(y, n)
+        y = labels_a_row(y, n)
         made, codes = self._encode_rows(
             tasks, heads, known, lambda name: _rows_of(rows, y, np.flatnonzero(ids == name)), n
         )
         Y = codes[data.y.astype(np.intp)]
         return self._finish_by_task(
-            [np.asarray(data.X, dtype=data.dtype)],
+            [data.X],
             Y,
             data.weight,
             made,
@@ -486,62 +487,6 @@ class MultiTaskMLP(BaseNetwork):
 def _names(heads):
     names = list(heads)
     return np.array(names, dtype=object if any(isinstance(name, str) for name in names) else None)
-
-
-def _columns_of_heads(y, heads):
-    """The labels of every task: a column, or several."""
-    names = list(heads)
-    if isinstance(y, Mapping):
-        lost = [name for name, kind in heads.items() if name not in y and not isinstance(kind, distill)]
-        columns = dict(y)
-    elif isinstance(frame := nw.from_native(y, eager_only=True, pass_through=True), nw.DataFrame):
-        columns, lost = {}, []
-        for name, kind in heads.items():
-            own = [c for c in frame.columns if c == name] or [c for c in frame.columns if str(c).startswith(f"{name}_")]
-            if own:
-                columns[name] = frame[own].to_native() if kind == "multilabel" else frame[:, own].to_numpy()
-                columns[name] = frame.get_column(own[0]).to_native() if len(own) == 1 else columns[name]
-            elif not isinstance(kind, distill):
-                lost.append(name)
-    else:
-        y = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
-        y = y[:, None] if y.ndim == 1 else y
-        labelled = [name for name, kind in heads.items() if not isinstance(kind, distill)]
-        if y.shape[1:] != (len(labelled),):
-            raise ValueError(
-                f"y must have a column for each of the heads {describe(labelled)}. Got y of shape {y.shape}."
-            )
-        columns, lost = dict(zip(labelled, y.T, strict=True)), []
-    if lost:
-        raise ValueError(f"y has no labels of the heads {describe(lost)}; it has {describe(list(columns))}.")
-    return {name: columns[name] for name in names if name in columns}
-
-
-def _weight_of_columns(sample_weight, names, sizes):
-    """Weights of rows, or of rows and tasks for every column of their labels."""
-    if sample_weight is None:
-        return None
-    if isinstance(sample_weight, Mapping):
-        n = len(next(iter(sample_weight.values())))
-        sample_weight = np.column_stack([sample_weight.get(name, np.ones(n)) for name in names])
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.ndim == 2 and weight.shape[1] == len(names):
-        weight = np.repeat(weight, sizes, axis=1)
-    return weight
-
-
-def _labels_a_row(y, n):
-    if y is None:
-        return None
-    y = nw.from_native(y, allow_series=True, pass_through=True)
-    y = (
-        y.to_numpy()
-        if isinstance(y, nw.Series)
-        else np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
-    )
-    if y.shape != (n,):
-        raise ValueError(f"Where a row belongs to one task, y must have shape ({n},). Got {y.shape}.")
-    return y
 
 
 def _rows_of(X, y, rows):

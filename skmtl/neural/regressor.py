@@ -3,7 +3,8 @@
 import numpy as np
 
 from skmtl.base import MultiTaskRegressorMixin
-from skmtl.neural._base import BaseNetwork, collect
+from skmtl.neural._base import BaseNetwork
+from skmtl.neural._fitted import collect
 from skmtl.neural._heads import Head
 
 __all__ = ["MultiTaskMLPRegressor"]
@@ -64,7 +65,7 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
         What the mean losses of tasks count. 'equal'; 'samples': as many as a task has rows; a dict: as it says, 1
         where it says nothing. From losses: 'uncertainty', 'dwa', 'geometric', 'stch', 'random'; 'priority', from
         validation scores. From gradients of what tasks share: 'gradnorm', 'pcgrad', 'upgrad', 'cagrad', 'imtl', 'mgda'.
-        The guide has the formulas.
+        Those of 'imtl' may be negative. The guide has the formulas.
     temperature : float, default=1.0
         Where a row belongs to one task: rows are drawn from tasks with probability proportional to
         :math:`n_t^{\mathrm{temperature}}`. 1: every row once an epoch; 0: tasks alike. The objective stays the same.

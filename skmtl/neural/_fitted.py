@@ -1,0 +1,174 @@
+"""A fitted network: views of its weights, and the outputs of its heads for new rows."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl._ids import describe, lookup
+from skmtl._params import check_parameters
+from skmtl.base import BaseMultiTask
+from skmtl.neural._forward import outputs
+from skmtl.neural._layout import Architecture
+from skmtl.tasks import check_rows
+
+__all__ = ["FittedNetwork", "collect"]
+
+
+class FittedNetwork(BaseMultiTask):
+    """What needs no training: `BaseNetwork` adds that."""
+
+    tasks_: np.ndarray
+    _architecture: Architecture
+    _heads: list
+    _names: np.ndarray
+    _states: list
+
+    @property
+    def coefs_(self):
+        """Views of the weights, a list with a layer each, so that writing into them changes the network.
+
+        A layer that all tasks have is an array (n_inputs, n_units), one that each has for itself a dict of such by
+        task. The last are those of all heads, (n_units, n_outputs), outputs in the order of tasks. An ensemble shows
+        its first member.
+        """
+        return self._views(0)
+
+    @property
+    def intercepts_(self):
+        """Views of the biases, likewise: (n_units,); the last (n_outputs,)."""
+        return self._views(1)
+
+    def task_layers(self, task):
+        """Views of a task's layers from its inputs to its head: pairs of weights (n_inputs, n_units) and biases."""
+        check_is_fitted(self)
+        names = self._names.tolist()
+        if task not in names:
+            raise ValueError(f"Unknown task {task!r}: the tasks are {describe(self._names)}.")
+        t = names.index(task)
+        theta, net = self._states[0].theta, self._architecture
+        return [*net.hidden_layers(theta, t), net.head(theta, t)]
+
+    def _views(self, kind):
+        if "_states" not in self.__dict__:
+            name = ("coefs_", "intercepts_")[kind]
+            raise AttributeError(f"This {type(self).__name__} has no {name} yet: call fit or partial_fit first.")
+        theta, net, names = self._states[0].theta, self._architecture, self._names.tolist()
+        layers = [net.hidden_layers(theta, t) for t in range(net.n_tasks)]
+        views = []
+        for level in range(len(net.widths)):
+            own = net.is_own(level + 1)[kind]
+            views.append(
+                {name: layers[t][level][kind] for t, name in enumerate(names)} if own else layers[0][level][kind]
+            )
+        W, b = net.heads(theta)
+        return [*views, b if kind else W.T]
+
+    # ------------------------------------------------------------------------------------------------ predict
+
+    def _answers(self, X, task):
+        """The outputs of every task and, where rows belong to tasks, the position of each row's (-1: none known).
+
+        Where they do, a task's outputs are those of its rows and, behind them, of the rows of no known task. Where all
+        tasks read all rows there are no positions; where X is a dict, None stands for a task that it does not have.
+        """
+        check_is_fitted(self)
+        check_parameters(self)  # unknown_task may be changed after the fit
+        self._refuse_sparse(X)
+        if isinstance(X, Mapping) != (self._source == "parts"):
+            expected = "a dict {task: X}" if self._source == "parts" else "an array or data frame"
+            raise TypeError(f"This {type(self).__name__} was fitted with {expected}; predict got {type(X).__name__}.")
+        if isinstance(X, Mapping):
+            return self._mean_outputs(self._parts_of(X)), None
+        X, codes = check_rows(X, task, self)
+        X = X.astype(self._states[0].theta.dtype, copy=False)
+        if codes is None:
+            return self._on_all_tasks(self._mean_outputs(self._own_columns(X))), None
+        codes = self._places()[codes]
+        unknown, inputs = np.flatnonzero(codes < 0), []
+        for t, name in enumerate(self._names.tolist()):
+            rows = np.concatenate([np.flatnonzero(codes == t), unknown])
+            own = X[rows] if self.features is None else X[np.ix_(rows, self._columns_of(name, X.shape[1]))]
+            inputs.append(own if len(rows) else None)
+        return self._mean_outputs(inputs), codes
+
+    def _own_columns(self, X):
+        """Rows that all tasks read: one array, or the columns of each."""
+        if self.features is not None:
+            return [X[:, self._columns_of(name, X.shape[1])] for name in self._names.tolist()]
+        return [X] * len(self._names) if self._architecture.by_task else X
+
+    def _places(self):
+        """The network's number of every task in `tasks_`, and -1 of one without weight and of an unknown one (last)."""
+        return np.append(lookup(self.tasks_, self._names), -1)
+
+    def _on_all_tasks(self, answers):
+        """Answers in the order of `tasks_`; a task without weight has the mean of the others."""
+        if len(self._names) == len(self.tasks_):
+            return answers
+        answers = [*answers, np.mean(answers, axis=0)]
+        return [answers[place] for place in self._places()[:-1]]
+
+    def _parts_of(self, X):
+        """The rows of every task from a dict, None for a task that it does not have."""
+        names, (dtype,) = self._names.tolist(), {state.theta.dtype for state in self._states}
+        if unknown := [name for name in X if name not in names]:
+            raise ValueError(f"X has rows of unknown tasks: {describe(unknown)}. The tasks are {describe(names)}.")
+        inputs = [None] * len(names)
+        for name, rows in X.items():
+            t = names.index(name)
+            rows = check_array(rows, dtype=[np.float64, np.float32], input_name=f"X[{name!r}]")
+            if rows.shape[1] != (expected := self._architecture.n_features[t if self._architecture.own_inputs else 0]):
+                raise ValueError(f"X[{name!r}] has {rows.shape[1]} features, but {expected} in fit.")
+            inputs[t] = rows.astype(dtype, copy=False)
+        return inputs
+
+    def _mean_outputs(self, inputs):
+        """Outputs, the mean over the members of an ensemble."""
+        # an ensemble's members have the same architecture
+        members = [outputs(self._architecture, state.theta, inputs) for state in self._states]
+        if len(members) == 1:
+            return members[0]
+        return [None if parts[0] is None else np.mean(parts, axis=0) for parts in zip(*members, strict=True)]
+
+    def _columns_of(self, task, n_features):
+        """The positions of a task's features, in X without the task column."""
+        columns = self.features.get(task)
+        if columns is None:
+            raise ValueError(
+                f"features names no columns of task {task!r}: it must have every task, {describe(self._names)}."
+            )
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None and self._task_position is not None:
+            names = np.delete(names, self._task_position)
+        positions = []
+        for column in np.atleast_1d(np.asarray(columns, dtype=object)):
+            if isinstance(column, str):
+                if names is None or column not in names:
+                    raise ValueError(f"features[{task!r}] names the column {column!r}, which X does not have.")
+                positions.append(int(np.flatnonzero(names == column)[0]))
+            elif isinstance(column, (int, np.integer)) and 0 <= column < n_features:
+                positions.append(int(column))
+            else:
+                raise ValueError(
+                    f"features[{task!r}] must hold column names or positions of {n_features} features. Got {column!r}."
+                )
+        return positions
+
+    def _refuse_sparse(self, X):
+        if sparse.issparse(X):
+            raise TypeError(f"Sparse X is not supported by {type(self).__name__}: pass X.toarray().")
+
+
+def collect(values, codes):
+    """One array from the values of every task's rows and of unknown rows, whose values are the mean over tasks."""
+    first = next(value for value in values if value is not None)
+    out = np.zeros((len(codes), *first.shape[1:]), dtype=first.dtype)
+    for t, value in enumerate(values):
+        if value is not None:
+            n = int((codes == t).sum())
+            out[codes == t] = value[:n]
+            out[codes < 0] += value[n:] / len(values)
+    return out

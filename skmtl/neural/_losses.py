@@ -1,0 +1,153 @@
+r"""The loss of a task in a batch, a kernel for each group of heads; its gradient takes the place of the outputs.
+
+``losses[t]`` is the sum of weight times loss over the batch, divided by ``n_items * rate[t]``, the weight that is to
+be expected there: on the whole of the data that is the mean, and on average over batches, too, however few labels a
+task has. ``seen[t]`` is the sum of weights; 0 if the task is absent from the batch.
+"""
+
+import math
+
+from skmtl.neural._arrays import take
+from skmtl.neural._jit import entry, helper, part
+from skmtl.neural._math import exp
+
+__all__ = ["CONSTANT", "HUBER", "POISSON", "SIGMOID", "SOFT", "SOFTMAX", "SQUARED", "lose_squares", "losses_of"]
+
+SQUARED, HUBER, POISSON, SIGMOID, SOFTMAX, SOFT, CONSTANT = range(7)  # kinds of heads
+
+
+@entry
+def lose_columns(packed, theta, n_items, t, at, step, first, n):
+    r"""Half the squared errors of all tasks at once, where labels have no weights and each task has one column."""
+    Q, Y, y_row, rate, losses, seen = take(packed, theta, "Q Y y_row rate losses seen")
+    (workspace,) = take(packed, theta, "scores")
+    zero, k = theta.dtype.type(0), len(losses)
+    for c in range(k):
+        workspace[c] = 1.0 / (n_items * rate[c]) if rate[c] > 0.0 else 0.0
+        losses[c], seen[c] = 0.0, 0.0
+    for i in range(n):
+        o, y = part(Q, i * k, k), part(Y, y_row[i] * k, k)
+        for c in range(k):
+            d = o[c] - y[c]
+            known = d == d  # not NaN
+            o[c] = d * theta.dtype.type(workspace[c]) if known else zero
+            losses[c] += 0.5 * d * d if known else 0.0
+            seen[c] += 1.0 if known else 0.0
+    for c in range(k):
+        losses[c] *= workspace[c]
+
+
+@entry
+def lose_squares(packed, theta, n_items, t, at, step, first, n):
+    r"""Half the squared error of labels without weights: what most networks do, with little to ask for each label."""
+    heads, Q, Y, y_row, columns, rate, losses, seen = take(packed, theta, "heads Q Y y_row columns rate losses seen")
+    k, target, width, zero = heads[t, 2], heads[t, 3], columns[0], Q.dtype.type(0)
+    scale = 1.0 / (n_items * rate[t]) if rate[t] > 0.0 else 0.0
+    total, count, factor = 0.0, 0, Q.dtype.type(scale)
+    for i in range(n):
+        row = y_row[first + i]
+        o, y = part(Q, at + i * step, k), part(Y, row * width + target, k)
+        for c in range(k):
+            d = o[c] - y[c]
+            known = d == d  # not NaN
+            o[c] = d * factor if known else zero
+            total += 0.5 * d * d if known else 0.0
+            count += known
+    losses[t], seen[t] = total * scale, count
+
+
+@entry
+def lose(packed, theta, n_items, t, at, step, first, n):
+    r"""A loss of every output o and its label y.
+
+    ====================  =======================================================================
+    squared               :math:`(o - y)^2 / 2`
+    Huber                 the same up to :math:`|o - y| = c`, then :math:`c |o - y| - c^2 / 2`
+    Poisson, log link     :math:`e^o - y o + y \log y - y`, half the deviance
+    sigmoid               :math:`\log(1 + e^o) - y o`
+    ====================  =======================================================================
+    """
+    heads, Q, Y, y_row, columns, rate, losses, seen = take(packed, theta, "heads Q Y y_row columns rate losses seen")
+    constants, label_weight = take(packed, theta, "constants label_weight")
+    kind, k, target, width, constant = heads[t, 0], heads[t, 2], heads[t, 3], columns[0], constants[t]
+    scale = 1.0 / (n_items * rate[t]) if rate[t] > 0.0 else 0.0
+    total, count, zero, one, half = 0.0, 0.0, Q.dtype.type(0), Q.dtype.type(1), Q.dtype.type(0.5)
+    for i in range(n):
+        row = y_row[first + i]
+        for c in range(k):
+            o, y = Q[at + i * step + c], Y[row * width + target + c]
+            w = weight_of(label_weight, columns[1], row, target + c)
+            if math.isnan(y) or w == 0.0:
+                Q[at + i * step + c] = zero
+                continue
+            if kind == SIGMOID:  # with e = exp(-|o|), which cannot overflow
+                e = exp(-abs(o))
+                slope = (one if o >= zero else e) / (one + e) - y
+                loss = max(o, zero) - y * o + math.log1p(e)
+            elif kind == POISSON:
+                slope = exp(o) - y
+                loss = slope + y - y * o + (y * math.log(y) - y if y > zero else zero)
+            else:
+                slope = o - y
+                loss = half * slope * slope
+                if kind == HUBER and abs(slope) > constant:
+                    loss = constant * (abs(slope) - half * constant)
+                    slope = constant if slope > zero else -constant
+            Q[at + i * step + c] = slope * Q.dtype.type(w * scale)
+            total += w * loss
+            count += w
+    losses[t], seen[t] = total * scale, count
+
+
+@entry
+def lose_jointly(packed, theta, n_items, t, at, step, first, n):
+    r"""One loss of all outputs, ``-sum_k p_k log softmax(o / c)_k c^2``.
+
+    Softmax: p is one at class ``y[0]``, c = 1. Distilled: p = y, c the temperature; c^2 keeps the gradient's size
+    (Hinton, Vinyals, Dean, 2015, arXiv:1503.02531).
+    """
+    heads, Q, Y, y_row, columns, rate, losses, seen = take(packed, theta, "heads Q Y y_row columns rate losses seen")
+    constants, label_weight = take(packed, theta, "constants label_weight")
+    kind, k, target, n_targets, width = heads[t, 0], heads[t, 2], heads[t, 3], heads[t, 4], columns[0]
+    scale = 1.0 / (n_items * rate[t]) if rate[t] > 0.0 else 0.0
+    total, count, zero, one = 0.0, 0.0, Q.dtype.type(0), Q.dtype.type(1)
+    c = constants[t] if kind == SOFT else one
+    for i in range(n):
+        row = y_row[first + i]
+        o, y = part(Q, at + i * step, k), part(Y, row * width + target, n_targets)
+        w = weight_of(label_weight, columns[1], row, target)
+        if math.isnan(y[0]) or w == 0.0:
+            for j in range(k):
+                o[j] = zero
+            continue
+        most, loss, partition, factor = o[0], zero, zero, Q.dtype.type(w * scale) * c
+        for j in range(k):
+            most = max(most, o[j])
+        for j in range(k):
+            o[j] = (o[j] - most) / c
+            partition += exp(o[j])
+        log_partition = math.log(partition)
+        for j in range(k):
+            p = y[j] if kind == SOFT else (one if y[0] == j else zero)
+            loss += p * (log_partition - o[j]) if p > zero else zero
+            o[j] = factor * (exp(o[j]) / partition - p)
+        total += w * (c * c * loss)
+        count += w
+    losses[t], seen[t] = total * scale, count
+
+
+@helper
+def weight_of(label_weight, weight_width, row, column):
+    """The weight of a label."""
+    if weight_width == 0:
+        return 1.0
+    return float(label_weight[row if weight_width == 1 else row * weight_width + column])
+
+
+def losses_of(heads, common, weighted):
+    """The kernel of every task's loss, from `Tables.heads`; None where that of another task is its own, too."""
+    kinds = heads[:, 0].tolist()
+    if common and not weighted and set(kinds) == {SQUARED} and (heads[:, 2] == 1).all():
+        return [lose_columns, *[None] * (len(kinds) - 1)]
+    squared = lose if weighted else lose_squares
+    return [{SQUARED: squared, SOFTMAX: lose_jointly, SOFT: lose_jointly}.get(kind, lose) for kind in kinds]
