@@ -1,7 +1,7 @@
 """Run every benchmark."""
 
-from benchmarks import convex, joint_feature, school, speed
+from benchmarks import classification, convex, drugs, joint_feature, school, speed
 
-for benchmark in (speed, convex, joint_feature, school):
+for benchmark in (speed, convex, joint_feature, classification, school, drugs):
     benchmark.main()
     print()

@@ -46,9 +46,9 @@ METHODS = {  # name -> classifier, its settings, what is tuned: strengths, or sh
 }
 
 
-def tuned(name, X, y, cv, scoring):
+def tuned(method, X, y, cv, scoring):
     """The refitted best of a method's grid."""
-    kind, settings, grid = METHODS[name]
+    kind, settings, grid = method
     model = getattr(skmtl, f"{kind}Classifier")(
         **settings, tol=1e-5, **({"task": -1, "unknown_task": "shared"} if y.ndim == 1 else {})
     )
@@ -82,7 +82,7 @@ def table(title, X, y, splits, cv, scoring, prepare, methods=METHODS):
         Z = np.column_stack([features.transform(X[:, :n]), X[:, n:]])
         for name in methods:
             start = time.perf_counter()
-            search = tuned(name, Z[train], y[train], cv, scoring)
+            search = tuned(methods[name], Z[train], y[train], cv, scoring)
             seconds[name] += time.perf_counter() - start
             found[name].append(scores(y[test], search.predict_proba(Z[test])))
     losses = np.array([[row[1] for row in rows] for rows in found.values()])
@@ -138,7 +138,6 @@ def isolet():
         "trace norm": ("TraceNorm", {}, {"share": SHARE[:3]}),
         "task relationship": ("TaskRelationship", {}, {"alpha": np.geomspace(1e-4, 1e-2, 3)}),
     }
-    METHODS.update(few)
     prepare = make_pipeline(PCA(50, random_state=0), StandardScaler(with_std=False))
     scoring = make_task_scorer(
         log_loss, response_method="predict_proba", greater_is_better=False, labels=np.arange(26)
