@@ -27,6 +27,18 @@ def test_the_demo_prints_four_models_and_saves_a_picture(tmp_path):
     assert (tmp_path / "schools.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["digits", "mixed", "speakers", "torques"])
+def test_the_networks_of_the_gallery_run(name, tmp_path):
+    if name in ("speakers", "torques") and "SKMTL_DATA" not in os.environ:
+        pytest.skip("isolet1.npz and sarcos_test.npz are looked for in the folder SKMTL_DATA, which is not set")
+    environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    script = ROOT / "examples" / f"plot_network_{name}.py"
+    run = subprocess.run([sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / f"network_{name}.png").stat().st_size > 10_000
+
+
 @pytest.fixture(scope="module")
 def school():
     folder = os.environ.get("SKMTL_DATA")
