@@ -1,7 +1,7 @@
 """Equations in which neighbours on a graph are coupled: ``blockdiag(H_t) + D' blockdiag(diag(k_e) - u_e u_e') D``.
 
-D W are the differences along edges.  Few tasks, few features or a graph that falls apart easily: a Cholesky factor.
-Else: conjugate gradients.
+D W are the differences along edges.  A graph that falls apart easily: a Cholesky factor.  Else: conjugate gradients,
+and the factor once these take as long, which they do when couplings differ by orders of magnitude.
 """
 
 import numpy as np
@@ -14,20 +14,24 @@ from skmtl.solvers._fronts import Elimination, Fronts
 
 __all__ = ["edge_system"]
 
-_CHEAP = 2e8  # multiplications of a factorisation that always pays
-_PRODUCTS = 500  # products with all H_t, times d, that take as long as a factorisation
+_CHEAP = 1e7  # multiplications of a factorisation that always pays
+_STEP = 5e5, 12.0  # those that take as long as a step of conjugate gradients: some, and some for each number in H_t
+_MOST = 5000  # steps in the time of a factorisation that never pays
+_TURNS = 3  # solutions for each factor, about
 _REFINEMENTS = 3  # at most
 _STEPS = 500  # of conjugate gradients
-_EXACT = 1e-4  # their residual
+_EXACT, _ROUGH = 1e-4, 1e-2  # their residual
 
 
 def edge_system(H, s, t):
     """The way to solve such equations for H (n_tasks, d, d) and edges from s to t that suits their size."""
     n_tasks, d = H.shape[:2]
     elimination = Elimination(n_tasks, s, t)
-    if elimination.cost(d) <= max(_CHEAP, _PRODUCTS * H.size):
+    cost = elimination.cost(d)
+    if cost <= _CHEAP:
         return Direct(H, s, t, elimination)
-    return Iterative(H, s, t)
+    n_steps = cost / (_STEP[0] + _STEP[1] * (H.size + 2 * len(s) * d))
+    return Iterative(H, s, t) if n_steps > _MOST else Switching(H, s, t, elimination, n_steps / _TURNS)
 
 
 class EdgeSystem:
@@ -56,12 +60,15 @@ class EdgeSystem:
         """Prepare for new K and U."""
         raise NotImplementedError
 
-    def _solve(self, R):
-        """The solution that is not common to a component."""
+    def _solve(self, R, rough):
+        """The solution that is not common to a component; `rough`: a few digits are enough."""
         raise NotImplementedError
 
+    def restart(self):
+        """Expect couplings as they are far from a solution."""
+
     def factor(self, diagonal, K, U):
-        """Prepare for diagonal (d,), K (n_edges, 1 or d) and U (n_edges, d)."""
+        """Prepare for diagonal (d,) or (n_tasks, d), K (n_edges, 1 or d) and U (n_edges, d)."""
         if self.diagonal is None or not np.array_equal(self.diagonal, diagonal):
             self.diagonal = diagonal
             self._invert_sums()
@@ -70,26 +77,27 @@ class EdgeSystem:
 
     def _invert_sums(self):
         sums = self._sums.copy()
-        np.einsum("tjj->tj", sums)[...] += self._n * self.diagonal
+        np.einsum("tjj->tj", sums)[...] += self._member @ np.broadcast_to(self.diagonal, self.H.shape[:2])
         size = np.sqrt(np.einsum("tjj->tj", sums))
         size = np.where(size > 0, size, 1.0)
         sums /= size[:, :, None] * size[:, None, :]
         self._inverse_sums = np.linalg.pinv(sums, rcond=1e-13, hermitian=True) / (size[:, :, None] * size[:, None, :])
 
-    def solve(self, R, enough=np.inf):
+    def solve(self, R, enough=np.inf, rough=False):
         """The solution X for R (n_tasks, d), and D X, which may be exact even where X is much larger.
 
         enough : what rounding may leave of the equations, a number or (d,).
+        rough : whether a few digits are enough.
         """
         common = self._common(R)
         R = R - self._times_blocks(common)
-        X = self._solve(R)
+        X = self._solve(R, rough)
         D = X[self.s] - X[self.t]
-        for _ in range(_REFINEMENTS if self.exact else 0):
+        for _ in range(_REFINEMENTS if self.exact and not rough else 0):
             rest = R - self._times_blocks(X) - self._divergence(D)
             if (np.abs(rest) <= enough).all():
                 break
-            more = self._solve(rest)
+            more = self._solve(rest, rough)
             X, D = X + more, D + (more[self.s] - more[self.t])
         return common + X + self._common(R - self._times_blocks(X)), D
 
@@ -132,7 +140,7 @@ class Direct(EdgeSystem):
                 more = 100.0 * more
         raise LinAlgError
 
-    def _solve(self, R):
+    def _solve(self, R, rough):
         return self._fronts.solve(R)
 
 
@@ -145,6 +153,7 @@ class Iterative(EdgeSystem):
 
     def __init__(self, H, s, t):
         super().__init__(H, s, t)
+        self.most_steps = _STEPS
         n_tasks, self._touch = len(H), abs(self._incidence)
         size = np.maximum(np.einsum("tjj->t", H), 1e-6 * np.einsum("tjj->", H) / n_tasks)
         self._root = np.sqrt(size / size.mean())[:, None]
@@ -155,7 +164,8 @@ class Iterative(EdgeSystem):
         (n_tasks, d), K, U = self.H.shape[:2], self._K, self._U
         blocks = self.H.copy()
         np.einsum("tjj->tj", blocks)[...] += self.diagonal + self._touch @ K
-        if U.any():
+        self._turned = self._U if U.any() else self._U[:0]
+        if len(self._turned):
             subtract_squares(self._U, self.s, self.t, blocks)
         self._inverse = np.linalg.inv(blocks)
         k = K.mean(axis=1) - np.einsum("ej,ej->e", U, U) / d
@@ -170,7 +180,7 @@ class Iterative(EdgeSystem):
     def product(self, X):
         """A X."""
         out = self._times_blocks(X)
-        add_edges(read_only(X), self.s, self.t, self._K, self._U, out)
+        add_edges(read_only(X), self.s, self.t, self._K, self._turned, out)
         return out
 
     def precondition(self, R):
@@ -178,13 +188,12 @@ class Iterative(EdgeSystem):
         together = self._Q.T @ (R / self._root) @ self._V / self._scale
         return np.matmul(R[:, None, :], self._inverse)[:, 0] + self._Q @ together @ self._V.T / self._root
 
-    def _solve(self, R):
+    def _solve(self, R, rough):
         X, Z = np.zeros_like(R), self.precondition(R)
         P, R, size = Z, R.copy(), np.vdot(R, Z)
-        enough = _EXACT**2 * size
-        for _ in range(_STEPS):
-            if size <= enough:
-                break
+        enough, self.n_steps = (_ROUGH if rough else _EXACT) ** 2 * size, 0
+        while size > enough and self.n_steps < self.most_steps:
+            self.n_steps += 1
             AP = self.product(P)
             a = size / np.vdot(P, AP)
             X += a * P
@@ -195,23 +204,71 @@ class Iterative(EdgeSystem):
         return X
 
 
+class Switching(Direct):
+    """Conjugate gradients while they take at most `n_steps`, then the factor, which takes as long whatever K and U."""
+
+    def __init__(self, H, s, t, elimination, n_steps):
+        super().__init__(H, s, t, elimination)
+        self._quick, self._n_steps = Iterative(H, s, t), n_steps
+        self._quick.most_steps = int(4 * n_steps) + 1
+        self.restart()
+
+    def restart(self):
+        self._slow = self.exact = False
+
+    def _factor(self):
+        self.exact = self._slow
+        if self._slow:
+            super()._factor()
+        else:
+            self._quick.factor(self.diagonal, self._K, self._U)
+
+    def _solve(self, R, rough):
+        if self.exact:
+            return super()._solve(R, rough)
+        X = self._quick._solve(R, rough)
+        self._slow = self._slow or self._quick.n_steps > self._n_steps
+        if self._quick.n_steps < self._quick.most_steps:
+            return X
+        self._factor()
+        return super()._solve(R, rough)
+
+
 @kernel
 def add_edges(X, s, t, K, U, out):
     r"""Add ``D' blockdiag(diag(k_e) - u_e u_e') D X`` to out.
 
     X, out : float64 (n_tasks, d).  s, t : int64 (n_edges,), the ends.  K : float64 (n_edges, 1 or d).
-    U : float64 (n_edges, d).
+    U : float64 (n_edges, d), or (0, d) where all u_e are zero.
     NumPy twin: ``Y = X[s] - X[t]; Y = K * Y - U * (U * Y).sum(1, keepdims=True)``, np.add.at(out, s, Y), at t -Y.
     """
-    d, last = X.shape[1], K.shape[1] - 1
+    d, single = X.shape[1], K.shape[1] == 1
     for e in range(len(s)):
-        a, b, along = s[e], t[e], 0.0
-        for j in range(d):
-            along += U[e, j] * (X[a, j] - X[b, j])
-        for j in range(d):
-            y = K[e, min(j, last)] * (X[a, j] - X[b, j]) - along * U[e, j]
-            out[a, j] += y
-            out[b, j] -= y
+        a, b = s[e], t[e]
+        if len(U) > 0:
+            s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0  # four sums, which the processor adds at once
+            for j in range(d // 4):
+                s0 += U[e, 4 * j] * (X[a, 4 * j] - X[b, 4 * j])
+                s1 += U[e, 4 * j + 1] * (X[a, 4 * j + 1] - X[b, 4 * j + 1])
+                s2 += U[e, 4 * j + 2] * (X[a, 4 * j + 2] - X[b, 4 * j + 2])
+                s3 += U[e, 4 * j + 3] * (X[a, 4 * j + 3] - X[b, 4 * j + 3])
+            for j in range(d - d % 4, d):
+                s0 += U[e, j] * (X[a, j] - X[b, j])
+            along = s0 + s1 + s2 + s3
+            for j in range(d):
+                out[a, j] -= along * U[e, j]
+                out[b, j] += along * U[e, j]
+        if single:
+            k = K[e, 0]
+            for j in range(d):
+                y = k * (X[a, j] - X[b, j])
+                out[a, j] += y
+                out[b, j] -= y
+        else:
+            for j in range(d):
+                y = K[e, j] * (X[a, j] - X[b, j])
+                out[a, j] += y
+                out[b, j] -= y
 
 
 @kernel
@@ -222,8 +279,14 @@ def subtract_squares(U, s, t, blocks):
     """
     d = U.shape[1]
     for e in range(len(s)):
+        a, b = s[e], t[e]
         for i in range(d):
             v = U[e, i]
-            for j in range(d):
-                blocks[s[e], i, j] -= v * U[e, j]
-                blocks[t[e], i, j] -= v * U[e, j]
+            for j in range(i + 1):
+                y = v * U[e, j]
+                blocks[a, i, j] -= y
+                blocks[b, i, j] -= y
+    for k in range(len(blocks)):
+        for i in range(d):
+            for j in range(i):
+                blocks[k, j, i] = blocks[k, i, j]

@@ -2,8 +2,9 @@ r"""Fused tasks by an interior-point method, on moments.
 
     min_W  f(W) + sum_e tau_e |z_e|,   z = D W the differences along edges,   tau_e = alpha k_e
 
-f is the loss with its ridge term, a quadratic H_t for each task.  With flows p along edges and bounds t_e >= |z_e|, the
-minimum is where
+An absolute value of single weights, ``alpha_1 |w_tj|``, is an edge to a node whose weights are zero.  f is the loss
+with its ridge term, a quadratic H_t for each task.  With flows p along edges and bounds t_e >= |z_e|, the minimum is
+where
 
     -grad f(W) = D' p,     |p_e| <= tau_e,     t_e tau_e = z_e'p_e
 
@@ -14,7 +15,8 @@ equations for products mu that go to zero.  Nesterov and Todd's scaling makes a 
 
 and Mehrotra's predictor says how far mu may fall, and corrects for curvature (Andersen, Roos, Terlaky 2003,
 *Mathematical Programming* 95:249-277).  That takes about ten steps, however features are scaled, and no step touches a
-row.  With the 1-norm, every feature of an edge is a cone of its own.
+row.  With the 1-norm, every feature of an edge is a cone of its own.  Where one prox does for all edges, splitting
+may be faster still, and goes first.
 
 The flows are always within their bounds, so that each step has a duality gap.  Where edges have no length but for what
 mu leaves them, their tasks are put together, so that fused weights are equal exactly.
@@ -31,6 +33,8 @@ from scipy.sparse import csgraph
 
 from skmtl._threads import crew
 from skmtl.penalties import FusedTasks, Penalty, Ridge
+from skmtl.penalties.graph import Edges
+from skmtl.penalties.sparse import L1
 from skmtl.solvers._cones import Scaling, dot_rows, dot_values, way_to_boundary
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._edge_systems import edge_system
@@ -38,17 +42,30 @@ from skmtl.solvers._quadratic import Quadratic
 from skmtl.solvers.solution import on_nodes, solve
 from skmtl.solvers.splitting import Found, minimize, solution_found
 
-__all__: list[str] = []  # found through `solve`
+__all__ = ["SparseChain"]  # and a solver, found through `solve`
 
 _ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 _FAR = 100.0  # times the length of W: there, rounding errors would decide
 _TO_BOUNDARY = 0.995  # the share of the way to the boundary of the cones that a step goes
 _RELAXED = 1e-11  # of the mean curvature, added to that of a step, where nothing else says what weights are
 _CLOSE = 30.0  # gaps, in units of the goal, from which on it is worth while to look for clusters
+_FAR_OFF = 1e4  # the same: so far from it, none is computed
 _STALLED = 8  # steps without progress
 _LARGEST = 5e7  # numbers in all H_t; with more, splitting has the better factors
 _MOST_CONES = 5e6  # numbers in the differences of all edges
 _MOST_PAIRS = 5e4  # with more, one prox for all pairs is faster
+_PATIENCE = 100  # iterations of splitting before Newton's method
+
+
+class SparseChain(FusedTasks):
+    """`Temporal` weights as fused tasks on a chain: ``alpha |w_s - w_t|_1`` along edges plus ``alpha_l1 |W|_1``."""
+
+    def __init__(self, temporal, graph):
+        super().__init__(temporal.alpha, graph, norm=1, alpha_ridge=temporal.alpha_ridge)
+        self.temporal, self.alpha_l1 = temporal, temporal.alpha_l1
+
+    def terms(self, tasks):
+        return *super().terms(tasks), L1(self.alpha_l1)
 
 
 @solve.register
@@ -57,23 +74,47 @@ def _(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=No
     """Each from its own start: a solution nearby, on the boundary of all cones, is no good one."""
     kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
     if not _suits(penalty, moments.only(kept)):
-        yield from solve.dispatch(Penalty)(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
+        path = [_of_one_prox(one) or one for one in path]
+        yield from solve.dispatch(Penalty)(path[0], path, moments, c, tol=tol, max_iter=max_iter, init=init)
         return
     with crew(moments.n_jobs) as each:
-        quadratic, method = Quadratic(moments.only(kept), c[kept], each), None
+        quadratic, method, state = (
+            Quadratic(moments.only(kept), c[kept], each),
+            None,
+            None if init is None else [init[kept]],
+        )
+        goal = max(tol, _ROUNDING) * quadratic.null
         for one in path:
             quadratic.ridge = one.ridge
             problem = Together(_by_edges(one, kept.sum()), quadratic)
             if not problem.terms:
                 yield from solve(Ridge(), [Ridge(one.ridge)], moments, c)
                 continue
+            fuses, found = isinstance(problem.terms[0].term, Edges), Found(n_iter=0, converged=False)
             if problem.zero_is_optimal():
                 found = Found()
                 found.improve([problem.zero()], problem.bound_at_zero())
-            else:
-                method = method or _InteriorPoint(quadratic, problem.terms[0].term)
-                found = method.minimize(problem, max(tol, _ROUNDING) * quadratic.null, max_iter)
+            elif (simple := _of_one_prox(one)) is not None or not fuses:
+                few = min(_PATIENCE, max_iter) if fuses else max_iter
+                found = minimize(Together(simple or one, quadratic), goal, few, state)
+                state = found.state
+            if not found.converged and found.n_iter < max_iter:
+                method = method or _InteriorPoint(quadratic, problem)
+                found = _joined(found, method.minimize(problem, goal, max_iter - found.n_iter), goal)
             yield solution_found(one, moments, kept, quadratic, found)
+
+
+def _of_one_prox(penalty):
+    """The same penalty, as one of which all terms together have a prox; None if there is none."""
+    if isinstance(penalty, SparseChain):
+        return penalty.temporal
+    return penalty if penalty.graph is None and float(penalty.norm) == 1 else None
+
+
+def _joined(found, more, goal):
+    """What two methods have found, one after the other."""
+    found.improve([(more.objective, more.W, ())], more.bound, more.dual)
+    return replace(found, n_iter=found.n_iter + more.n_iter, converged=found.gap <= goal)
 
 
 def _suits(penalty, moments):
@@ -122,21 +163,26 @@ class _Point:
 
 
 class _InteriorPoint:
-    """The method for one loss and one graph; features that are zero in all tasks are left out."""
+    """The method for one loss and one graph; features that are zero in all tasks are left out.
 
-    def __init__(self, quadratic, edges):
+    Differences and flows are those of the edges and, behind them, of the tasks to zero if weights are `grounded`.
+    """
+
+    def __init__(self, quadratic, problem):
         H = quadratic.gram_of(np.arange(len(quadratic.B)))
         self.live = np.flatnonzero(np.einsum("tjj->j", H) > 0)
         H = np.ascontiguousarray(H[:, self.live[:, None], self.live])
         self.scale = np.einsum("tjj->j", H) / len(H)
-        self.quadratic, self.edges, self.by_value = quadratic, edges, edges.norm == 1
+        self.quadratic, self.edges, self.grounded = quadratic, problem.terms[0].term, len(problem.terms) > 1
+        self.by_value = self.edges.norm == 1
         self.dot = dot_values if self.by_value else dot_rows
-        self.system = edge_system(H, edges.s, edges.t)
+        self.system = edge_system(H, self.edges.s, self.edges.t)
 
     def minimize(self, problem, goal, max_iter):
         """Iterate until the gap is at most `goal`; should rounding prevent that, splitting goes on."""
         found, idle = Found(n_iter=0, converged=False), 0
-        point = self._start(problem.terms[0].term)
+        self.system.restart()
+        point = self._start([term.term for term in problem.terms])
         while found.n_iter < max_iter and not found.converged and idle < _STALLED:
             try:
                 with np.errstate(all="ignore"):  # what rounding has spoilt is seen below
@@ -145,27 +191,32 @@ class _InteriorPoint:
                 break
             if not np.isfinite(point.p).all() or not np.isfinite(point.W).all():
                 break
-            before, found.n_iter = found.gap, found.n_iter + 1
+            found.n_iter += 1
+            if found.n_iter < max_iter and point.product() * point.tau.size > _FAR_OFF * goal:
+                continue  # the sum of the products would be the gap, were it not for the mismatch
+            before = found.gap
             self._certify(problem, point, found, goal)
             idle = idle + 1 if found.gap > 0.9 * before else 0
         if found.converged or (found.n_iter >= max_iter and found.W is not None):
             return found
-        other = minimize(problem, goal, max(max_iter - found.n_iter, 1), None if found.W is None else [found.W])
-        found.improve([(other.objective, other.W, ())], other.bound, other.dual)
-        return replace(found, n_iter=found.n_iter + other.n_iter, converged=found.gap <= goal)
+        start = None if found.W is None else [found.W]
+        return _joined(found, minimize(problem, goal, max(max_iter - found.n_iter, 1), start), goal)
 
-    def _start(self, edges):
+    def _start(self, terms):
         """Weights for squared differences, each in proportion to tau / |z| of tasks alone, and their flows, shortened.
 
         The products start no lower than what the flows then leave of the gradient may cost.
         """
-        tau = edges.alpha * edges.k[:, None]
+        tau = terms[0].alpha * terms[0].k[:, None]
         tau = np.tile(tau, (1, len(self.live))) if self.by_value else tau
+        if self.grounded:
+            tau = np.concatenate([tau, np.full((len(self.quadratic.B), len(self.live)), terms[1].alpha)])
         alone = self.quadratic.resolve(self.quadratic.B, 1e-3 * self.quadratic.curvature)[:, self.live]
-        z = alone[edges.s] - alone[edges.t]
+        z = self._along(alone[self.edges.s] - alone[self.edges.t], alone)
         k = tau / np.hypot(self._lengths(z), 0.3 * self._typical(z))
         self._factor(k, np.zeros((len(k), len(self.live))))
         W, z = self.system.solve(self.quadratic.B[:, self.live])
+        z = self._along(z, W)
         p = k * z
         p *= 0.9 * tau / np.maximum(self._lengths(p), 0.9 * tau)
         R = self._whole(self._mismatch(W, p))
@@ -174,7 +225,17 @@ class _InteriorPoint:
         return _Point(W, z, np.hypot(self._lengths(z), mu / tau), p, tau)
 
     def _factor(self, k, u):
-        self.system.factor(_RELAXED * self.scale + self.quadratic.ridge, k, u)
+        n, diagonal = len(self.edges.s), _RELAXED * self.scale + self.quadratic.ridge
+        self.system.factor(diagonal + k[n:] if self.grounded else diagonal, k[:n], u[:n])
+
+    def _along(self, z, W):
+        """Differences along all edges: z, and W itself to the ground."""
+        return np.concatenate([z, W]) if self.grounded else z
+
+    def _divergence(self, p):
+        """What flows bring to every task."""
+        n = len(self.edges.s)
+        return self.edges.divergence(p[:n]) + p[n:] if self.grounded else self.edges.divergence(p)
 
     def _lengths(self, z):
         return np.sqrt(self.dot(z, z))
@@ -190,25 +251,26 @@ class _InteriorPoint:
         k, u = (scaling.k - scaling.u**2, np.zeros_like(scaling.u)) if self.by_value else (scaling.k, scaling.u)
         self._factor(k, u)
 
-        def toward(c, enough=np.inf):
-            dW, dz = self.system.solve(R - self.edges.divergence(scaling.offset(c)), enough)
+        def toward(c, **how):
+            dW, dz = self.system.solve(R - self._divergence(scaling.offset(c)), **how)
+            dz = self._along(dz, dW)
             return dW, dz, *scaling.change(c, dz)
 
         mu = x.product()
         if not mu > 0.0:
             raise LinAlgError
-        first = toward((-x.tau, x.p))
+        first = toward((-x.tau, x.p), rough=True)
         after = x.moved(min(1.0, x.way(first, self.dot)), first).product()
         c0, c1 = scaling.target(mu * np.clip(after / mu, 0.0, 1.0) ** 3, *first[1:])
         enough = 1e-3 * np.abs(R).max(axis=0) + _ROUNDING * np.abs(self.quadratic.B[:, self.live]).max(axis=0)
-        change = toward((c0 - x.tau, c1 + x.p), enough)
+        change = toward((c0 - x.tau, c1 + x.p), enough=enough)
         step = min(1.0, _TO_BOUNDARY * x.way(change, self.dot))
         return x.moved(step, change)
 
     def _mismatch(self, W, p):
         """What the flows leave of the descent direction of f."""
         W = self._whole(W)
-        return (self.quadratic.at(W)[1] - self.quadratic.ridge * W)[:, self.live] - self.edges.divergence(p)
+        return (self.quadratic.at(W)[1] - self.quadratic.ridge * W)[:, self.live] - self._divergence(p)
 
     def _whole(self, W):
         """W with all its columns."""
@@ -221,10 +283,10 @@ class _InteriorPoint:
 
         What the flows leave of the gradient is taken up by weights that have it where curvature allows, else rerouted.
         """
-        W, p, edges = self._whole(x.W), self._whole(x.p), problem.terms[0].term
+        W, p, n = self._whole(x.W), self._whole(x.p), len(self.edges.s)
         change = self.quadratic.resolve(self._whole(self._mismatch(x.W, x.p)), 0.0)
         near = np.linalg.norm(change) <= _FAR * np.linalg.norm(W)
-        duals = [(edges, p)]
+        duals = [(term.term, flow) for term, flow in zip(problem.terms, (p[:n], p[n:]), strict=False)]
         at = [problem.level(X) for X in ((W, W + change) if near else (W,))]
         bounds = [problem.bound(X, duals) for X in at]
         bound = max(bounds)
@@ -247,9 +309,9 @@ class _InteriorPoint:
             yield self._together(x.W, slack > least * self._lengths(x.z))
 
     def _together(self, W, meet):
-        """W with the tasks, or with the 1-norm single weights of tasks, that edges join at their mean."""
-        n_tasks, wide = len(W), meet.shape[1]
-        e, j = np.nonzero(meet)
+        """W with the tasks, or with the 1-norm single weights of tasks, that edges join at their mean or at zero."""
+        n_tasks, wide, n = len(W), meet.shape[1], len(self.edges.s)
+        e, j = np.nonzero(meet[:n])
         joined = sparse.coo_array(
             (np.ones(len(e)), (self.edges.s[e] * wide + j, self.edges.t[e] * wide + j)),
             shape=(n_tasks * wide, n_tasks * wide),
@@ -257,4 +319,7 @@ class _InteriorPoint:
         n_clusters, label = csgraph.connected_components(joined, directed=False)
         values = W.reshape(n_tasks * wide, -1)
         member = sparse.csr_array((np.ones(len(values)), (label, np.arange(len(values)))), (n_clusters, len(values)))
-        return (member @ values / np.bincount(label)[:, None])[label].reshape(W.shape)
+        means = member @ values / np.bincount(label)[:, None]
+        if self.grounded:
+            means[label[meet[n:].ravel()]] = 0.0
+        return means[label].reshape(W.shape)

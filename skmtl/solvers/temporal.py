@@ -1,7 +1,8 @@
-"""Temporal models without absolute values or lengths of features are tasks on a chain, and solved as such.
+"""Temporal models without lengths of features are tasks on a chain, and solved as such.
 
-Jumps are fused tasks: there the splitting would need thousands of iterations where tasks have fewer rows than features,
-since what no row of a task sees is carried along the chain by small steps.  Smooth changes are a task graph.
+Jumps are fused tasks, to each other and perhaps to zero: there the splitting would need thousands of iterations where
+tasks have fewer rows than features, since what no row of a task sees is carried along the chain by small steps.  Smooth
+changes are a task graph.
 """
 
 from itertools import pairwise
@@ -9,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from skmtl.penalties import FusedTasks, Penalty, TaskGraph, Temporal
+from skmtl.solvers.fused import SparseChain
 from skmtl.solvers.solution import solution_of, solve
 
 __all__: list[str] = []  # found through `solve`
@@ -17,12 +19,14 @@ __all__: list[str] = []  # found through `solve`
 @solve.register
 def _(penalty: Temporal, path, moments, c, **request):
     few = moments.only(moments.active)
-    if penalty.alpha_l1 > 0 or penalty.alpha_group > 0 or few.n_tasks == 1:
+    if (penalty.smooth and penalty.alpha_l1 > 0) or penalty.alpha_group > 0 or few.n_tasks == 1:
         yield from solve.dispatch(Penalty)(penalty, path, moments, c, **request)
         return
     chain = dict.fromkeys(pairwise(few.tasks[penalty.places(few.tasks)].tolist()), 1.0)
     if penalty.smooth:
         on_chain = [TaskGraph(one.alpha, chain, one.alpha_ridge) for one in path]
+    elif penalty.alpha_l1 > 0:
+        on_chain = [SparseChain(one, chain) for one in path]
     else:
         on_chain = [FusedTasks(one.alpha, chain, norm=1, alpha_ridge=one.alpha_ridge) for one in path]
     if request.get("init") is not None:
