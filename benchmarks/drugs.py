@@ -15,9 +15,9 @@ from sklearn.metrics import r2_score
 from benchmarks.common import load, machine
 from skmtl import MeanRegularizedRegressor, TraceNormRegressor
 
-TRACE = np.geomspace(3.0, 0.1, 6)
-MEAN = np.geomspace(1.0, 0.03, 5)
-SHARED = (0.003, 0.03, 0.3)
+TRACE = np.geomspace(3.0, 0.3, 5)
+MEAN = np.geomspace(3.0, 0.1, 5)
+SHARED = (30.0, 300.0, 3000.0)
 
 
 def mean_r2(Y, predicted):
