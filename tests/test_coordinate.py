@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn.linear_model import ElasticNet, Lasso, MultiTaskElasticNet, MultiTaskLasso
 
+from skmtl import JointFeatureRegressor
 from skmtl._numba import read_only
 from skmtl.moments import SparseRows, TaskMoments
 from skmtl.penalties import L1, JointFeature
@@ -316,6 +317,19 @@ def test_maximum_norm_with_more_features_than_rows_takes_few_epochs(rng, alpha_l
         assert solution.converged
         assert solution.dual_gap <= 1e-10 * unit_of(moments, c)
         assert solution.n_iter <= 200
+
+
+def test_newton_steps_go_on_to_where_a_feature_ends():
+    """Indicators depend on each other, and a step may turn one around that the others need at zero."""
+    rng, n_tasks, n = np.random.default_rng(41), 20, 15
+    X = np.hstack([*(np.eye(k)[rng.integers(k, size=n * n_tasks)] for k in (2, 3, 3)), np.ones((n * n_tasks, 1))])
+    X[:, :-1] = (X[:, :-1] - X[:, :-1].mean(axis=0)) / X[:, :-1].std(axis=0)
+    task = np.repeat(np.arange(n_tasks), n)
+    W = 2 * rng.normal(size=X.shape[1]) + 0.7 * rng.normal(size=(n_tasks, X.shape[1]))
+    y = np.einsum("ij,ij->i", X, W[task]) + 3 * rng.normal(size=len(X))
+    model = JointFeatureRegressor(fit_intercept=False, tol=1e-8)
+    model.set_params(alpha=0.02 * model.alpha_max(X, y, task=task)).fit(X, y, task=task)
+    assert model.n_iter_ <= 35  # 52 where a step goes all the way or nowhere
 
 
 def test_permuted_tasks_permute_the_weights(rng):

@@ -106,22 +106,23 @@ def truncated_step(descent):
 def stepped(descent, step, to_boundary=False):
     """W after a step; what would change its sign, or of a smooth penalty all of a feature that turns around, is zero.
 
-    `to_boundary`: each task goes on until the first of its weights is zero.
+    `to_boundary`: until the first feature is zero; where weights have signs, each task until its first weight.
     """
     omega, W = descent.omega, descent.W
     if omega.infinite:
         return stepped_on_face(descent, step, to_boundary)
-    new = W + step
-    if omega.smooth:
-        new[np.einsum("jt,jt->j", new, W) <= 0.0] = 0.0
-        return new
-    turned = (W != 0) & (new * W <= 0)
+    if omega.smooth:  # the length of a feature is linear along W_j: a step to zero is as good as its parabola
+        square, along = np.einsum("jt,jt->j", W, W)[:, None], np.einsum("jt,jt->j", step, W)[:, None]
+        turned, axis = (square > 0.0) & (square + along <= 0.0), None
+    else:
+        square, along = W, step
+        turned, axis = (W != 0) & ((W + step) * W <= 0), 0
+    first = 1.0
     if to_boundary:
-        share = np.where(turned, W / np.where(turned, -step, 1.0), 1.0)
-        first = share.min(axis=0)
-        new, turned = W + first * step, turned & (share == first)
-    new[turned] = 0.0
-    return new
+        share = np.where(turned, square / np.where(turned, -along, 1.0), 1.0)
+        first = share.min(axis=axis)
+        turned = turned & (share == first)
+    return np.where(turned, 0.0, W + first * step)
 
 
 @kernel

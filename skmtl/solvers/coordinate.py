@@ -317,7 +317,7 @@ class _Fit:
         step, before = newton_step(descent), now
         if step is None or not np.isfinite(step).all():
             return True, now
-        for to_boundary in (False,) if self.omega.smooth else (False, True):
+        for to_boundary in (False, True):
             if now >= before:
                 W = _support.stepped(descent, step, to_boundary)
                 now = self._improve(descent, now, descent.at_weights(W))
