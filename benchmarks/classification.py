@@ -170,7 +170,7 @@ def times():
 
 
 PARTS = {
-    "yeast": lambda: wide("yeast", 2, 800),
+    "yeast": lambda: wide("yeast", 5, 800),
     "emotions": lambda: wide("emotions", 5, 300),
     "contraception": contraception,
     "isolet": isolet,
