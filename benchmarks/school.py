@@ -88,12 +88,12 @@ def main(words=()):
             )
     print(machine())
     print(f"School, {len(splits)} splits: mean (standard deviation over splits)")
-    print(f"{'':29}{'EV within, %':>16}{'total R2, %':>16}{'RMSE':>16}{'best of all in':>18}")
+    print(f"{'':36}{'EV within, %':>16}{'total R2, %':>16}{'RMSE':>16}{'best of all in':>18}")
     within = np.array([np.array(rows)[:, 0] for rows in scores.values()])
     for k, (name, rows) in enumerate(scores.items()):
         rows = np.array(rows)
         cells = "".join(f"{m:9.2f} ({s:.2f})" for m, s in zip(rows.mean(axis=0), rows.std(axis=0), strict=True))
-        print(f"{name:29}{cells}{np.sum(within.argmax(axis=0) == k):10d} splits")
+        print(f"{name:36}{cells}{np.sum(within.argmax(axis=0) == k):10d} splits")
 
 
 if __name__ == "__main__":
