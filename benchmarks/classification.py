@@ -135,7 +135,7 @@ def isolet():
         "pooled, one intercept": ("Pooled", {}, {"alpha": RIDGE[::2]}),
         "independent": ("Independent", {}, {"alpha": RIDGE[::2]}),
         "mean-regularised": ("MeanRegularized", {}, {"alpha": RIDGE[3:], "alpha_shared": [0.03]}),
-        "trace norm": ("TraceNorm", {}, {"share": SHARE[:3]}),
+        "trace norm": ("TraceNorm", {}, {"share": np.geomspace(3e-4, 1e-2, 3)}),
         "task relationship": ("TaskRelationship", {}, {"alpha": np.geomspace(1e-4, 1e-2, 3)}),
     }
     prepare = make_pipeline(PCA(50, random_state=0), StandardScaler(with_std=False))
