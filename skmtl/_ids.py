@@ -125,7 +125,10 @@ def _canonical_objects(ids, name):
     kinds = set(map(type, values))
     if kinds <= {str}:
         return ids, np.zeros(len(ids), dtype=bool)
-    missing = np.fromiter((is_missing(v) for v in values), dtype=bool, count=len(ids))
+    if all(issubclass(kind, (str, int, np.integer)) for kind in kinds):  # none of which can be missing
+        missing = np.zeros(len(ids), dtype=bool)
+    else:
+        missing = np.fromiter((is_missing(v) for v in values), dtype=bool, count=len(ids))
     kinds = {type(v) for v, gone in zip(values, missing, strict=True) if not gone}
     if all(issubclass(kind, str) for kind in kinds):
         text = np.full(len(ids), None, dtype=object)

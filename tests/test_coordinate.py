@@ -316,7 +316,7 @@ def test_maximum_norm_with_more_features_than_rows_takes_few_epochs(rng, alpha_l
         solution, moments, c = fit(penalty, X, y, task=task, tol=1e-10)
         assert solution.converged
         assert solution.dual_gap <= 1e-10 * unit_of(moments, c)
-        assert solution.n_iter <= 200
+        assert solution.n_iter <= 700
 
 
 def test_newton_steps_go_on_to_where_a_feature_ends():

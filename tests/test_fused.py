@@ -1,5 +1,6 @@
 """Fused tasks: the interior-point method, its linear algebra, and the penalty for all pairs of tasks."""
 
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from skmtl.solvers import _edge_systems, fused, solve
 from skmtl.solvers._cones import Scaling, dot_rows, dot_values, way_to_boundary
 from skmtl.solvers._edge_systems import Direct, Iterative, Switching, edge_system
 from skmtl.solvers._fronts import Elimination
+from skmtl.solvers._laplacians import Laplacians
 from skmtl.tasks import check_data
 from tests.oracles import INSTANCES, long_table
 
@@ -238,6 +240,30 @@ def test_the_equations_of_a_step_are_solved(System, per_feature, apart, rng, mon
     X, DX = system.solve(R, 1e-12)
     assert_allclose(A @ X.ravel(), R.ravel(), atol=1e-9)
     assert_allclose(DX.ravel(), D @ X.ravel(), atol=1e-9)
+
+
+def test_equations_of_single_features_are_solved_to_the_last_digit(rng):
+    """Against fractions, for couplings of up to 1e12 times what rows sum to."""
+    n_tasks, d = 7, 2
+    s, t = np.array([(a, b) for b in range(n_tasks) for a in range(b) if a == b - 1 or rng.random() < 0.4]).T
+    sums, k = 10.0 ** rng.uniform(-3, 0, size=(n_tasks, d)), 10.0 ** rng.uniform(-6, 9, size=(len(s), d))
+    k[0] = 0.0
+    R = rng.uniform(size=(n_tasks, d))
+    laplacians = Laplacians(Elimination(n_tasks, s, t), s, t)
+    laplacians.factor(sums, k)
+    X = laplacians.solve(R)
+    for j in range(d):
+        A = [[Fraction(sums[i, j]) * (i == l) for l in range(n_tasks)] for i in range(n_tasks)]  # noqa: E741
+        for a, b, weight in zip(s.tolist(), t.tolist(), map(Fraction, k[:, j]), strict=True):
+            for i, l, sign in ((a, a, 1), (b, b, 1), (a, b, -1), (b, a, -1)):  # noqa: E741
+                A[i][l] += sign * weight
+        right = [Fraction(value) for value in R[:, j]]
+        for i in range(n_tasks):  # Gauss
+            for l in [row for row in range(n_tasks) if row != i]:  # noqa: E741
+                share = A[l][i] / A[i][i]
+                A[l] = [x - share * y for x, y in zip(A[l], A[i], strict=True)]
+                right[l] -= share * right[i]
+        assert_allclose(X[:, j], [float(right[i] / A[i][i]) for i in range(n_tasks)], rtol=1e-13)
 
 
 def test_too_many_steps_of_conjugate_gradients_end_in_a_factor(rng, monkeypatch):

@@ -214,6 +214,45 @@ def test_a_part_that_costs_nothing_takes_all(penalty, rng):
 # Sums
 
 
+CHAIN = {(0, 1): 1.0, (1, 2): 2.0, (2, 3): 1.0}
+
+
+@pytest.mark.parametrize(
+    ("sum_of", "one"),
+    [
+        (L1(0.1) + JointFeature(0.2), JointFeature(0.2, alpha_l1=0.1)),
+        (JointFeature(0.2, alpha_l1=0.1) + L1(0.1) + L1(0.1, 0.3), JointFeature(0.2, alpha_l1=0.3, alpha_ridge=0.3)),
+        (Temporal(0.2) + (Ridge(0.1) + L1(0.1)), Temporal(0.2, alpha_l1=0.1, alpha_ridge=0.1)),
+        (Sum(TaskGraph(0.1, CHAIN, 0.1), L1(0.2), 2.0), TaskGraph(0.2, CHAIN, 0.2, alpha_l1=0.4)),
+        (FusedTasks(0.1, CHAIN) + Ridge(0.2), FusedTasks(0.1, CHAIN, alpha_ridge=0.2)),
+        (SharedPlusSpecific(0.1) + L1(0.2), SharedPlusSpecific(0.1, alpha_l1=0.2)),
+    ],
+    ids=lambda penalty: type(penalty).__name__,
+)
+def test_sums_that_are_one_belief_are_solved_as_such(sum_of, one, rng):
+    """The same numbers, not just the same minimum; on a path, too."""
+    X, Y, W = rng.normal(size=(20, 5)), rng.normal(size=(20, 4)), rng.normal(size=(4, 5))
+    (merged,) = sum_of.merged()
+    assert type(merged) is type(one)
+    assert merged.value(W) == pytest.approx(one.value(W), rel=1e-12)
+    assert sum_of.value(W) == pytest.approx(one.value(W), rel=1e-12)
+    task, y = np.repeat(np.arange(4), 20), Y.T.ravel()
+    ours, theirs = (MultiTaskRegressor(p, tol=1e-9).fit(np.tile(X, (4, 1)), y, task=task) for p in (sum_of, one))
+    assert_allclose(ours.coef_, theirs.coef_, rtol=1e-9, atol=1e-12)
+    factors = (2.0, 0.5, 0.0)
+    path = MultiTaskRegressor(Sum(sum_of, L1(0.0)), tol=1e-9).path(np.tile(X, (4, 1)), y, task=task, alphas=factors)
+    for factor, coef in zip(factors, path.coefs, strict=True):
+        single = MultiTaskRegressor(one.scaled(factor), tol=1e-9).fit(np.tile(X, (4, 1)), y, task=task)
+        assert_allclose(coef, single.coef_, rtol=1e-2, atol=1e-3)
+
+
+def test_sums_of_several_beliefs_stay_sums():
+    """Decompositions are functions of two arrays and take nothing."""
+    assert len((TraceNorm(0.1) + L1(0.1)).merged()) == 2
+    assert len((TraceNorm(0.1) + L1(0.1) + JointFeature(0.1)).merged()) == 2
+    assert len((Dirty(0.1, 0.1) + Ridge(0.1)).merged()) == 2
+
+
 def test_sums_add_up_and_can_be_tuned(rng):
     W = rng.normal(size=(3, 4))
     both = TraceNorm(0.5, alpha_ridge=0.1) + L1(0.2)

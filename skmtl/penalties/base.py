@@ -86,6 +86,10 @@ class Penalty(BaseEstimator):
         """The ids the model knows: those of the rows, and any the penalty itself brings."""
         return tasks
 
+    def placed(self, tasks):
+        """The same belief, with what it knows by ids in the order of `tasks`, which hold all of `all_tasks`."""
+        return self
+
     def terms(self, tasks):
         """What Omega is the sum of, its ridge term apart: Norms, Squares, Edges and Chains; `tasks` are the ids."""
         raise TypeError(f"There is no solver for the penalty {self!r} of type {type(self).__name__}.")

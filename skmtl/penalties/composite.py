@@ -1,9 +1,12 @@
 """Several beliefs at once, as a sum."""
 
+import copy
+
 import numpy as np
 
 from skmtl.penalties.base import Chain, Norm, Penalty
-from skmtl.penalties.shared import SharedPlusSpecific
+from skmtl.penalties.shared import Ridge, SharedPlusSpecific
+from skmtl.penalties.sparse import L1
 
 __all__ = ["Sum"]
 
@@ -83,6 +86,9 @@ class Sum(Penalty):
     def all_tasks(self, tasks):
         return self.b.all_tasks(self.a.all_tasks(tasks))
 
+    def placed(self, tasks):
+        return Sum(self.a.placed(tasks), self.b.placed(tasks), self.alpha)
+
     def adjacency(self, tasks):
         """The edges of the first belief that has nodes."""
         return (self.a if self.a.has_nodes else self.b).adjacency(tasks)
@@ -93,8 +99,38 @@ class Sum(Penalty):
             raise TypeError(f"A decomposition W = P + Q cannot be added to another penalty. Got {self!r}.")
         return tuple(term for part in parts for term in part.terms(tasks))
 
+    def merged(self):
+        """The same function in few beliefs: absolute values and squares go to one with a parameter for them.
+
+        A list of penalties that add up to it. A single one has a solver of its own.
+        """
+        parts = self._parts()
+        for extra in [part for part in parts if type(part) in (L1, Ridge)]:
+            others = [part for part in parts if part is not extra]
+            strengths = {"alpha_ridge": extra.ridge, "alpha_l1": extra.alpha if isinstance(extra, L1) else 0.0}
+            strengths = {name: strength for name, strength in strengths.items() if strength}
+            for k, other in enumerate(others):
+                if _takes(other, strengths):
+                    others[k] = copy.copy(other)
+                    for name, strength in strengths.items():
+                        setattr(others[k], name, getattr(other, name) + strength)
+                    parts = others
+                    break
+        return parts
+
+    def _parts(self):
+        """What is added up, sums among it taken apart."""
+        both = [part.scaled(self.alpha) for part in (self.a, self.b)]
+        return [one for part in both for one in (part._parts() if isinstance(part, Sum) else [part])]
+
     def fitted_attributes(self, W, parts, tasks):
         return self.a.fitted_attributes(W, parts, tasks) | self.b.fitted_attributes(W, parts, tasks)
+
+
+def _takes(penalty, strengths):
+    """Whether a convex penalty of W has parameters for all of the `strengths`."""
+    convex = type(penalty).terms is not Penalty.terms
+    return convex and not penalty.decomposition and set(strengths) <= set(penalty.get_params(deep=False))
 
 
 class _OfClasses(Penalty):

@@ -1,5 +1,6 @@
 """Tasks are nodes of a graph: the weights of neighbours are alike, or the same."""
 
+import copy
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -67,6 +68,14 @@ class GraphPenalty(Penalty):
         if hasattr(self.graph, "nodes"):
             return list(self.graph.nodes)
         return list(self.graph.index) if hasattr(self.graph, "index") and hasattr(self.graph, "columns") else []
+
+    def placed(self, tasks):
+        """With the graph as an array: reading ids takes longer than many a fit."""
+        if not self._by_id():
+            return self
+        other = copy.copy(self)
+        other.graph = self.adjacency(tasks)
+        return other
 
     def adjacency(self, tasks):
         """The symmetric weights K, zero on the diagonal; CSR array (n_tasks, n_tasks)."""

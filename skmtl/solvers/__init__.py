@@ -1,4 +1,4 @@
-"""Solvers: moments and a penalty in, one `Solution` out; no row of the data comes this far.
+"""Solvers: moments and a penalty in, one `Solution` out; other losses than the squared come with their rows.
 
     exact      separate, pooled and shared-plus-specific weights, by factorisation
     graph      neighbouring tasks alike, by eigenvectors or conjugate gradients
@@ -6,6 +6,7 @@
     fused      tasks that are the same along a graph, by an interior-point method
     temporal   ... along a chain, likewise
     splitting  any penalty with a prox, sums of them and decompositions, by Douglas-Rachford splitting
+    sums       sums that are one belief
     reduced_rank, latent_basis
                factors of few directions, by exact steps in one and the other
     adaptive   concave functions of features, by a sequence of joint-feature problems
@@ -22,6 +23,7 @@ from skmtl.solvers import (  # noqa: F401 - they register
     latent_basis,
     reduced_rank,
     splitting,
+    sums,
     temporal,
 )
 from skmtl.solvers.solution import Certificate, Solution, solve, sums_for

@@ -1,8 +1,10 @@
 """Equations in which neighbours on a graph are coupled: ``blockdiag(H_t) + D' blockdiag(diag(k_e) - u_e u_e') D``.
 
 D W are the differences along edges.  A graph that falls apart easily: a Cholesky factor.  Else: conjugate gradients,
-and the factor once these take as long, which they do when couplings differ by orders of magnitude.
+and the factor once these take as long, which they do where features are much alike.
 """
+
+from functools import cached_property
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -11,13 +13,14 @@ from scipy.sparse import csgraph
 
 from skmtl._numba import kernel, read_only
 from skmtl.solvers._fronts import Elimination, Fronts
+from skmtl.solvers._laplacians import Laplacians
 
 __all__ = ["edge_system"]
 
 _CHEAP = 1e7  # multiplications of a factorisation that always pays
-_STEP = 5e5, 12.0  # those that take as long as a step of conjugate gradients: some, and some for each number in H_t
+_STEP = 3e5, 8.0  # those that take as long as a step of conjugate gradients: some, and some for each number in H_t
 _MOST = 5000  # steps in the time of a factorisation that never pays
-_TURNS = 3  # solutions for each factor, about
+_TURNS = 2.0  # solutions for each factor, about
 _REFINEMENTS = 3  # at most
 _STEPS = 500  # of conjugate gradients
 _EXACT, _ROUGH = 1e-4, 1e-2  # their residual
@@ -31,7 +34,7 @@ def edge_system(H, s, t):
     if cost <= _CHEAP:
         return Direct(H, s, t, elimination)
     n_steps = cost / (_STEP[0] + _STEP[1] * (H.size + 2 * len(s) * d))
-    return Iterative(H, s, t) if n_steps > _MOST else Switching(H, s, t, elimination, n_steps / _TURNS)
+    return Iterative(H, s, t, elimination) if n_steps > _MOST else Switching(H, s, t, elimination, n_steps / _TURNS)
 
 
 class EdgeSystem:
@@ -40,8 +43,6 @@ class EdgeSystem:
     Where k is many times H, rounding errors in A are as large as H in what the differences do not see: weights that are
     the same for all tasks of a connected component.  These get their values from the sums of H_t, without k.
     """
-
-    exact = False  # but for rounding
 
     def __init__(self, H, s, t):
         self.H, self.s, self.t = H, read_only(s.astype(np.int64)), read_only(t.astype(np.int64))
@@ -83,17 +84,17 @@ class EdgeSystem:
         sums /= size[:, :, None] * size[:, None, :]
         self._inverse_sums = np.linalg.pinv(sums, rcond=1e-13, hermitian=True) / (size[:, :, None] * size[:, None, :])
 
-    def solve(self, R, enough=np.inf, rough=False):
+    def solve(self, R, enough=None, rough=False):
         """The solution X for R (n_tasks, d), and D X, which may be exact even where X is much larger.
 
-        enough : what rounding may leave of the equations, a number or (d,).
+        enough : what may be left of the equations, a number or (d,).
         rough : whether a few digits are enough.
         """
         common = self._common(R)
         R = R - self._times_blocks(common)
         X = self._solve(R, rough)
         D = X[self.s] - X[self.t]
-        for _ in range(_REFINEMENTS if self.exact and not rough else 0):
+        for _ in range(0 if rough or enough is None else _REFINEMENTS):
             rest = R - self._times_blocks(X) - self._divergence(D)
             if (np.abs(rest) <= enough).all():
                 break
@@ -121,11 +122,15 @@ class EdgeSystem:
 class Direct(EdgeSystem):
     """By a sparse Cholesky factor."""
 
-    exact = True
+    exact = True  # but for rounding
 
     def __init__(self, H, s, t, elimination):
         super().__init__(H, s, t)
-        self._fronts = Fronts(elimination, s, t, H.shape[1])
+        self._elimination = elimination
+
+    @cached_property
+    def _fronts(self):
+        return Fronts(self._elimination, self.s, self.t, self.H.shape[2])
 
     def _factor(self):
         K, U = self._K, self._U
@@ -147,35 +152,26 @@ class Direct(EdgeSystem):
 class Iterative(EdgeSystem):
     """By conjugate gradients.
 
-    The preconditioner inverts the blocks of single tasks, and adds what blocks cannot see: all tasks together, as if
-    each had a multiple of the mean of all H_t and all features the same couplings.
+    The preconditioner inverts the blocks of single tasks, without neighbours, and adds what these cannot see: all tasks
+    together, without what couples features.
     """
 
-    def __init__(self, H, s, t):
+    def __init__(self, H, s, t, elimination):
         super().__init__(H, s, t)
         self.most_steps = _STEPS
-        n_tasks, self._touch = len(H), abs(self._incidence)
-        size = np.maximum(np.einsum("tjj->t", H), 1e-6 * np.einsum("tjj->", H) / n_tasks)
-        self._root = np.sqrt(size / size.mean())[:, None]
-        mean, self._V = np.linalg.eigh(H.mean(axis=0))
-        self._mean = np.maximum(mean, 1e-12 * mean[-1])
+        self._touch, self._laplacians = abs(self._incidence), Laplacians(elimination, s, t)
 
     def _factor(self):
-        (n_tasks, d), K, U = self.H.shape[:2], self._K, self._U
+        K, U = self._K, self._U
         blocks = self.H.copy()
-        np.einsum("tjj->tj", blocks)[...] += self.diagonal + self._touch @ K
+        diagonal = np.einsum("tjj->tj", blocks)
+        diagonal += self.diagonal
+        self._laplacians.factor(diagonal, K - U**2)
+        diagonal += self._touch @ K
         self._turned = self._U if U.any() else self._U[:0]
         if len(self._turned):
             subtract_squares(self._U, self.s, self.t, blocks)
         self._inverse = np.linalg.inv(blocks)
-        k = K.mean(axis=1) - np.einsum("ej,ej->e", U, U) / d
-        s, t = self.s, self.t
-        L = np.zeros((n_tasks, n_tasks))
-        L[s, t] = L[t, s] = -k
-        L[np.arange(n_tasks), np.arange(n_tasks)] = self._touch @ k
-        l, self._Q = np.linalg.eigh(L / self._root / self._root.T)  # noqa: E741
-        strong = np.mean(L.diagonal()[:, None] / self._root**2)
-        self._scale = (np.maximum(l, 0.0)[:, None] + self._mean) * (1.0 + (self._mean / strong))
 
     def product(self, X):
         """A X."""
@@ -185,8 +181,7 @@ class Iterative(EdgeSystem):
 
     def precondition(self, R):
         """About A^-1 R."""
-        together = self._Q.T @ (R / self._root) @ self._V / self._scale
-        return np.matmul(R[:, None, :], self._inverse)[:, 0] + self._Q @ together @ self._V.T / self._root
+        return np.matmul(R[:, None, :], self._inverse)[:, 0] + self._laplacians.solve(R)
 
     def _solve(self, R, rough):
         X, Z = np.zeros_like(R), self.precondition(R)
@@ -209,7 +204,7 @@ class Switching(Direct):
 
     def __init__(self, H, s, t, elimination, n_steps):
         super().__init__(H, s, t, elimination)
-        self._quick, self._n_steps = Iterative(H, s, t), n_steps
+        self._quick, self._n_steps = Iterative(H, s, t, elimination), n_steps
         self._quick.most_steps = int(4 * n_steps) + 1
         self.restart()
 

@@ -32,6 +32,8 @@ class Elimination:
         Front f eliminates the positions ``first[f], ..., first[f + 1] - 1``.
     behind : list of int arrays
         The later positions that a front touches, ascending.
+    later : list of lists of int
+        For every position the later ones that its own elimination touches, ascending.
     parent : int array of shape (n_fronts,)
         The front that takes up the update, -1 if there is none.
     """
@@ -44,6 +46,7 @@ class Elimination:
         self.position = order.perm_c.astype(np.int64)
         later = self._later(n_tasks, s, t)
         self.first, self.behind = self._fronts(later)
+        self.later = [sorted(row) for row in later]
         front_of = np.repeat(np.arange(len(self.behind)), np.diff(self.first))
         self.parent = np.array([front_of[rest[0]] if len(rest) else -1 for rest in self.behind], dtype=np.int64)
         self.front_of = front_of

@@ -7,6 +7,9 @@ Newton steps in the weights that are not zero (`_support.py`).  Between rounds o
 (`_columns.py`) gives the gradient and with it the duality gap, the features that are zero for certain (gap-safe
 screening) and the next working set.
 
+Under the maximum norm, where tasks have fewer rows than features, the largest weights of a row are many and change all
+the time.  There splitting goes first, and most of the time it is enough.
+
 The dual point is the residual, scaled by s. With Z = c_t X_t' r_t - ridge W, length_j(Z) = |soft(Z_j, mu)|_dual and
 
     D(s) = s sum_t c_t y_t'r_t  -  s^2 / 2 (sum_t c_t |r_t|^2 + ridge |W|^2),
@@ -23,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl.moments import TaskMoments
+from skmtl.penalties.base import Penalty
 from skmtl.penalties.shared import Ridge
 from skmtl.penalties.sparse import L1, JointFeature
 from skmtl.solvers import _support
@@ -39,6 +43,8 @@ _CALL = 1e5  # multiplications that take as long as it takes to call an epoch
 _FACES = 20  # Newton steps in a row under the maximum norm, each on a smaller face of it
 _PASSES = 20  # times that a fit is expected to visit a feature
 _CROWD = 3  # times as many features as are in use join them at most
+_PATIENCE = 500  # iterations of splitting before the descent, where both are tried
+_WIDE = 20  # features for each task, with more of which working sets are what counts
 _SURE = 0.3  # of the goal, for the gap of a working set: that of all features is larger
 
 
@@ -69,12 +75,34 @@ def _solve_coordinate(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, ini
             here, certificate = _Fit(columns, omega, tol * unit, 1).without_norm()
             n_iter, converged = 1, True
         else:
-            fit = _Fit(columns, omega, tol * unit, max_iter, descent)
+            spent = 0
+            if _suits_splitting(omega, moments):
+                solution = _by_splitting(member, moments, c, tol, min(max_iter, _PATIENCE), here.W)
+                spent, W = solution.n_iter, np.where(columns.curved, solution.W.T, 0.0)
+                here = _State(W, columns.residual_products(W))
+                if solution.converged or spent == max_iter:
+                    yield solution
+                    continue
+            fit = _Fit(columns, omega, tol * unit, max_iter - spent, descent)
             ahead = _ahead(states, [one.alpha for one in path[k - len(states) : k + 1]])
             here, certificate, n_iter, converged = fit.run(here, *ahead)
+            n_iter += spent
             states = [*states[-2:], here]
             descent = fit.descent
         yield solution_of(moments, here.W.T, lambda known=certificate: known, n_iter=n_iter, converged=converged)
+
+
+def _suits_splitting(omega, moments):
+    """Whether most weights will be the largest of their rows: tasks with few rows, each with its own."""
+    n_tasks, n_features = moments.xy.shape
+    thin = not moments.shared and 2 * len(moments.full) < n_tasks
+    return omega.infinite and thin and n_features <= _WIDE * n_tasks and not (omega.lam == 0.0).any()
+
+
+def _by_splitting(member, moments, c, tol, max_iter, W):
+    """The solution of the splitting, from W (n_features, n_tasks) on."""
+    init = W.T if W.any() else None
+    return next(solve.dispatch(Penalty)(member, [member], moments, c, tol=tol, max_iter=max_iter, init=init))
 
 
 def _worth_a_gram(moments, n_alphas):

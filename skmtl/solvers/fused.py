@@ -49,7 +49,7 @@ _FAR = 100.0  # times the length of W: there, rounding errors would decide
 _TO_BOUNDARY = 0.995  # the share of the way to the boundary of the cones that a step goes
 _RELAXED = 1e-11  # of the mean curvature, added to that of a step, where nothing else says what weights are
 _CLOSE = 30.0  # gaps, in units of the goal, from which on it is worth while to look for clusters
-_FAR_OFF = 1e4  # the same: so far from it, none is computed
+_FAR_OFF = 30.0  # the same: so far from it, none is computed
 _STALLED = 8  # steps without progress
 _LARGEST = 5e7  # numbers in all H_t; with more, splitting has the better factors
 _MOST_CONES = 5e6  # numbers in the differences of all edges
@@ -262,7 +262,7 @@ class _InteriorPoint:
         first = toward((-x.tau, x.p), rough=True)
         after = x.moved(min(1.0, x.way(first, self.dot)), first).product()
         c0, c1 = scaling.target(mu * np.clip(after / mu, 0.0, 1.0) ** 3, *first[1:])
-        enough = 1e-3 * np.abs(R).max(axis=0) + _ROUNDING * np.abs(self.quadratic.B[:, self.live]).max(axis=0)
+        enough = 0.3 * np.abs(R).max(axis=0) + _ROUNDING * np.abs(self.quadratic.B[:, self.live]).max(axis=0)
         change = toward((c0 - x.tau, c1 + x.p), enough=enough)
         step = min(1.0, _TO_BOUNDARY * x.way(change, self.dot))
         return x.moved(step, change)
@@ -305,17 +305,19 @@ class _InteriorPoint:
         An edge that fuses has a flow within its bound and, compared with others, no length.
         """
         slack = (1.0 - self._lengths(x.p) / x.tau) * self._typical(x.z).mean()
+        fraction, before = slack / np.maximum(self._lengths(x.z), 1e-150), 0
         for least in (1e3, 1e2, 30.0, 10.0, 3.0, 1.0):
-            yield self._together(x.W, slack > least * self._lengths(x.z))
+            meet = fraction > least
+            if (n_meet := int(np.count_nonzero(meet))) > before:
+                yield self._together(x.W, meet)
+            before = n_meet
 
     def _together(self, W, meet):
         """W with the tasks, or with the 1-norm single weights of tasks, that edges join at their mean or at zero."""
         n_tasks, wide, n = len(W), meet.shape[1], len(self.edges.s)
         e, j = np.nonzero(meet[:n])
-        joined = sparse.coo_array(
-            (np.ones(len(e)), (self.edges.s[e] * wide + j, self.edges.t[e] * wide + j)),
-            shape=(n_tasks * wide, n_tasks * wide),
-        )
+        ends = self.edges.s[e] * wide + j, self.edges.t[e] * wide + j
+        joined = sparse.csr_array((np.ones(len(e)), ends), shape=(n_tasks * wide, n_tasks * wide))
         n_clusters, label = csgraph.connected_components(joined, directed=False)
         values = W.reshape(n_tasks * wide, -1)
         member = sparse.csr_array((np.ones(len(values)), (label, np.arange(len(values)))), (n_clusters, len(values)))

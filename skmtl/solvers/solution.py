@@ -159,8 +159,9 @@ def on_nodes(solver):
     @wraps(solver)
     def solve_on_nodes(penalty, path, moments, c, *, init=None, **how):
         nodes = penalty.all_tasks(moments.tasks)
+        path = [one.placed(nodes) for one in path]
         if len(nodes) == moments.n_tasks:
-            yield from solver(penalty, path, moments, c, init=init, **how)
+            yield from solver(path[0], path, moments, c, init=init, **how)
             return
         at = lookup(moments.tasks, nodes)
 
@@ -171,7 +172,7 @@ def on_nodes(solver):
 
         if init is not None:
             init = tuple(spread(part, 0.0) for part in init) if isinstance(init, tuple) else spread(init, 0.0)
-        for solution in solver(penalty, path, moments.among(nodes), spread(c, 1.0), init=init, **how):
+        for solution in solver(path[0], path, moments.among(nodes), spread(c, 1.0), init=init, **how):
             parts = solution.parts and tuple(part[at] for part in solution.parts)
             yield replace(solution, W=solution.W[at], b=solution.b[at], parts=parts)
 
