@@ -1,15 +1,18 @@
 """skmtl: multitask learning with the scikit-learn API."""
 
 from skmtl.classification import (
+    AdaptiveJointFeatureClassifier,
     ClusteredClassifier,
     DirtyClassifier,
     FusedTasksClassifier,
     IndependentClassifier,
     JointFeatureClassifier,
     L1Classifier,
+    LatentBasisClassifier,
     MeanRegularizedClassifier,
     MultiTaskClassifier,
     PooledClassifier,
+    ReducedRankClassifier,
     RobustFeatureClassifier,
     RobustLowRankClassifier,
     SharedSubspaceClassifier,
@@ -46,6 +49,7 @@ from skmtl.regression import (
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AdaptiveJointFeatureClassifier",
     "AdaptiveJointFeatureRegressor",
     "ClusteredClassifier",
     "ClusteredRegressor",
@@ -59,6 +63,7 @@ __all__ = [
     "JointFeatureRegressor",
     "L1Classifier",
     "L1Regressor",
+    "LatentBasisClassifier",
     "LatentBasisRegressor",
     "MeanRegularizedClassifier",
     "MeanRegularizedRegressor",
@@ -69,6 +74,7 @@ __all__ = [
     "MultiTaskRegressor",
     "PooledClassifier",
     "PooledRegressor",
+    "ReducedRankClassifier",
     "ReducedRankRegressor",
     "RobustFeatureClassifier",
     "RobustFeatureRegressor",

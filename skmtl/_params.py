@@ -93,6 +93,7 @@ _PENALTY = (lambda value: isinstance(value, Penalty)), "a Penalty"
 _RANGES = {  # "Class.name" where a name means something of its own in that class and what derives from it
     "a": _PENALTY,
     "AdaptiveJointFeature.penalty": _choice("mcp", "scad", "capped_l1", "sqrt"),
+    "AdaptiveJointFeatureClassifier.penalty": _choice("mcp", "scad", "capped_l1", "sqrt"),
     "AdaptiveJointFeatureRegressor.penalty": _choice("mcp", "scad", "capped_l1", "sqrt"),
     "alpha": _STRENGTH,
     "alpha_group": _STRENGTH,

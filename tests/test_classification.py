@@ -33,6 +33,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl import classification
 from skmtl._labels import encode_labels
 from skmtl.classification import (
+    AdaptiveJointFeatureClassifier,
     IndependentClassifier,
     JointFeatureClassifier,
     MeanRegularizedClassifier,
@@ -135,7 +136,17 @@ MANY = [on_many_tasks(Classifier) for Classifier in SOME]
 globals().update({Many.__name__: Many for Many in MANY})  # where pickle looks for them
 
 
-@parametrize_with_checks([Classifier() for Classifier in CLASSIFIERS])
+def no_minimum(estimator):
+    """Checks on classes that features tell apart, where a model that does not penalise these has no best weights."""
+    if not isinstance(estimator, AdaptiveJointFeatureClassifier):
+        return {}
+    reason = "fits agree in the limit of infinite weights only"
+    return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in ("dense", "sparse")}
+
+
+@parametrize_with_checks(
+    [Classifier() for Classifier in CLASSIFIERS], expected_failed_checks=no_minimum, xfail_strict=False
+)
 def test_scikit_learn_accepts_it(estimator, check):
     check(estimator)
 

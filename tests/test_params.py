@@ -357,7 +357,7 @@ def test_all_parameters_but_the_first_are_keywords(Estimator):
 
 
 # Classes that a plane separates have no best weights where only differences between tasks are penalised.
-DEFAULTS_OF_CLASSIFIERS = {"FusedTasks": {"alpha_ridge": 0.01}, "Temporal": {"alpha_ridge": 0.01}}
+DEFAULTS_OF_CLASSIFIERS = {name: {"alpha_ridge": 0.01} for name in ("FusedTasks", "ReducedRank", "Temporal")}
 DEFAULTS_OF_ITS_OWN = {
     # where nothing else bounds the weights of a task without rows
     ("alpha_ridge", 0.01): {"TaskGraph", "LatentBasis", *DEFAULTS_OF_CLASSIFIERS},

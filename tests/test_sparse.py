@@ -325,11 +325,13 @@ def fits(model, X, y, task, **options):
 def test_the_model_of_sparse_rows_is_that_of_dense_ones(Estimator, layout, rng):
     """Where sums are small, both take the same steps."""
     X, y, task = problem(rng, layout, classes=is_classifier(Estimator()))
-    ridge = {"alpha_ridge": 0.1} if "alpha_ridge" in Estimator().get_params() else {}
-    dense, thin = fits(Estimator(tol=1e-8, max_iter=5000, **ridge), X, y, task)
-    assert_allclose(thin.objective_, dense.objective_, rtol=1e-10)
+    strengths = {"alpha_ridge": 0.1, "gamma": 1e4}  # so that these few rows determine all weights
+    strengths = {name: value for name, value in strengths.items() if name in Estimator().get_params()}
+    slack = 1e4 if "gamma" in strengths else 1.0  # stages end where the objective hardly falls
+    dense, thin = fits(Estimator(tol=1e-8, max_iter=5000, **strengths), X, y, task)
+    assert_allclose(thin.objective_, dense.objective_, rtol=slack * 1e-10)
     for name in ("coef_", "intercept_", "shared_coef_"):
-        assert_allclose(getattr(thin, name), getattr(dense, name), rtol=1e-10, atol=1e-7, err_msg=name)
+        assert_allclose(getattr(thin, name), getattr(dense, name), rtol=1e-10, atol=slack * 1e-7, err_msg=name)
     assert thin.n_features_in_ == dense.n_features_in_
 
 

@@ -8,6 +8,7 @@ that scikit-learn's ``LogisticRegression(C=C)`` is a ridge term of strength ``al
 the weights of all labels.  The penalty :math:`\Omega(W)` is that of the regressor.
 """
 
+from skmtl.classification.adaptive import AdaptiveJointFeatureClassifier
 from skmtl.classification.clustered import ClusteredClassifier, SharedSubspaceClassifier
 from skmtl.classification.composable import MultiTaskClassifier
 from skmtl.classification.decomposition import (
@@ -17,21 +18,26 @@ from skmtl.classification.decomposition import (
     SparseLowRankClassifier,
 )
 from skmtl.classification.graph import FusedTasksClassifier, TaskGraphClassifier
+from skmtl.classification.latent_basis import LatentBasisClassifier
 from skmtl.classification.low_rank import TaskRelationshipClassifier, TraceNormClassifier
 from skmtl.classification.pooling import IndependentClassifier, MeanRegularizedClassifier, PooledClassifier
+from skmtl.classification.reduced_rank import ReducedRankClassifier
 from skmtl.classification.sparse import JointFeatureClassifier, L1Classifier
 from skmtl.classification.temporal import TemporalClassifier
 
 __all__ = [
+    "AdaptiveJointFeatureClassifier",
     "ClusteredClassifier",
     "DirtyClassifier",
     "FusedTasksClassifier",
     "IndependentClassifier",
     "JointFeatureClassifier",
     "L1Classifier",
+    "LatentBasisClassifier",
     "MeanRegularizedClassifier",
     "MultiTaskClassifier",
     "PooledClassifier",
+    "ReducedRankClassifier",
     "RobustFeatureClassifier",
     "RobustLowRankClassifier",
     "SharedSubspaceClassifier",

@@ -53,6 +53,8 @@ class AdaptiveJointFeature(Penalty):
     2.625
     """
 
+    unfolds = False
+
     def __init__(self, alpha=0.01, penalty="mcp", gamma=3.0):
         self.alpha = alpha
         self.penalty = penalty
@@ -125,6 +127,8 @@ class ReducedRank(Penalty):
 
     rotation_invariant = True
 
+    unfolds = False
+
     def __init__(self, rank=1, alpha_ridge=0.0):
         self.rank = rank
         self.alpha_ridge = alpha_ridge
@@ -175,6 +179,8 @@ class LatentBasis(Penalty):
 
     rotation_invariant = True
 
+    unfolds = False
+
     def __init__(self, n_components=2, alpha=0.01, alpha_ridge=0.01):
         self.n_components = n_components
         self.alpha = alpha
@@ -190,7 +196,7 @@ class LatentBasis(Penalty):
         The components are the smallest with ``S B = W``, as the ridge term wants them.
         """
         (loadings,) = parts
-        return {"task_loadings_": loadings, "components_": np.linalg.pinv(loadings) @ W}
+        return {"task_loadings_": loadings, "components_": np.linalg.pinv(loadings.reshape(len(W), -1)) @ W}
 
 
 def _rank(W):

@@ -228,6 +228,11 @@ class _RowNorm(Norm):
             return np.inf
         return float((length[~free] / factors[~free]).max(initial=0.0))
 
+    @property
+    def unseen_features(self):
+        """Which features cost nothing, bool (n_features,); None if there are none."""
+        return None if self.factors is None or self.factors.all() else self.factors == 0
+
     def _of(self, n_features):
         return np.ones(n_features) if self.factors is None else self.factors
 

@@ -94,7 +94,7 @@ class Hearing:
         whole[self.place] = of_tasks
         return whole[self.kept]
 
-    def solution(self, penalty, progress, converged):
+    def solution(self, penalty, progress, certificate, converged):
         """The Solution of all tasks of the data."""
         rows, K, d = self.rows, self.K, self.data.X.shape[1]
         shape = (len(self.kept), K, d)
@@ -114,9 +114,16 @@ class Hearing:
             part[quiet] = part[self.kept][heard].mean(axis=0) if len(parts) > 1 else w0
         b0 = self._shared_intercepts(b, W)
         b = self._finish_intercepts(penalty, W, b, b0)
-        certificate = Certificate(progress.objective, float(progress.gap), None)
         W, b, parts = W[self.place], b[self.place], [part[self.place] for part in parts]
         return self._squeezed(W, b, w0, b0, parts, certificate, progress.n_iter, converged)
+
+    def loadings(self, S, k):
+        """The loadings (n_tasks, k), or (n_tasks, n_classes, k), for those of the outputs that have a say."""
+        whole = np.zeros((len(self.kept), self.K, k))
+        if len(S):
+            whole[self.kept] = S.reshape(-1, self.K, k)
+            whole[~self.kept] = whole[self.kept].mean(axis=0)
+        return whole[self.place] if self.K > 1 else whole[self.place, 0]
 
     def _squeezed(self, W, b, w0, b0, parts, certificate, n_iter, converged):
         parts = tuple(parts) if len(parts) > 1 else None

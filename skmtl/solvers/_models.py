@@ -1,6 +1,7 @@
 """The least squares that a Newton step solves in the place of other losses, as moments, and the dual point they prove.
 
-`ColumnModel`: a label has one margin, and its parabola the weight h = l''; rows are weighted and summed as ever.
+`ColumnModel`: a label has one margin, and its parabola the weight h = l''; rows are weighted and summed as ever.  Of
+several classes it takes each by itself, with an upper bound of the curvature.
 `ClassModel`: a label has K, coupled by ``diag(p) - p p'``; the features of a task are those of all its classes, K d.
 """
 
@@ -21,7 +22,7 @@ class ColumnModel:
     Parameters
     ----------
     rows : RowLoss
-    W, a : arrays of shape (n_tasks, n_features), (n_tasks,)
+    W, a : arrays of shape (n_outputs, n_features), (n_outputs,)
         The point; intercepts counted from the means.
     boldness : float
         Curvatures are at least this share of those of parabolas above the loss: at 1, a step never goes too far.
@@ -29,10 +30,12 @@ class ColumnModel:
     """
 
     def __init__(self, rows, W, a, boldness, n_jobs=None):
-        self.rows, self.c = rows, rows.c
+        self.rows, self.c = rows, np.repeat(rows.c, rows.K)
         eta, theta, h = rows.slopes(W, a, boldness)
         self._h, self._z = h, eta + theta / h
-        data = replace(rows.data, y=self._z, weight=rows.data.label_weight() * h)
+        weight = rows.data.label_weight()
+        weight = (weight[..., None] if rows.K > 1 else weight) * h
+        data = replace(rows.data_of_outputs, y=rows.of_outputs(self._z), weight=rows.of_outputs(weight))
         self.moments = TaskMoments.from_data(data, fit_intercept=rows.fit_intercept, n_jobs=n_jobs)
 
     def outputs(self, W):
@@ -68,7 +71,7 @@ class ClassModel:
         self.c = np.ones(T)
         gram, self._to_b = np.zeros((T, K * d, K * d)), np.zeros((T, K, K * d))
         for t in range(T):
-            gram[t], self._to_b[t] = self._hessian(t)
+            gram[t], self._to_b[t] = rows.hessian(t, self._p)
         xy = np.einsum("tij,tj->ti", gram, W.reshape(T, -1)) + rows.dual_point(self._theta).descent.reshape(T, -1)
         weight = rows.task_weight
         self.moments = TaskMoments(
@@ -83,25 +86,6 @@ class ClassModel:
             full=np.flatnonzero(weight > 0),
             centered=rows.fit_intercept,
         )
-
-    def _hessian(self, t):
-        """``X' (diag(p) - p p') X`` of task t, its best intercepts followed; and by what they follow."""
-        rows = self.rows
-        X, s, p = rows.block(t, self._p)
-        K, d = p.shape[1], X.shape[1]
-        H, to_b, bb = np.empty((K, d, K, d)), np.empty((K, K, d)), np.empty((K, K))
-        for k in range(K):
-            for m in range(k + 1):
-                w = s * p[:, k] * ((k == m) - p[:, m])
-                H[k, :, m] = X.T @ (w[:, None] * X)
-                H[m, :, k] = H[k, :, m].T
-                to_b[k, m] = to_b[m, k] = w @ X
-                bb[k, m] = bb[m, k] = w.sum()
-        H, to_b = H.reshape(K * d, K * d), to_b.reshape(K, K * d)
-        if not rows.fit_intercept:
-            return H, np.zeros_like(to_b)
-        follow = np.linalg.pinv(bb, rcond=_SINGULAR, hermitian=True) @ to_b
-        return H - to_b.T @ follow, follow
 
     def outputs(self, W):
         """Weights of every output, for those of the moments (n_tasks, K n_features)."""

@@ -8,7 +8,9 @@ Arrays here are (n_copies, n_outputs, n_features): two copies for a decompositio
 outputs, its classes, a penalty that compares tasks sees them as one long row: see `Penalty.unfolds`.
 """
 
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +20,7 @@ from skmtl.penalties.graph import Edges
 from skmtl.solvers._coupling import Together, common_null, gauge_of, matters, ways
 from skmtl.solvers.splitting import minimize
 
-__all__ = ["proximal"]
+__all__ = ["Unseen", "proximal"]
 
 _INEXACT = 1e-12  # of |V|^2, the gap of a prox that takes iterations
 _INNER = 1000  # iterations for it, at most
@@ -33,6 +35,38 @@ def proximal(penalty, tasks, n_columns):
     return kind(penalty, tasks, n_columns, terms)
 
 
+@dataclass(frozen=True)
+class Unseen:
+    """Weights that cost nothing, ``basis @ v`` in some of the features: there the loss of a solution has no slope.
+
+    Attributes
+    ----------
+    basis : sparse array of shape (n_tasks, n_null)
+        All weights, or those that are alike in neighbouring tasks, each class by itself.
+    features : int array or slice
+    """
+
+    basis: Any
+    features: Any
+
+    @classmethod
+    def of(cls, terms, ridge, n_tasks):
+        """None where every W costs something."""
+        functions = [f for term in terms for f in getattr(term, "norms", [term])]
+        unseen = [getattr(f, "unseen_features", None) for f in functions]
+        others = [f for f, features in zip(functions, unseen, strict=True) if features is None]
+        basis = common_null(others, ridge) if others or ridge > 0 else sparse.eye_array(n_tasks)
+        masks = [features for features in unseen if features is not None]
+        if basis is None or not np.all(masks, axis=0).any():
+            return None
+        return cls(basis, np.flatnonzero(np.all(masks, axis=0)) if masks else slice(None))
+
+    @property
+    def whole(self):
+        """Whether it is the same for all features."""
+        return isinstance(self.features, slice)
+
+
 class _Proximal:
     """What all three have in common."""
 
@@ -45,7 +79,20 @@ class _Proximal:
         self._tasks = tasks
         self._rows = len(tasks) if penalty.unfolds else len(tasks) * n_columns
         self._costs_nothing = not terms and self.ridge == 0.0
-        self.null = sparse.eye_array(self._rows) if self._costs_nothing else common_null(terms, self.ridge)
+        self.unseen = Unseen.of(terms, self.ridge, len(tasks))
+
+    @property
+    def blind(self):
+        """Whether some combinations of tasks cost nothing, whatever the feature."""
+        return self.unseen is not None and self.unseen.whole
+
+    def seen(self, descent):
+        """A descent that is zero in the features that cost nothing, but for rounding, with exact zeros there."""
+        if self.unseen is None or self.unseen.whole:
+            return descent
+        descent = descent.copy()
+        descent[:, self.unseen.features] = 0.0
+        return descent
 
     def _duals(self, V, step):
         """The terms with subgradients at their prox of V: together ``(V - prox(V)) / step`` less the ridge's part."""
@@ -66,12 +113,12 @@ class _Proximal:
         duals : list of (function, subgradient)
             If known; else those of the prox of ``W + step * descent``, which is W at a solution.
         """
-        if self._costs_nothing:  # the descent is zero but for rounding, see `null`
+        if self._costs_nothing:  # the descent is zero but for rounding, see `unseen`
             yield 0.0, 0.0
             return
         W, D = self.view(copies[0]), self.view(descent)
         duals = self._duals(W + step * D, step) if duals is None else duals
-        yield from ways(D, duals, self.ridge, self.null is not None)
+        yield from ways(D, duals, self.ridge, self.unseen is not None)
 
 
 class _Closed(_Proximal):
@@ -138,7 +185,7 @@ class _Pair(_Proximal):
         super().__init__(penalty, tasks, n_columns, terms)
         if len(terms) < 2:  # one part costs nothing: all of W is in it, and nothing is penalised
             self.terms = []
-        self.null, self.ridge_of_sum = None, self.ridge
+        self.unseen, self.ridge_of_sum = None, self.ridge
 
     def prox(self, copies, step):
         """Of both parts, without the ridge term, which is of their sum."""

@@ -10,6 +10,8 @@ the origin matters), or that they are all the same (m_t the mean of all rows; "a
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,9 @@ __all__ = ["At", "Curved", "RowLoss"]
 
 _LARGEST = 1e7  # numbers in the Gram matrices of all tasks that are worth their memory
 _SINGULAR = 1e8  # condition of a Gram matrix
+_FLAT = 1e-12  # of the largest eigenvalue of a Hessian: curvature that is none
+_BOLD = 0.01  # of a parabola's curvature: what Newton's step uses where the loss itself has none
+_COUPLED = 600  # numbers in the weights of all classes of a task whose Hessian is worth its time
 _ROUNDS = 100  # Newton steps for an intercept, at most; a handful do
 
 
@@ -284,18 +289,22 @@ class RowLoss:
         return (np.full_like(g, g.sum()), np.full_like(h, h.sum())) if self.a_b == np.inf else (g, h)
 
     def _by_bracket(self, margins, a):
-        """One number a task: Newton steps, kept between the last point with a pull upwards and one downwards."""
+        """One number a task: Newton steps, or halves of what lies between a pull upwards and one downwards."""
         low, high = np.full_like(a, -np.inf), np.full_like(a, np.inf)
         scale = max(np.abs(margins).max(initial=0.0), np.abs(self.data.y).max(initial=0.0)) or 1.0
         reach = np.full_like(a, scale)  # how far to go while nothing has said stop
+        length = np.full_like(a, np.inf)
         for _ in range(_ROUNDS):
             g, h = self._slopes(margins, a)
             low, high = np.where(g > 0, a, low), np.where(g < 0, a, high)
             sound = (h > 0) & np.isfinite(g) & np.isfinite(h)
-            step = np.where(g == 0, 0.0, np.divide(g, h, out=np.copysign(reach, g), where=sound))
+            with np.errstate(over="ignore"):
+                step = np.where(g == 0, 0.0, np.divide(g, h, out=np.copysign(reach, g), where=sound))
             bounded = np.isfinite(low) & np.isfinite(high)
+            slow = np.abs(step) > np.maximum(0.5 * length, 1e-8 * scale)  # as down an exponential
+            step = np.where(slow & ~bounded, np.copysign(reach, g), step)
             new = a + np.where(bounded, step, np.clip(step, -reach, reach))
-            outside = bounded & ((new < low) | (new > high))
+            outside = bounded & ((new < low) | (new > high) | slow)
             new[outside] = 0.5 * (low[outside] + high[outside])
             reach = np.where(bounded, reach, 2.0 * reach)
             a, length = new, np.abs(new - a)
@@ -311,7 +320,8 @@ class RowLoss:
         for _ in range(_ROUNDS):
             step = self._newton_step(slope, hessian)
             decrement = float(np.vdot(slope, step))
-            if not decrement > 1e-30 * max(abs(best), 1e-300):
+            nothing = 1e-18 * self.task_weight.sum() if self.K > 1 else 0.0  # of a log-loss, which has no units
+            if best <= nothing or not decrement > 1e-30 * max(abs(best), 1e-300):
                 break
             for halvings in range(40):
                 new = a + 0.5**halvings * step
@@ -431,38 +441,82 @@ class RowLoss:
         about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
         return float(np.max(about, initial=0.0)) / X.shape[1]
 
-    def null_step(self, W, a, N, slope):
-        """Newton's step along the combinations N (n_tasks, n_null) of tasks, each class by itself.
+    def unseen_step(self, W, a, unseen, slope):
+        """Newton's step along the `Unseen` weights of a penalty; of many numbers, each class by itself, and shorter.
 
-        slope : array (n_null, n_columns * n_features), the negative gradient there; so is what is returned.
+        slope : array (n_null, n_columns, n_seen), the negative gradient there; so is what is returned.
         """
-        eta = self.margins(W) + self.spread(a)
-        h = self._weighted(self._each(lambda loss, y, eta: loss.curvature(y, eta), eta)).reshape(eta.shape)
-        step = np.zeros((N.shape[1], self.K, self.shape[1]))
-        slope = slope.reshape(step.shape)
-        for v, column in enumerate(N.T.tocsr()):
-            for k in range(self.K):
-                H = sum(x**2 * self._hessian(t, k, h) for t, x in zip(column.indices, column.data, strict=True))
+        coupled = slope[0].size <= _COUPLED
+        if self.K == 1:
+            curvatures = [self.slopes(W, a, _BOLD)[2]]
+        else:
+            p, _ = self.probabilities(W, a)
+            curvatures = [p] if coupled else list(np.moveaxis(2.0 * p * (1.0 - p), -1, 0))  # the bound of `curvature`
+        step = np.zeros((len(slope), len(curvatures), slope[0].size // len(curvatures)))
+        for v, column in enumerate(unseen.basis.T.tocsr()):
+            members = list(zip(column.indices, column.data, strict=True))
+            for k, (curvature, g) in enumerate(zip(curvatures, slope[v].reshape(step[v].shape), strict=True)):
+                H = sum(x**2 * self.hessian(t, curvature, unseen.features)[0] for t, x in members)
                 D = np.sqrt(np.maximum(np.diag(H), 0.0))
                 D[D == 0] = 1.0
-                step[v, k] = np.linalg.pinv(H / D / D[:, None], rcond=1e-12, hermitian=True) @ (slope[v, k] / D) / D
-        return step.reshape(N.shape[1], -1)
+                step[v, k] = np.linalg.pinv(H / D / D[:, None], rcond=_FLAT, hermitian=True) @ (g / D) / D
+        return step.reshape(slope.shape)
 
-    def _hessian(self, t, k, h):
-        """Of one output, its intercept at its best."""
-        shared = self.data.shared
-        rows = slice(None) if shared else slice(self.data.starts[t], self.data.starts[t + 1])
-        X, h = self.data.X[rows], h[rows, t * self.K + k if shared else k]
-        total, first = h.sum(), X.T @ h
-        H = (X.T @ (X * h[:, None])) if not sparse.issparse(X) else (X.T @ X.multiply(h[:, None])).toarray()
-        return H - np.outer(first, first) / total if self.fit_intercept and total > 0 else H
+    def hessian(self, t, of_labels, features=slice(None)):
+        """``X' diag(h) X`` of task t for curvatures h, ``X' (diag(p) - p p') X`` for probabilities p (n_labels, K).
+
+        The best intercepts follow; how, is the other thing it returns, (K, K n_features).
+        """
+        X, s, p = self.block(t, of_labels, features)
+        K, d = p.shape[1] if p.ndim > 1 else 1, X.shape[1]
+        H, to_b, bb = np.empty((K, d, K, d)), np.empty((K, K, d)), np.empty((K, K))
+        for k in range(K):
+            for m in range(k + 1):
+                w = s * p if p.ndim == 1 else s * p[:, k] * ((k == m) - p[:, m])
+                H[k, :, m] = X.T @ (w[:, None] * X)
+                H[m, :, k] = H[k, :, m].T
+                to_b[k, m] = to_b[m, k] = w @ X
+                bb[k, m] = bb[m, k] = w.sum()
+        H, to_b = H.reshape(K * d, K * d), to_b.reshape(K, K * d)
+        if not self.fit_intercept:
+            return H, np.zeros_like(to_b)
+        follow = np.linalg.pinv(bb, rcond=_FLAT, hermitian=True) @ to_b
+        return H - to_b.T @ follow, follow
+
+    @cached_property
+    def data_of_outputs(self):
+        """The rows as if every output were a task of its own: long tables have those of a task once for each class."""
+        data = self.data
+        if self.K == 1:
+            return data
+        if data.shared:
+            return replace(data, tasks=np.arange(self.n_outputs))
+        starts = np.concatenate([[0], np.cumsum(np.repeat(np.diff(data.starts), self.K))])
+        at, _ = self._labels_of_outputs
+        rows = np.arange(len(at))
+        return replace(data, X=data.X[at], tasks=np.arange(self.n_outputs), starts=starts, rows=rows)
+
+    @cached_property
+    def _labels_of_outputs(self):
+        """For the rows of `data_of_outputs`, long layout: which row of the data, and which class."""
+        starts = self.data.starts
+        at = [np.tile(np.arange(start, end), self.K) for start, end in pairwise(starts)]
+        of_class = [np.repeat(np.arange(self.K), n) for n in np.diff(starts)]
+        return np.concatenate(at), np.concatenate(of_class)
+
+    def of_outputs(self, of_labels):
+        """An array shaped as y, with one more axis for several columns, in the shape of labels of `data_of_outputs`."""
+        if self.K == 1:
+            return of_labels
+        return of_labels.reshape(len(of_labels), -1) if self.data.shared else of_labels[self._labels_of_outputs]
 
     def slopes(self, W, a, boldness):
-        """Margins, residuals and curvatures of all labels, shaped as y: of losses with one column.
+        """Margins, residuals and curvatures of all labels, shaped as y, with one more axis for several columns.
 
-        Curvatures are at least `boldness` times those of parabolas above the loss.
+        Curvatures are at least `boldness` times those of parabolas above the loss; of several classes, the bound that
+        takes each by itself.
         """
-        eta = self.margins(W) + self.spread(a)
+        eta = self.margins(W) + self.spread(self._open(a))
 
         def call(loss, y, eta):
             theta, second = loss.slopes(y, eta)
@@ -471,8 +525,9 @@ class RowLoss:
         theta, h = self._each(call, eta)
         eta = self.labelled(eta)
         if self._some is not None:
-            eta = np.where(self._some, eta, 0.0)
-        return eta, theta, np.maximum(h, 1e-10 * h.max(initial=0.0))
+            eta = np.where(self._some[..., None] if self.K > 1 else self._some, eta, 0.0)
+        eta = np.where(np.isfinite(eta), eta, 0.0)  # classes that a task has not
+        return eta, theta, np.maximum(h, max(1e-10 * h.max(initial=0.0), 1e-100))
 
     def probabilities(self, W, a):
         """Those of all classes, and the weighted residuals, shaped as y with one more axis."""
@@ -480,7 +535,7 @@ class RowLoss:
         p, theta = self._each(lambda loss, y, eta: (loss.mean(eta), loss.descent(y, eta)), eta)
         return p, self._weighted(theta)
 
-    def block(self, t, of_labels):
+    def block(self, t, of_labels, features=slice(None)):
         """The rows of task t less its means, dense, their weights with c_t, and what is said of its labels."""
         if self.data.shared:
             labelled: Any = np.flatnonzero(self.weight[:, t])
@@ -488,8 +543,9 @@ class RowLoss:
         else:
             labelled = slice(self.data.starts[t], self.data.starts[t + 1])
             X, s, of_labels = self.data.X[labelled], self.weight[labelled], of_labels[labelled]
+        X = X[:, features]
         X = X.toarray() if sparse.issparse(X) else X
-        return X - self.means[t % len(self.means)], s, of_labels
+        return X - self.means[t % len(self.means)][features], s, of_labels
 
     def dual_point(self, theta):
         """An `At` without a loss, for weighted residuals theta shaped as y, with one more axis for several columns."""

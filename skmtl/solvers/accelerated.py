@@ -22,6 +22,7 @@ import numpy as np
 
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._proximal import proximal
+from skmtl.solvers.solution import Certificate
 
 __all__ = ["Descent", "Progress"]
 
@@ -31,6 +32,9 @@ _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
 _SETTLING = 4  # iterations before curvatures are worth computing
 _MANY = 60_000  # bytes of weights of which two copies are remembered half as long
 _SHIFTS = 50  # Newton steps along what the penalty does not see, at most
+_LEVEL = 0.003  # of the gap that is left: what the slope there may gain
+_STALLED = 1e-10  # of the loss at zero: if a step gains less and none gets smaller, it is rounding, or no minimum
+_FAR = 100.0  # times the largest margin: where a step leads that has no curvature to go by
 
 
 @dataclass
@@ -47,6 +51,11 @@ class Progress:
     def gap(self):
         """The duality gap."""
         return max(self.objective - self.bound, 0.0)
+
+    @property
+    def certificate(self):
+        """What is known of it."""
+        return Certificate(self.objective, float(self.gap), None)
 
     @property
     def W(self):
@@ -81,7 +90,7 @@ class Descent:
     def at_zero(self):
         """The end, where W = 0 is optimal."""
         progress = Progress(self.zeros, self.a_null, self.null, 0.0)
-        self._prove_by_prox(progress, self.zeros, self.a_null, self.at_null)
+        self.certify(progress, self.zeros, self.a_null)
         return progress
 
     def zero_is_optimal(self):
@@ -93,22 +102,27 @@ class Descent:
 
     def certify(self, progress, copies, a, prove=True):
         """Take this point, at its best intercepts, if it is the best so far, and what it proves of all others."""
-        margins = self.rows.margins(copies.sum(axis=0))
-        a = self.rows.best_intercepts(margins, a)
-        at = self.rows.at_margins(margins, a)
+        copies, a, at = self._at_best(copies, a)
+        left = 0.0
+        if prove and self.prox.unseen is not None:
+            copies, a, at, left = self._levelled(progress, copies, a, at)
         objective = at.loss + self.prox.value(copies)
         if objective < progress.objective:
             progress.copies, progress.a, progress.objective = copies, a, objective
         if prove:
-            self._prove_by_prox(progress, copies, a, at)
+            self._prove_by_prox(progress, copies, a, at, left)
 
-    def _prove_by_prox(self, progress, copies, a, at):
+    def _at_best(self, copies, a):
+        """The point with its best intercepts, and the loss there."""
+        margins = self.rows.margins(copies.sum(axis=0))
+        a = self.rows.best_intercepts(margins, a)
+        return copies, a, self.rows.at_margins(margins, a)
+
+    def _prove_by_prox(self, progress, copies, a, at, left):
         """The bound of the residuals at a point, with subgradients of the penalty where a step from there leads."""
-        W, step = copies.sum(axis=0), self._step or 1.0
-        if self.prox.null is not None:
-            at = self._without_null(W, a, at)
-        self.prove(progress, at, self.prox.ways(copies, at.descent, step))
-        if progress.n_iter - self._first > _SETTLING and self._nearby(at, W, a):
+        step, descent = self._step or 1.0, self.prox.seen(at.descent)
+        self.prove(progress, at, self.prox.ways(copies, descent, step), left)
+        if progress.n_iter - self._first > _SETTLING and self._nearby(at, copies.sum(axis=0), a):
             self._prove_nearby(progress, copies, at, step)
 
     def _prove_nearby(self, progress, copies, at, step):
@@ -118,7 +132,7 @@ class Descent:
         that much.
         """
         ahead = self.prox.prox(copies + step * at.descent, step)
-        target = (copies[0] - ahead[0]) / step + at.descent
+        target = self.prox.seen((copies[0] - ahead[0]) / step + at.descent)
         theta = at.theta + self._model.shift(target - at.descent)
         self.prove(progress, replace(at, descent=target, theta=theta), self.prox.ways(ahead, target, step))
 
@@ -126,35 +140,61 @@ class Descent:
         """Whether there are Gram matrices to move residuals by, made when they are first asked for."""
         if self._model is None:
             usual = self.rows.K == 1 and self.rows.a_b == 0.0 and self.prox.n_copies == 1
-            usual = usual and self.prox.closed and self.prox.null is None
+            usual = usual and self.prox.closed and not self.prox.blind
             self._model = self.rows.curved(W, a) if usual else False
         return bool(self._model)
 
-    def prove(self, progress, at, ways):
-        """Take the bound that a multiple of the dual point of `at` gives, if it is higher."""
+    def prove(self, progress, at, ways, left=0.0):
+        """Take the bound that a multiple of the dual point of `at` gives less what is `left`, if it is higher."""
         for gauge, price in ways:
             if np.isfinite(gauge) and np.isfinite(price):
-                progress.bound = max(progress.bound, self.rows.dual_value(at, gauge, price))
+                progress.bound = max(progress.bound, self.rows.dual_value(at, gauge, price) - left)
 
-    def _without_null(self, W, a, at):
-        """The point moved along what the penalty does not see, until the loss has no slope there."""
-        rows, N = self.rows, self.prox.null
-        view = self.prox.view
+    # ------------------------------------------------------------------------------ along what the penalty does not see
+
+    def _levelled(self, progress, copies, a, at):
+        """The point moved along what costs nothing, by Newton's steps, to where the loss has hardly a slope there.
+
+        And what the rest of the slope, set to zero, could gain: a small share of the gap that is left.
+        """
+        enough, left = max(_LEVEL * progress.gap, _ROUNDING * self.null), np.inf
+        if progress.copies.any():  # which may be levelled, and near
+            near = self._at_best(copies + self._spread(self._unseen(progress.copies - copies)), a)
+            copies, a, at = near if near[2].loss <= at.loss else (copies, a, at)
         for _ in range(_SHIFTS):
-            slope = N.T @ view(at.descent)
-            if np.abs(slope).max() <= 1e-13 * np.abs(at.descent).max():
+            slope, last = self._unseen(at.descent), left
+            step = self.rows.unseen_step(copies[0], a, self.prox.unseen, slope)
+            # to the minimum, and as far again: it is not quite there, and at infinity if the data leave no other
+            left = float(np.vdot(np.abs(slope), np.abs(self._unseen(copies)) + 2.0 * np.abs(step)))
+            stalled = left > 0.9 * last and np.vdot(slope, step) <= _STALLED * self.null
+            new = None if left <= enough or stalled else self._lower(copies, self._spread(step), a, at.loss)
+            if new is None:
                 break
-            step = rows.null_step(W, a, N, slope)
-            shift, best = (N @ step).reshape(W.shape), None
-            for halvings in range(30):
-                V = W + 0.5**halvings * shift
-                margins = rows.margins(V)
-                b = rows.best_intercepts(margins, a)
-                best = rows.at_margins(margins, b)
-                if best.loss <= at.loss + 1e-14 * self.null:
-                    break
-            W, a, at = V, b, best
-        return at
+            copies, a, at = new
+        return copies, a, at, left
+
+    def _lower(self, copies, shift, a, loss):
+        """The point at the end of a step, halved until the loss does not rise; None where the step leads nowhere."""
+        eta, change = (self.rows.margins(part[0]) for part in (copies, shift))
+        if np.abs(change).max() > _FAR * max(np.abs(eta).max(), np.abs(self.rows.data.y).max(), 1.0):
+            return None
+        for halvings in range(30):
+            new = self._at_best(copies + 0.5**halvings * shift, a)
+            if new[2].loss <= loss + 1e-14 * self.null:
+                return new
+        return None
+
+    def _unseen(self, W):
+        """The part of W (n_outputs, n_features) that costs nothing, as numbers (n_null, n_columns, n_seen)."""
+        W = W.reshape(self.rows.n_tasks, self.rows.K, -1)[:, :, self.prox.unseen.features]
+        return (self.prox.unseen.basis.T @ W.reshape(len(W), -1)).reshape(-1, *W.shape[1:])
+
+    def _spread(self, numbers):
+        """Such numbers as copies of weights."""
+        W = np.zeros((self.rows.n_tasks, self.rows.K, self.rows.shape[1]))
+        part = self.prox.unseen.basis @ numbers.reshape(len(numbers), -1)
+        W[:, :, self.prox.unseen.features] = part.reshape(len(W), *numbers.shape[1:])
+        return W.reshape(self.zeros.shape)
 
     # -------------------------------------------------------------------------------------------------- iterations
 

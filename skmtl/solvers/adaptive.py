@@ -4,15 +4,17 @@ A concave rho lies below its tangents, so ``sum_j rho'(|W_j|) |V_j|`` at the las
 objective at V and touches it at W: its minimiser cannot be worse than W.  The first tangents are those at zero.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from skmtl.penalties import AdaptiveJointFeature, JointFeature
 from skmtl.solvers._alternating import relative_change
 from skmtl.solvers.solution import Certificate, solution_of, solve, sums_for
 
-__all__: list[str] = []  # found through `solve`
+__all__ = ["STAGE", "Stage", "reweighted"]
 
-_INNER = 0.1  # tolerance of the stages, in units of that of the whole
+STAGE = 0.1  # tolerance of the stages, in units of that of the whole
 
 
 @sums_for.register
@@ -25,39 +27,78 @@ def _(penalty: AdaptiveJointFeature, data, *, fit_intercept=True, n_jobs=None):
 def _(penalty: AdaptiveJointFeature, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """The first stages are a path of their own, so that a solution does not depend on the strengths before it."""
     penalty.check_gamma()
+    unit, how = float(0.5 * c @ moments.yy), {"tol": STAGE * tol, "max_iter": max_iter}
+
+    def stage(solution):
+        W = np.where(moments.active[:, None], solution.W, 0.0)
+        return Stage(W, solution.objective, solution.dual_gap, solution.converged)
+
+    def minimum(convex, last):
+        (solution,) = solve(convex, [convex], moments, c, **how, init=last.W)
+        return stage(solution)
+
     convex = [JointFeature(adaptive.alpha) for adaptive in path]
-    how = {"tol": _INNER * tol, "max_iter": max_iter}
     for adaptive, first in zip(path, solve(convex[0], convex, moments, c, **how, init=init), strict=True):
-        yield _reweighted(adaptive, _Stage(adaptive, first, moments, 1.0), moments, c, tol, how)
+        best, change, n_iter, converged = reweighted(adaptive, stage(first), minimum, unit, tol, max_iter)
+        certificate = Certificate(best.objective, best.gap, change)
+        yield solution_of(moments, best.W, lambda known=certificate: known, n_iter=n_iter, converged=converged)
 
 
-class _Stage:
-    """A convex solution, its weights W on the tasks that have rows, and the objective of the whole there."""
+class Stage(NamedTuple):
+    """The solution of one joint-feature problem.
 
-    def __init__(self, adaptive, solution, moments, weights):
-        self.solution = solution
-        self.W = np.where(moments.active[:, None], solution.W, 0.0)
-        self.slopes = np.broadcast_to(weights, self.W.shape[1])
-        convex = adaptive.alpha * float(self.slopes @ np.linalg.norm(self.W, axis=0))
-        self.objective = solution.objective - convex + adaptive.value(self.W)
+    W : array of shape (n_rows, n_features)
+        As the penalty sees it.
+    objective, gap : float
+    converged : bool
+    point : Any
+        What the next one may start from.
+    """
+
+    W: np.ndarray
+    objective: float
+    gap: float
+    converged: bool
+    point: Any = None
 
 
-def _reweighted(adaptive, stage, moments, c, tol, how):
-    """Stages until the objective falls, or W changes, by no more than `tol`; or for good, where no slope changes."""
-    unit, n_iter, change, settled = float(0.5 * c @ moments.yy), 1, 0.0, adaptive.alpha == 0 or not stage.W.any()
+def reweighted(adaptive, first, minimum, unit, tol, max_iter):
+    """Stages until the objective falls, or W changes, by no more than `tol`; or for good, where no slope changes.
+
+    Parameters
+    ----------
+    adaptive : AdaptiveJointFeature
+    first : Stage
+        Of ``JointFeature(alpha)``.
+    minimum : callable
+        ``minimum(JointFeature, Stage)`` is the Stage of this penalty, started from the one before.
+    unit : float
+        The objective at W = 0.
+
+    Returns
+    -------
+    Stage, float, int, bool
+        The best, with the objective of the whole; the last change of W, the number of stages, and whether all is well.
+    """
+    slopes, n_iter, change = np.ones(first.W.shape[1]), 1, 0.0
+    best = first._replace(objective=_whole(adaptive, first, slopes))
+    settled = adaptive.alpha == 0 or not first.W.any()
     while not settled:
-        slopes = adaptive.slopes(stage.W)
-        if np.array_equal(slopes, stage.slopes):
+        before, slopes = slopes, adaptive.slopes(best.W)
+        if np.array_equal(slopes, before):
             change, settled = 0.0, True
-        elif n_iter >= how["max_iter"]:
+        elif n_iter >= max_iter:
             break
         else:
-            convex = JointFeature(adaptive.alpha, feature_weights=slopes)
-            (solution,) = solve(convex, [convex], moments, c, **how, init=stage.W)
-            following, n_iter = _Stage(adaptive, solution, moments, slopes), n_iter + 1
-            change = relative_change(stage.W, following.W)
-            settled = change <= tol or stage.objective - following.objective <= tol * unit
-            stage = min(following, stage, key=lambda one: one.objective)
-    converged = bool(settled and (stage.solution.converged or stage.solution.dual_gap <= tol * unit))
-    certificate = Certificate(stage.objective, stage.solution.dual_gap, change)
-    return solution_of(moments, stage.W, lambda: certificate, n_iter=n_iter, converged=converged)
+            stage, n_iter = minimum(JointFeature(adaptive.alpha, feature_weights=slopes), best), n_iter + 1
+            stage = stage._replace(objective=_whole(adaptive, stage, slopes))
+            change = relative_change(best.W, stage.W)
+            settled = change <= tol or best.objective - stage.objective <= tol * unit
+            best = min(stage, best, key=lambda stage: stage.objective)
+    return best, change, n_iter, bool(settled and (best.converged or best.gap <= tol * unit))
+
+
+def _whole(adaptive, stage, slopes):
+    """The objective with the concave penalty in the place of its tangent."""
+    tangent = adaptive.alpha * float(slopes @ np.linalg.norm(stage.W, axis=0))
+    return stage.objective - tangent + adaptive.value(stage.W)

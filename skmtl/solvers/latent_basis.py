@@ -11,7 +11,7 @@ from skmtl.penalties import LatentBasis, ReducedRank, Ridge
 from skmtl.solvers._alternating import Components, Step, best_of, relative_change, seen_by
 from skmtl.solvers.solution import Certificate, loss_of, solution_of, solve
 
-__all__: list[str] = []  # found through `solve`
+__all__ = ["BasisSteps", "directions", "lasso_each", "ordered"]
 
 _SWEEPS = 1000  # of coordinate descent in the loadings, at most
 _EXACT = 1e-13
@@ -25,7 +25,7 @@ def _(penalty: LatentBasis, path, moments, c, *, tol=1e-6, max_iter=1000, init=N
     for basis in path:
         if basis.alpha * basis.alpha_ridge == 0:
             (solution,) = solve(ReducedRank(), [_unpenalized(basis)], moments, c, tol=tol, max_iter=max_iter, init=init)
-            S, B = _directions(solution.W, basis.n_components)
+            S, B = directions(solution.W, basis.n_components)
             certificate, n_iter, settled = solution.certificate, solution.n_iter, solution.converged
         else:
             (S, B), change, n_iter, settled = _alternate(basis, moments, c, tol, max_iter, init)
@@ -47,18 +47,23 @@ def _unpenalized(basis):
 
 def _alternate(basis, moments, c, tol, max_iter, init):
     """The factors, the change of the last step, the number of steps and whether they came to rest."""
-    problem = _Problem(basis, moments, c)
+    problem = BasisSteps(basis, moments, c)
     starts = list(problem.starts(init))
     last, n_iter, settled = best_of(problem, starts, unit=problem.unit, tol=tol, max_iter=max_iter)
     S, B = last.model
     if not last.objective < problem.unit:  # a local minimum above zero weights
         return (np.zeros_like(S), np.zeros_like(B)), 0.0, n_iter, True
+    return ordered(S, B), last.change, n_iter, settled
+
+
+def ordered(S, B):
+    """The same factors, the components with the largest loadings first, these positive on the whole."""
     order = np.argsort(-np.abs(S).sum(axis=0), kind="stable")
     sign = np.where(S.sum(axis=0) < 0, -1.0, 1.0)
-    return ((S * sign)[:, order], (B * sign[:, None])[order]), last.change, n_iter, settled
+    return (S * sign)[:, order], (B * sign[:, None])[order]
 
 
-class _Problem:
+class BasisSteps:
     """``loss(S B) + alpha |S|_1 + alpha_ridge / 2 |B|^2``, by steps exact in S or in B.  A point is the array B."""
 
     def __init__(self, basis, moments, c):
@@ -71,13 +76,22 @@ class _Problem:
     def __call__(self, B):
         """The best loadings for B, the best components for these, and the best scale of both."""
         H, p = seen_by(self.moments, self.c, B)
-        S = self.last_loadings.copy()
-        lasso_each(read_only(np.ascontiguousarray(H)), read_only(p), self.alpha, _SWEEPS, _EXACT, S)
+        S = self._lasso(H, p, self.last_loadings)
         loss = self.unit + 0.5 * float(np.einsum("tk,tkl,tl->", S, H, S)) - float(np.vdot(p, S))
         objective, before = loss + self.value(B, S), S @ B
         S, B = self.balanced(S, self.best_components(S, B))
         self.last_loadings = S
         return Step(objective, B, relative_change(before, S @ B), (S, B))
+
+    def _lasso(self, H, p, start):
+        S = start.copy()
+        lasso_each(read_only(np.ascontiguousarray(H)), read_only(p), self.alpha, _SWEEPS, _EXACT, S)
+        return S
+
+    def best_loadings(self, S, B):
+        """The best loadings for components B, from the last ones, S."""
+        H, p = seen_by(self.moments, self.c, B)
+        return self._lasso(H, p, S)
 
     def balanced(self, S, B):
         """``S / tau, tau B`` with the scale tau of each component that costs least; zero where a factor is zero."""
@@ -86,6 +100,8 @@ class _Problem:
         tau = np.ones(self.k)
         tau[alive] = np.cbrt(self.alpha * length[alive] / (self.ridge * square[alive]))
         return np.where(alive, S / tau, 0.0), np.where(alive, tau, 0.0)[:, None] * B
+
+    for_loadings = for_components = balanced
 
     def starts(self, init):
         """Of all tasks alone, shrunk: the leading directions, the tasks that differ most, and random mixtures.
@@ -97,16 +113,16 @@ class _Problem:
         alone = solve(Ridge(), [Ridge(factor * curvature) for factor in _STRENGTHS], moments, self.c)
         candidates = [np.where(moments.active[:, None], ridge.W, 0.0) for ridge in alone]
         for W in candidates if init is None else [init, *candidates]:
-            S, B = _directions(W, self.k)
+            S, B = directions(W, self.k)
             yield self.balanced(S, B)[1]
             yield self.balanced(*_onto(W, _corners(S @ B, self.k)))[1]
         rng = np.random.default_rng(0)
-        _, directions = _directions(W, min(W.shape))
+        _, span = directions(W, min(W.shape))
         for _ in range(_RANDOM[self.best_components.are_many(self.k)]):
-            yield self.balanced(*_onto(W, rng.normal(size=(self.k, len(directions))) @ directions))[1]
+            yield self.balanced(*_onto(W, rng.normal(size=(self.k, len(span))) @ span))[1]
 
 
-def _directions(W, k):
+def directions(W, k):
     """The leading k directions B of W and their loadings S, equal in length; zeros where W has fewer."""
     U, s, V = np.linalg.svd(W, full_matrices=False)
     m = min(k, len(s))

@@ -14,16 +14,22 @@ not fit in memory or X is sparse and wide, the rows are all there is; and quadra
 linear equations, begin with those.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
 from skmtl._threads import one_blas_thread
+from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
+from skmtl.penalties.sparse import JointFeature
 from skmtl.solvers._hearing import Hearing
 from skmtl.solvers._models import ClassModel, ColumnModel
-from skmtl.solvers.accelerated import Descent
-from skmtl.solvers.solution import solve
+from skmtl.solvers.accelerated import Descent, Progress
+from skmtl.solvers.adaptive import STAGE, Stage, reweighted
+from skmtl.solvers.factored import factored
+from skmtl.solvers.solution import Certificate, solve
 
 __all__ = ["RowProblem", "has_moments"]
 
@@ -78,8 +84,8 @@ class RowProblem:
         """The loss's negative gradient at W = 0 with the best intercepts, as `penalty` sees it."""
         if self.rows is None:
             return np.zeros((1, self.hearing.data.X.shape[1]))
-        descent = Descent(self.rows, penalty)
-        return descent.prox.view(descent.at_null.descent)
+        G = self.rows.at_zero()[1].descent
+        return G.reshape(self.rows.n_tasks if penalty.unfolds else self.rows.n_outputs, -1)
 
     def gradient_lengths(self):
         """The lengths of the loss's gradients of all tasks at W = 0 with the best intercepts; 0 without a say."""
@@ -100,13 +106,60 @@ class RowProblem:
         with one_blas_thread:
             for penalty in path:
                 if self.rows is None:
-                    yield self.hearing.nothing_heard(penalty)
+                    parts = self._loadings(penalty, np.zeros((0, 1)))
+                    yield replace(self.hearing.nothing_heard(penalty), **parts)
                     continue
-                penalty = penalty.of_classes(self.K)
-                descent = Descent(self.rows, penalty)
+                if isinstance(penalty, LatentBasis | ReducedRank):
+                    yield (solution := self._factored(penalty, tol, max_iter, init))
+                    init = solution.W
+                    continue
+                in_stages = isinstance(penalty, AdaptiveJointFeature)
+                convex = JointFeature(penalty.alpha) if in_stages else penalty.of_classes(self.K)
+                descent = Descent(self.rows, convex)
                 start = self._start(init, descent) if progress is None else (progress.copies, progress.a)
-                progress, converged = self._minimise(descent, penalty, start, tol, max_iter)
-                yield self.hearing.solution(penalty, progress, converged)
+                accuracy = STAGE * tol if in_stages else tol
+                progress, converged = self._minimise(descent, convex, start, accuracy, max_iter)
+                if in_stages:
+                    yield self._stages(penalty, progress, converged, descent.null, tol, max_iter)
+                else:
+                    yield self.hearing.solution(convex, progress, progress.certificate, converged)
+
+    def _stages(self, adaptive, first, converged, null, tol, max_iter):
+        """The solution of a concave penalty of features, for that of its first stage, a `Progress`."""
+        adaptive.check_gamma()
+
+        def stage(progress, converged):
+            return Stage(progress.W, progress.objective, progress.gap, converged, progress)
+
+        def minimum(convex, last):
+            start = last.point.copies, last.point.a
+            return stage(*self._minimise(Descent(self.rows, convex), convex, start, STAGE * tol, max_iter))
+
+        best, change, n_iter, converged = reweighted(adaptive, stage(first, converged), minimum, null, tol, max_iter)
+        progress = Progress(best.point.copies, best.point.a, best.objective, best.objective - best.gap, n_iter)
+        return self.hearing.solution(adaptive, progress, Certificate(best.objective, best.gap, change), converged)
+
+    def _factored(self, penalty, tol, max_iter, init):
+        """The solution of a penalty of two factors."""
+
+        def minimum(ridge, tol):
+            return self._minimise(Descent(self.rows, ridge), ridge, (None, None), tol, max_iter)
+
+        init = None if init is None else self.hearing.spread(init).reshape(self.rows.shape)
+        how = {"tol": tol, "max_iter": max_iter, "init": init, "n_jobs": self.n_jobs}
+        found = factored(penalty, self.rows, minimum, **how)
+        W = (found.S @ found.B)[None]
+        solution = self.hearing.solution(
+            penalty,
+            Progress(W, found.a, found.objective, -np.inf, found.n_iter),
+            Certificate(found.objective, None, found.change),
+            found.converged,
+        )
+        return replace(solution, **self._loadings(penalty, found.S))
+
+    def _loadings(self, penalty, S):
+        """What a penalty wants to know besides W: the loadings (n_outputs, k) of a latent basis."""
+        return {"parts": (self.hearing.loadings(S, penalty.n_components),)} if isinstance(penalty, LatentBasis) else {}
 
     def _start(self, init, descent):
         if init is None:
@@ -130,7 +183,7 @@ class RowProblem:
         if self._has_model(penalty):
             if all(isinstance(term, (TaskQuadratic, Alike)) for term in prox.terms):
                 goal = _EXACT * descent.null
-            elif prox.closed and prox.null is None:
+            elif prox.closed and not prox.blind:
                 descent.run(progress, goal, min(max_iter, self._budget()))
             self._newton(descent, penalty, progress, goal, max_iter)
             goal = enough
@@ -155,9 +208,8 @@ class RowProblem:
             progress.n_iter += 1
             share, copies, a = self._along(descent, progress, copies, a)
             boldness = _BOLD if share > 0.5 else 1.0
-            descent.certify(
-                progress, copies, a, prove=descent.prox.closed and (descent.prox.null is None or self.a_b > 0.0)
-            )
+            prove = descent.prox.closed and (not descent.prox.blind or self.a_b > 0.0)
+            descent.certify(progress, copies, a, prove=prove)
             stalled = progress.objective >= before - 1e-15 * abs(before) and progress.gap > 0.5 * left
             idle = idle + 1 if stalled else 0
 

@@ -9,7 +9,7 @@ from skmtl.solvers._algebra import SINGULAR, lengths_of, over
 from skmtl.solvers._alternating import Components, Step, best_of, relative_change, seen_by
 from skmtl.solvers.solution import Certificate, loss_of, solution_of, solve
 
-__all__ = ["closest_of_rank"]
+__all__ = ["RankSteps", "closest_of_rank"]
 
 _STRENGTHS = 0.0, 0.1, 1.0, 10.0  # ridges of the starts, in units of the mean curvature of the loss
 _RANDOM = 8, 2  # starts in random directions; where a step is dear
@@ -20,7 +20,7 @@ def _(penalty: ReducedRank, path, moments, c, *, tol=1e-6, max_iter=1000, init=N
     """Every penalty of a path starts from the ridge solutions, and from the solution before."""
     independent = solve(Ridge(), [Ridge(reduced.alpha_ridge) for reduced in path], moments, c)
     for reduced, alone in zip(path, independent, strict=True):
-        problem = _Problem(moments, c, int(reduced.rank), float(reduced.alpha_ridge))
+        problem = RankSteps(moments, c, int(reduced.rank), float(reduced.alpha_ridge))
         W, change, n_iter, settled = problem.solution(alone, tol, max_iter, init)
         W = np.where(moments.active[:, None], W, 0.0)
 
@@ -32,7 +32,7 @@ def _(penalty: ReducedRank, path, moments, c, *, tol=1e-6, max_iter=1000, init=N
         init = W
 
 
-class _Problem:
+class RankSteps:
     """``loss(S B) + ridge / 2 |S B|^2`` for S (n_tasks, rank) and B (rank, d), by steps that are exact in S or in B.
 
     A point is a matrix W of any rank: its leading directions are the components to start from.
@@ -64,10 +64,25 @@ class _Problem:
         """The best loadings for orthonormal components B, then the best components for orthonormal loadings."""
         H, p = seen_by(self.moments, self.c, B)
         S = _best_loadings(H, p, self.ridge)
-        Q, R = np.linalg.qr(S)
-        before, B = S @ B, self.best_components(Q, R @ B)
+        Q, start = self.for_components(S, B)
+        before, B = S @ B, self.best_components(Q, start)
         after = Q @ B
         return Step(self.unit - 0.5 * float(np.vdot(S, p)), after, relative_change(before, after), (Q, B))
+
+    def for_loadings(self, S, B):
+        """The same product with orthonormal components."""
+        Q, R = np.linalg.qr(B.T)
+        return S @ R.T, Q.T
+
+    def best_loadings(self, S, B):
+        """The best loadings for orthonormal components; S are the last."""
+        H, p = seen_by(self.moments, self.c, B)
+        return _best_loadings(H, p, self.ridge)
+
+    def for_components(self, S, B):
+        """The same product with orthonormal loadings."""
+        Q, R = np.linalg.qr(S)
+        return Q, R @ B
 
     def closed_form(self, W):
         """The solution from that of every task alone, W, where all have one G, and one c if there is a ridge."""
