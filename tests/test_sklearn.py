@@ -157,9 +157,9 @@ def test_scikit_learn_accepts_it(estimator, check, routing):
 
 def for_checks(Many):
     """To 1e-7, as the checks compare fits, which a gap of 1e-6 does not promise, nor weights that are not unique."""
-    return Many(
-        unknown_task="shared", tol=1e-12, **({"alpha_ridge": 0.01} if "alpha_ridge" in Many().get_params() else {})
-    )
+    unique = {"alpha_ridge": 0.01, "gamma": 1000.0}  # squares of all weights; no feature without a penalty
+    settings = {name: value for name, value in unique.items() if name in Many().get_params()}
+    return Many(unknown_task="shared", tol=1e-12, **settings)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 1e-12 on a dozen rows may be too much
