@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 import sklearn
+from sklearn.base import BaseEstimator, clone
 
 import skmtl
 
@@ -59,3 +60,21 @@ def nearest_tasks(X, y, task, n_neighbors=5):
     near = model.tasks_[np.argsort(distance, axis=1)[:, :n_neighbors]].tolist()
     pairs = zip(model.tasks_.tolist(), near, strict=True)
     return {(min(s, t), max(s, t)): 1.0 for s, neighbors in pairs for t in neighbors}
+
+
+class EachColumn(BaseEstimator):
+    """A scikit-learn model that tunes itself, for every column of Y on its labelled rows."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def fit(self, X, Y):
+        known = ~np.isnan(Y)
+        self.models_ = [clone(self.model).fit(X[k], y[k]) for y, k in zip(Y.T, known.T, strict=True)]
+        return self
+
+    def predict(self, X):
+        return np.column_stack([model.predict(X) for model in self.models_])
+
+    def predict_proba(self, X):
+        return np.column_stack([model.predict_proba(X)[:, 1] for model in self.models_])

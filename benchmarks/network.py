@@ -19,16 +19,17 @@ import time
 import warnings
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import get_scorer, log_loss, r2_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from benchmarks.common import load, machine
+from benchmarks.common import EachColumn, load, machine
+from benchmarks.drugs import RIDGE_BY_DRUG, held_out
 from skmtl import (
     IndependentClassifier,
     IndependentRegressor,
@@ -75,24 +76,6 @@ def compare(title, methods, X, y, splits, scores, truth=None):
         cells = "".join(f"{f'{mean:.3f} ({deviation:.3f})':>17}" for mean, deviation in pairs)
         ahead = [np.sum(first[name] > first[rival]) if rival in first else "" for rival in (LINEAR, OWN)]
         print(f"{name:24}{cells}" + "".join(f"{n:>11}" for n in ahead) + f"{seconds[name]:8.0f}", flush=True)
-
-
-class EachColumn(BaseEstimator):
-    """A scikit-learn model that tunes itself, for every column of Y on its labelled rows."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def fit(self, X, Y):
-        known = ~np.isnan(Y)
-        self.models_ = [clone(self.model).fit(X[k], y[k]) for y, k in zip(Y.T, known.T, strict=True)]
-        return self
-
-    def predict(self, X):
-        return np.column_stack([model.predict(X) for model in self.models_])
-
-    def predict_proba(self, X):
-        return np.column_stack([model.predict_proba(X)[:, 1] for model in self.models_])
 
 
 def sarcos():
@@ -179,12 +162,12 @@ def drugs():
         return
     X, Y = data["X"], data["Y"]
     methods = {
-        LINEAR: (EachColumn(RidgeCV(np.geomspace(1.0, 3000.0, 9))), None),
+        LINEAR: (RIDGE_BY_DRUG, None),
         SHARED: networks(MultiTaskMLPRegressor, [3.0, 6.0, 12.0], 60, dropout=0.5)[SHARED],
     }
     splits = []
     for seed in range(REPEATS):
-        test = np.random.default_rng(seed).permutation(len(X)) < len(X) // 5  # those of benchmarks.drugs
+        test = held_out(len(X), seed)
         splits.append((np.flatnonzero(~test), np.flatnonzero(test), KFold(3, shuffle=True, random_state=0)))
     compare("gdsc_v17, 791 rows", methods, X, Y, splits, {"R2": masked_scorer(r2_score)})
 

@@ -538,11 +538,9 @@ def test_the_lasso_of_a_task_is_that_of_scikit_learn(rng):
 def test_a_weight_of_two_is_the_row_twice(Classifier, n_classes, rng):
     X, y, task = make_rows(rng, n_classes)
     weight = rng.integers(0, 3, size=len(y))
-    unique = {"alpha_ridge": 0.1, "gamma": 1000.0}  # squares of all weights; no feature without a penalty
-    settings = {name: value for name, value in unique.items() if name in Classifier().get_params()}
-    model = Classifier(tol=1e-10, **settings)
-    if "gamma" in settings:
-        model.set_params(alpha=0.1)
+    unique = {"alpha": 0.1, "alpha_ridge": 0.1, "gamma": 1000.0}  # no weight without a penalty
+    model = Classifier(tol=1e-10)
+    model.set_params(**{name: value for name, value in unique.items() if name in model.get_params()})
     weighted = clone(model).fit(X, y, weight, task=task)
     again = clone(model).fit(X.repeat(weight, axis=0), y.repeat(weight), task=task.repeat(weight))
     assert_allclose(weighted.predict_proba(X, task=task), again.predict_proba(X, task=task), rtol=1e-7, atol=1e-9)

@@ -307,7 +307,7 @@ def test_sparse_rows_stay_sparse(rng, monkeypatch):
 
 @pytest.mark.parametrize("alpha_l1", [0.0, 0.01])
 @pytest.mark.parametrize("positive", [False, True])
-def test_maximum_norm_with_more_features_than_rows_takes_few_epochs(rng, alpha_l1, positive):
+def test_maximum_norm_with_more_features_than_rows_takes_few_iterations(rng, alpha_l1, positive):
     """The minimum on a face of the norm is a linear problem; epochs alone take up to ten thousand here."""
     task, X = np.repeat(np.arange(4), (3, 6, 9, 12)), rng.normal(size=(30, 20))
     y = X @ rng.normal(size=20) + task

@@ -99,6 +99,17 @@ def test_best_intercepts_are_exact(loss, a_b, shared, rng):
     assert np.abs(pull).max() <= 1e-12 * rows.weight.sum()
 
 
+@pytest.mark.parametrize("size", [50.0, 600.0])
+@pytest.mark.parametrize("a_b", [0.0, np.inf], ids=["free", "one"])
+def test_intercepts_of_counts_are_found_down_an_exponential(a_b, size, rng):
+    """Where margins are far too large a Newton step is one, whatever is left to go."""
+    rows = row_loss(ONE_COLUMN["poisson"], rng, a_b=a_b)
+    margins = rows.margins(size * rng.normal(size=rows.shape))
+    pull = rows.at_margins(margins, rows.best_intercepts(margins, np.zeros(rows.n_outputs))).pull
+    pull = pull.sum() if a_b == np.inf else pull[[t for t in range(rows.n_tasks) if SIZES[t] > 4]]
+    assert np.abs(pull).max() <= 1e-10 * rows.weight.sum()
+
+
 def test_the_hessian_of_several_classes_is_the_slope_of_their_descent(rng):
     rows = row_loss(Multinomial(3), rng, fit_intercept=False)
     W = 0.3 * rng.normal(size=rows.shape)

@@ -92,12 +92,10 @@ class AdaptiveJointFeatureClassifier(LinearClassifier):
     feature_names_in_ : array of shape (`n_features_in_`,)
         Their names, if X had any.
 
-
     See Also
     --------
     AdaptiveJointFeatureRegressor : The same belief about numbers; the formula of its penalty.
     JointFeatureClassifier : The convex model, which shrinks all features alike.
-
 
     References
     ----------
@@ -106,7 +104,6 @@ class AdaptiveJointFeatureClassifier(LinearClassifier):
 
     Breheny, Huang (2015), Group descent algorithms for nonconvex penalized linear and logistic regression models with
     grouped predictors, *Statistics and Computing* 25:173-187.
-
 
     Examples
     --------

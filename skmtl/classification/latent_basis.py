@@ -93,18 +93,15 @@ class LatentBasisClassifier(LinearClassifier):
     feature_names_in_ : array of shape (`n_features_in_`,)
         Their names, if X had any.
 
-
     See Also
     --------
     LatentBasisRegressor : The same belief about numbers.
     ReducedRankClassifier : Mixtures of all basis tasks.
     ClusteredClassifier : Groups that do not overlap, as a convex penalty.
 
-
     References
     ----------
     Kumar, Daume (2012), Learning task grouping and overlap in multi-task learning, *ICML*, 1723-1730.
-
 
     Examples
     --------

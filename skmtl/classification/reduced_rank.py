@@ -89,7 +89,6 @@ class ReducedRankClassifier(LinearClassifier):
     feature_names_in_ : array of shape (`n_features_in_`,)
         Their names, if X had any.
 
-
     See Also
     --------
     ReducedRankRegressor : The same belief about numbers.
@@ -97,13 +96,11 @@ class ReducedRankClassifier(LinearClassifier):
     LatentBasisClassifier : Every task mixes a few of the directions only.
     SharedSubspaceClassifier : Near a subspace, not in it.
 
-
     References
     ----------
     Yee, Hastie (2003), Reduced-rank vector generalized linear models, *Statistical Modelling* 3:15-41.
 
     Anderson (1984), Regression and ordered categorical variables, *Journal of the Royal Statistical Society B* 46:1-30.
-
 
     Examples
     --------

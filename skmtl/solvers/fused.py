@@ -48,8 +48,7 @@ _ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 _FAR = 100.0  # times the length of W: there, rounding errors would decide
 _TO_BOUNDARY = 0.995  # the share of the way to the boundary of the cones that a step goes
 _RELAXED = 1e-11  # of the mean curvature, added to that of a step, where nothing else says what weights are
-_CLOSE = 30.0  # gaps, in units of the goal, from which on it is worth while to look for clusters
-_FAR_OFF = 30.0  # the same: so far from it, none is computed
+_CLOSE = 30.0  # gaps, in units of the goal, from which on it is worth while to compute one, and to look for clusters
 _STALLED = 8  # steps without progress
 _LARGEST = 5e7  # numbers in all H_t; with more, splitting has the better factors
 _MOST_CONES = 5e6  # numbers in the differences of all edges
@@ -192,7 +191,7 @@ class _InteriorPoint:
             if not np.isfinite(point.p).all() or not np.isfinite(point.W).all():
                 break
             found.n_iter += 1
-            if found.n_iter < max_iter and point.product() * point.tau.size > _FAR_OFF * goal:
+            if found.n_iter < max_iter and point.product() * point.tau.size > _CLOSE * goal:
                 continue  # the sum of the products would be the gap, were it not for the mismatch
             before = found.gap
             self._certify(problem, point, found, goal)
