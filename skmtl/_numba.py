@@ -4,6 +4,9 @@ Kernels are module-level functions over float64, C-ordered arrays: inputs read-o
 and filled.  A kernel calls kernels of its own file only, because the cache knows a change by the file it stands in.
 """
 
+import gc
+from functools import wraps
+
 from numba import config, njit
 from numba.core.caching import FunctionCache  # private: nothing public survives a damaged or unwritable cache
 
@@ -14,11 +17,28 @@ def kernel(function, **options):
     """Compile `function` at its first call, to run without the GIL; keep the machine code on disk if possible."""
     jitted = njit(nogil=True, error_model="numpy", **options)(function)
     if not config.DISABLE_JIT:
+        jitted.compile = _uncollected(jitted.compile)
         try:
             jitted._cache = _SafeCache(function)
         except RuntimeError:  # no place to write to: compiled anew in every process
             pass
     return jitted
+
+
+def _uncollected(compile_):
+    """Have no garbage collected meanwhile: a compiler's data live until it ends; searching them takes a tenth more."""
+
+    @wraps(compile_)
+    def compiled(*args):
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return compile_(*args)
+        finally:
+            if collects:
+                gc.enable()
+
+    return compiled
 
 
 def read_only(array):

@@ -26,7 +26,7 @@ def addresses(settings, solver, tables, weighted, rule, theta):
     parts = [load_rows if tables.levels[0, 2] else load_pairs, ACTIVATE[activation], DIFFERENTIATE[activation]]
     parts += [forward, backward_heads, backward, *kernels_of(rule)]
     parts += [pull if len(tables.soft) else None, step_of(solver), limit_norms if settings.max_norm else None]
-    parts += losses_of(tables.heads, tables.levels[-1, 2], weighted)
+    parts += losses_of(tables.heads, weighted)
     return np.array([0 if part is None else address(part, theta) for part in parts], dtype=np.int64)
 
 
@@ -44,8 +44,6 @@ def run_batches(kernels, packed, theta, rule, batch_size, begin, end):
         call(load_rows, kernels[_LOAD], (packed, theta, b * batch_size, n))
         call(forward, kernels[_FORWARD], (packed, theta, kernels[_ACTIVATE]))
         for t in range(n_tasks):
-            if kernels[_LOSE + t] == 0:
-                continue
             at, step, row = heads[t, 1], places[2], 0
             if not common:
                 at, step, row = first[0, t] * places[3], heads[t, 2], first[levels[0, 2], t]

@@ -17,43 +17,21 @@ SQUARED, HUBER, POISSON, SIGMOID, SOFTMAX, SOFT, CONSTANT = range(7)  # kinds of
 
 
 @entry
-def lose_columns(packed, theta, n_items, t, at, step, first, n):
-    r"""Half the squared errors of all tasks at once, where labels have no weights and each task has one column."""
-    Q, Y, y_row, rate, losses, seen = take(packed, theta, "Q Y y_row rate losses seen")
-    (workspace,) = take(packed, theta, "scores")
-    zero, k = theta.dtype.type(0), len(losses)
-    for c in range(k):
-        workspace[c] = 1.0 / (n_items * rate[c]) if rate[c] > 0.0 else 0.0
-        losses[c], seen[c] = 0.0, 0.0
-    for i in range(n):
-        o, y = part(Q, i * k, k), part(Y, y_row[i] * k, k)
-        for c in range(k):
-            d = o[c] - y[c]
-            known = d == d  # not NaN
-            o[c] = d * theta.dtype.type(workspace[c]) if known else zero
-            losses[c] += 0.5 * d * d if known else 0.0
-            seen[c] += 1.0 if known else 0.0
-    for c in range(k):
-        losses[c] *= workspace[c]
-
-
-@entry
 def lose_squares(packed, theta, n_items, t, at, step, first, n):
     r"""Half the squared error of labels without weights: what most networks do, with little to ask for each label."""
     heads, Q, Y, y_row, columns, rate, losses, seen = take(packed, theta, "heads Q Y y_row columns rate losses seen")
-    k, target, width, zero = heads[t, 2], heads[t, 3], columns[0], Q.dtype.type(0)
+    target, width, zero = heads[t, 3], columns[0], Q.dtype.type(0)
     scale = 1.0 / (n_items * rate[t]) if rate[t] > 0.0 else 0.0
     total, count, factor = 0.0, 0, Q.dtype.type(scale)
-    for i in range(n):
-        row = y_row[first + i]
-        o, y = part(Q, at + i * step, k), part(Y, row * width + target, k)
-        for c in range(k):
-            d = o[c] - y[c]
+    for c in range(heads[t, 2]):
+        for i in range(n):
+            d = Q[at + i * step + c] - Y[y_row[first + i] * width + target + c]
             known = d == d  # not NaN
-            o[c] = d * factor if known else zero
-            total += 0.5 * d * d if known else 0.0
+            d = d if known else zero
+            Q[at + i * step + c] = d * factor
+            total += d * d
             count += known
-    losses[t], seen[t] = total * scale, count
+    losses[t], seen[t] = 0.5 * total * scale, count
 
 
 @entry
@@ -144,10 +122,8 @@ def weight_of(label_weight, weight_width, row, column):
     return float(label_weight[row if weight_width == 1 else row * weight_width + column])
 
 
-def losses_of(heads, common, weighted):
-    """The kernel of every task's loss, from `Tables.heads`; None where that of another task is its own, too."""
-    kinds = heads[:, 0].tolist()
-    if common and not weighted and set(kinds) == {SQUARED} and (heads[:, 2] == 1).all():
-        return [lose_columns, *[None] * (len(kinds) - 1)]
+def losses_of(heads, weighted):
+    """The kernel of every task's loss, from `Tables.heads`."""
     squared = lose if weighted else lose_squares
-    return [{SQUARED: squared, SOFTMAX: lose_jointly, SOFT: lose_jointly}.get(kind, lose) for kind in kinds]
+    own = {SQUARED: squared, SOFTMAX: lose_jointly, SOFT: lose_jointly}
+    return [own.get(kind, lose) for kind in heads[:, 0].tolist()]
