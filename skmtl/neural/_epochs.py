@@ -9,15 +9,15 @@ from skmtl.neural._arrays import take
 from skmtl.neural._conflicts import combine, correlate, kernels_of, pcgrad, share_out, take_directions
 from skmtl.neural._jit import address, call, entry
 from skmtl.neural._losses import lose_squares, losses_of
-from skmtl.neural._network import backward, backward_heads, forward, load_pairs, load_rows
+from skmtl.neural._network import backward, backward_heads, drop_units, forward, load_pairs, load_rows
 from skmtl.neural._optimizers import adapt, limit_norms, pull, step_of
-from skmtl.neural._weighting import weigh_losses
+from skmtl.neural._weighting import FROM_GRADIENTS, weigh_losses
 
 __all__ = ["addresses", "run_batches"]
 
 # places in `kernels`, the addresses of what an epoch is made of; 0 of what it does without. The losses of tasks follow
 _LOAD, _ACTIVATE, _DIFFERENTIATE, _FORWARD, _BACKWARD_HEADS, _BACKWARD = range(6)
-_CORRELATE, _DIRECT, _WEIGH, _SOLVE, _SHARE, _COMBINE, _PULL, _STEP, _LIMIT, _LOSE = range(6, 16)
+_CORRELATE, _DIRECT, _WEIGH, _SOLVE, _SHARE, _COMBINE, _PULL, _STEP, _LIMIT, _EACH, _DROP, _LOSE = range(6, 18)
 
 
 def addresses(settings, solver, tables, weighted, rule, theta):
@@ -26,6 +26,7 @@ def addresses(settings, solver, tables, weighted, rule, theta):
     parts = [load_rows if tables.levels[0, 2] else load_pairs, ACTIVATE[activation], DIFFERENTIATE[activation]]
     parts += [forward, backward_heads, backward, *kernels_of(rule)]
     parts += [pull if len(tables.soft) else None, step_of(solver), limit_norms if settings.max_norm else None]
+    parts += [follow_each if rule in FROM_GRADIENTS else None, drop_units if settings.dropout > 0 else None]
     parts += losses_of(tables.heads, weighted)
     return np.array([0 if part is None else address(part, theta) for part in parts], dtype=np.int64)
 
@@ -36,34 +37,25 @@ def run_batches(kernels, packed, theta, rule, batch_size, begin, end):
 
     rule : code of the rule of task weights, see `Weighting`.
     """
-    order, losses, weight, sums, gram = take(packed, theta, "order losses weight sums gram")
+    order, losses, weight, sums = take(packed, theta, "order losses weight sums")
     levels, heads, places, first, sizes = take(packed, theta, "levels heads places first sizes")
     n_tasks, common = len(weight), levels[len(levels) - 1, 2]
     for b in range(begin, end):
         n = min(batch_size, len(order) - b * batch_size)
         call(load_rows, kernels[_LOAD], (packed, theta, b * batch_size, n))
-        call(forward, kernels[_FORWARD], (packed, theta, kernels[_ACTIVATE]))
+        call(forward, kernels[_FORWARD], (packed, theta, kernels[_ACTIVATE], kernels[_DROP]))
         for t in range(n_tasks):
             at, step, row = heads[t, 1], places[2], 0
             if not common:
                 at, step, row = first[0, t] * places[3], heads[t, 2], first[levels[0, 2], t]
             call(lose_squares, kernels[_LOSE + t], (packed, theta, n, t, at, step, row, sizes[common, t]))
-        by_gradients = kernels[_CORRELATE] != 0
-        if kernels[_WEIGH] != 0 and not by_gradients:
-            call(weigh_losses, kernels[_WEIGH], (packed, theta, rule, n))
-        call(backward_heads, kernels[_BACKWARD_HEADS], (packed, theta, 0 if by_gradients else 1))
-        for which in range(0 if by_gradients else -1, n_tasks if by_gradients else 0):
-            call(backward, kernels[_BACKWARD], (packed, theta, kernels[_DIFFERENTIATE], which))
-        if by_gradients:  # but a head, and what else belongs to one task, follows that task's own gradient
-            call(correlate, kernels[_CORRELATE], (packed, theta))
-            for t in range(n_tasks):
-                if not math.isfinite(gram[t, t]):
-                    return b
-            call(take_directions, kernels[_DIRECT], (packed, theta))
-            call(pcgrad, kernels[_WEIGH], (packed, theta, rule, n, kernels[_SOLVE]))
-            if kernels[_SHARE] != 0:
-                call(share_out, kernels[_SHARE], (packed, theta))
-            call(combine, kernels[_COMBINE], (packed, theta))
+        if kernels[_EACH] != 0:
+            call(follow_each, kernels[_EACH], (kernels, packed, theta, rule, n))
+        else:
+            if kernels[_WEIGH] != 0:
+                call(weigh_losses, kernels[_WEIGH], (packed, theta, rule, n))
+            call(backward_heads, kernels[_BACKWARD_HEADS], (packed, theta, 1))
+            call(backward, kernels[_BACKWARD], (packed, theta, kernels[_DIFFERENTIATE], -1))
         for t in range(n_tasks):
             sums[t] += n * weight[t]
             sums[n_tasks + t] += n * losses[t]
@@ -76,3 +68,26 @@ def run_batches(kernels, packed, theta, rule, batch_size, begin, end):
         if not math.isfinite(sums[2 * n_tasks]):
             return b
     return -1
+
+
+@entry
+def follow_each(kernels, packed, theta, rule, n):
+    """The gradient of every task; then their weights, and for what they share the weighted sum.
+
+    A head, and what else belongs to one task, follows that task's own gradient. One that is not finite makes the sum
+    of the objectives NaN.
+    """
+    gram, sums = take(packed, theta, "gram sums")
+    call(backward_heads, kernels[_BACKWARD_HEADS], (packed, theta, 0))
+    for t in range(len(gram)):
+        call(backward, kernels[_BACKWARD], (packed, theta, kernels[_DIFFERENTIATE], t))
+    call(correlate, kernels[_CORRELATE], (packed, theta))
+    for t in range(len(gram)):
+        if not math.isfinite(gram[t, t]):
+            sums[len(sums) - 1] = math.nan
+            return
+    call(take_directions, kernels[_DIRECT], (packed, theta))
+    call(pcgrad, kernels[_WEIGH], (packed, theta, rule, n, kernels[_SOLVE]))
+    if kernels[_SHARE] != 0:
+        call(share_out, kernels[_SHARE], (packed, theta))
+    call(combine, kernels[_COMBINE], (packed, theta))

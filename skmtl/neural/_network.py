@@ -25,7 +25,7 @@ from skmtl.neural._jit import call, entry, part
 from skmtl.neural._math import prefetch, product
 from skmtl.neural._random import uniform
 
-__all__ = ["backward", "backward_heads", "forward", "load_pairs", "load_rows"]
+__all__ = ["backward", "backward_heads", "drop_units", "forward", "load_pairs", "load_rows"]
 
 
 _AHEAD, _LINE = 8, 8  # rows in an order at random are asked for early, every so many numbers
@@ -90,17 +90,13 @@ def load_pairs(packed, theta, begin, n):
 
 
 @entry
-def forward(packed, theta, activate):
+def forward(packed, theta, activate, drop):
     """Fill all levels, and the outputs: one product if all tasks read the same rows there, else one a task.
 
-    Dropout is inverted: a unit is zero with probability `dropout`, else divided by 1 - dropout; M keeps the factors.
-
-    activate : address of relu or another.
+    activate, drop : addresses of relu or another, and of `drop_units`, or 0.
     """
     layers, levels, heads, places, first, sizes = take(packed, theta, "layers levels heads places first sizes")
-    x_start, H, M, Q, real, random = take(packed, theta, "x_start H M Q real random")
-    dropout = real[5]
-    zero, kept = theta.dtype.type(0), theta.dtype.type(1.0 / (1.0 - dropout))
+    x_start, H, Q = take(packed, theta, "x_start H Q")
     for q in range(len(layers)):
         task, level, d, h, block = layers[q, 0], layers[q, 1], layers[q, 4], layers[q, 5], layers[q, 6]
         common, out_common = levels[level, 2], levels[level + 1, 2]
@@ -111,11 +107,8 @@ def forward(packed, theta, activate):
             m = min(block, n - i)
             product(0, 0, m, h, d, H, at + i * d, d, theta, layers[q, 2], h, 0.0, H, out + i * h, h)
         call(relu, activate, (part(H, out, n * h), part(theta, layers[q, 3], h)))
-        if dropout > 0.0:
-            Z, factors = part(H, out, n * h), part(M, out, n * h)
-            for p in range(n * h):
-                factors[p] = zero if uniform(random) < dropout else kept
-                Z[p] *= factors[p]
+        if drop != 0:
+            call(drop_units, drop, (packed, theta, out, n * h))
     level = len(levels) - 1
     width, common = levels[level, 1], levels[level, 2]
     for t in range(1 if common else len(heads)):
@@ -131,6 +124,20 @@ def forward(packed, theta, activate):
             row, offsets = part(Q, out + i * k, k), part(theta, bias, k)
             for j in range(k):
                 row[j] += offsets[j]
+
+
+@entry
+def drop_units(packed, theta, start, n):
+    """Inverted dropout: a unit is zero with probability p, else divided by 1 - p; M keeps the factors.
+
+    start, n : where the units stand in H, and how many.
+    """
+    H, M, real, random = take(packed, theta, "H M real random")
+    Z, factors = part(H, start, n), part(M, start, n)
+    zero, kept = theta.dtype.type(0), theta.dtype.type(1.0 / (1.0 - real[5]))
+    for p in range(n):
+        factors[p] = zero if uniform(random) < real[5] else kept
+        Z[p] *= factors[p]
 
 
 # ----------------------------------------------------------------------------------------------------- backward
