@@ -547,6 +547,30 @@ def test_a_later_chunk_and_the_rows_to_validate_on_may_have_no_label_of_a_task(r
     assert set(mixed.predict(X)["b"]) <= {False, True}
 
 
+def test_a_dict_of_rows_to_go_on_with_or_to_validate_on_may_lack_tasks(rng):
+    X, Y = data(rng)
+    parts = {"a": (X, Y[:, 0]), "b": (X[:50, :2], Y[:50, 1]), "c": (X[:40], Y[:40, 2])}
+    some = {"b": parts["b"]}
+    model = full_batch(alpha=0.0, solver="sgd", momentum=0.0).partial_fit(parts)
+    before = [model.task_layers(t)[-1][0].copy() for t in "abc"]
+    model.partial_fit(some, sample_weight={"b": np.full(50, 2.0)})
+    assert_array_equal(model.tasks_, list("abc"))
+    for t, weights in zip("abc", before, strict=True):
+        assert (model.task_layers(t)[-1][0] != weights).any() == (t == "b")
+    scores = full_batch(early_stopping=True, max_iter=3).fit(parts, validation_data=some).validation_scores_
+    assert [np.isfinite(scores[t]).all() for t in "abc"] == [False, True, False]
+    labels = {"a": (X, Y[:, 0] > 0), "b": (X[:50, :2], np.where(Y[:50, 1] > 0, "yes", "no"))}
+    heads = MultiTaskMLP({"a": "classification", "b": "classification"}, (5,), max_iter=3, early_stopping=True)
+    scores = heads.fit(labels, validation_data={"b": labels["b"]}).validation_scores_
+    assert np.isnan(scores["a"]).all()
+    assert set(heads.partial_fit({"a": labels["a"]}).predict({"b": X[:50, :2]})["b"]) <= {"yes", "no"}
+    with pytest.raises(ValueError, match="of the tasks 'z'; the network knows 'a', 'b', 'c'"):
+        model.partial_fit({"z": parts["a"]})
+    for other in ({"a": (X[:, :2], Y[:, 0])}, {"b": (X, Y[:, 1])}):
+        with pytest.raises(ValueError, match="must have the features"):
+            full_batch(early_stopping=True, max_iter=3).fit(parts, validation_data=other)
+
+
 def test_warm_start_goes_on_where_the_last_fit_ended(rng):
     X, Y = data(rng)
     whole = full_batch(max_iter=20, shuffle=False).fit(X, Y)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from skmtl._ids import describe, lookup
@@ -15,7 +15,7 @@ from skmtl._params import check_parameters
 from skmtl._threads import crew, one_blas_thread
 from skmtl.neural._fitted import FittedNetwork
 from skmtl.neural._layout import Architecture
-from skmtl.neural._parts import parts_in_order, weights_of_parts
+from skmtl.neural._parts import read_parts
 from skmtl.neural._report import Reporter
 from skmtl.neural._table import Table
 from skmtl.neural._training import Problem, State, train, warn_unless_converged
@@ -172,7 +172,7 @@ class BaseNetwork(FittedNetwork):
         self._source, self._task_position, self._names = reading.source, reading.task_position, reading.tasks
         table, heads = reading.table, reading.heads
         self._check_numbers(table)
-        self._n_read = table.n_features[0]
+        self._n_read = table.n_features
         if self.features is not None:
             table = self._select_features(reading)
         architecture = Architecture(
@@ -214,7 +214,7 @@ class BaseNetwork(FittedNetwork):
         if some and not data.shared:
             if (lookup(data.tasks, self._names) < 0).any():
                 raise ValueError(
-                    f"partial_fit got tasks {describe(data.tasks)}; the first call knew {describe(self._names)}."
+                    f"The rows are of the tasks {describe(data.tasks)}; the network knows {describe(self._names)}."
                 )
             data, kept = data.reindex(self._names), np.arange(len(self._names))
         else:
@@ -247,33 +247,38 @@ class BaseNetwork(FittedNetwork):
             raise ValueError(f"With X a dict {{task: (X, y)}}, {name}.fit takes neither y nor task.")
         if self.task is not None:
             raise ValueError(f"With X a dict {{task: (X, y)}}, {name} takes no task column; got task={self.task!r}.")
-        tasks, parts = parts_in_order(X)
-        inputs = [check_array(part[0], dtype=[np.float64, np.float32], input_name=f"X[{t!r}]") for t, part in parts]
-        dtype = np.result_type(*inputs)
-        inputs = [np.ascontiguousarray(rows, dtype=dtype) for rows in inputs]
-        sizes = [len(rows) for rows in inputs]
-        labels = self._encode_parts([(t, part[1]) for t, part in parts], sizes, again)
-        weight = weights_of_parts(sample_weight, [t for t, _ in parts], sizes)
-        task_of_row = np.repeat(np.arange(len(parts)), sizes)
-        row = np.concatenate([np.arange(n) for n in sizes])
-        zeros = np.zeros(len(parts), dtype=np.int64)
-        table = Table.by_task(inputs, labels, weight, zeros, zeros + 1, task_of_row, row)
-        self.tasks_ = tasks
+        parts = read_parts(X, sample_weight, self._known_parts(again))
+        task_of_row, row = parts.task_of_row
+        zeros = np.zeros(len(parts.tasks), dtype=np.int64)
+        table = Table.by_task(
+            parts.inputs, self._encode_parts(parts, again), parts.weight, zeros, zeros + 1, task_of_row, row
+        )
+        self.tasks_ = parts.tasks
         for attribute in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(attribute, None)
-        return Reading(tasks, self._make_heads(None, np.arange(len(parts))), table, "parts")
+        return Reading(parts.tasks, self._make_heads(None, np.arange(len(parts.tasks))), table, "parts")
+
+    def _known_parts(self, again):
+        """The tasks of the network and how many features each has, if a dict may lack some of them."""
+        if again != "partial" or not hasattr(self, "_names"):
+            return None
+        features = self._architecture.n_features
+        return self._names, features if len(features) > 1 else features * len(self._names)
 
     def _encode_labels(self, y, again):
         return y
 
-    def _encode_parts(self, parts, sizes, again):
+    def _encode_parts(self, parts, again):
         """The labels of all parts, one below the other, as a column of numbers or codes."""
         columns = []
-        for (name, y), size in zip(parts, sizes, strict=True):
-            y = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
-            if y.shape not in ((size,), (size, 1)):
-                raise ValueError(f"y of task {name!r} must have shape ({size},), as its X has rows. Got {y.shape}.")
-            columns.append(y.ravel())
+        for name, rows, y in zip(parts.tasks.tolist(), parts.inputs, parts.labels, strict=True):
+            if len(rows):
+                y = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
+                if y.shape not in ((len(rows),), (len(rows), 1)):
+                    raise ValueError(
+                        f"y of task {name!r} must have shape ({len(rows)},), as its X has rows. Got {y.shape}."
+                    )
+                columns.append(y.ravel())
         y = check_labels(self._encode_labels(np.concatenate(columns), again))
         if np.isnan(y).any():
             raise ValueError("Input y contains NaN: drop the rows without a label from the dict.")
@@ -355,7 +360,7 @@ class BaseNetwork(FittedNetwork):
                 f"{type(validation_data).__name__}."
             )
         reading = reader._read(X, y, sample_weight, task, "partial")
-        if reading.table.n_features[0] != self._n_read or not np.array_equal(reading.tasks, self._names):
+        if reading.table.n_features != self._n_read or not np.array_equal(reading.tasks, self._names):
             raise ValueError("validation_data must have the features and the tasks of the rows to train on.")
         reader._task_position = self._task_position
         return reading.table if self.features is None else reader._select_features(reading)

@@ -1,41 +1,84 @@
 """Tasks with rows of their own each, as dicts {task: (X, y)} and {task: weights}."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
+from sklearn.utils import check_array
 
-from skmtl._ids import canonical_ids
+from skmtl._ids import canonical_ids, describe, lookup
 
-__all__ = ["parts_in_order", "weights_of_parts"]
+__all__ = ["Parts", "read_parts"]
 
 
-def parts_in_order(X):
-    """The tasks of a dict {task: (X, y)}, sorted, and its parts with their names."""
+class Parts(NamedTuple):
+    """The rows of all tasks, a task after another.
+
+    Attributes
+    ----------
+    tasks : array (n_tasks,)
+        Sorted.
+    inputs : list of n_tasks arrays (n_rows, n_features)
+        Floats of one type.
+    labels : list
+        As they were given; of a task without rows None.
+    place : list of n_tasks int arrays
+        Where the rows of each stand among all.
+    weight : float64 array (n_rows of all tasks,), or None
+    """
+
+    tasks: np.ndarray
+    inputs: list
+    labels: list
+    place: list
+    weight: np.ndarray | None
+
+    @property
+    def task_of_row(self):
+        """And the place of every row among those of its task."""
+        sizes = [len(rows) for rows in self.inputs]
+        return np.repeat(np.arange(len(sizes)), sizes), np.concatenate([np.arange(n) for n in sizes])
+
+
+def read_parts(X, sample_weight, known=None):
+    """Validate a dict {task: (X, y)}.
+
+    known : the tasks there are, and how many features each has; those without a part have no rows. None: all have one.
+    """
     if not X:
         raise ValueError("X is an empty dict: it must hold a pair (X, y) for every task.")
     names = list(X)
     ids, missing = canonical_ids(names, "X")
     if missing.any():
         raise ValueError("The dict X has a task that is None or NaN; every task needs a name.")
-    parts = []
-    for i in np.argsort(ids, kind="stable"):
-        part = X[names[i]]
-        if not isinstance(part, (tuple, list)) or len(part) != 2:
-            raise ValueError(f"X[{names[i]!r}] must be a pair (X, y). Got {type(part).__name__}.")
-        parts.append((names[i], part))
-    return np.sort(ids), parts
+    tasks, n_features = (np.sort(ids), None) if known is None else known
+    if (lookup(ids, tasks) < 0).any():
+        raise ValueError(f"The rows are of the tasks {describe(np.sort(ids))}; the network knows {describe(tasks)}.")
+    inputs: list = [None] * len(tasks)
+    labels: list = [None] * len(tasks)
+    for name, t in zip(names, lookup(ids, tasks), strict=True):
+        if not isinstance(X[name], (tuple, list)) or len(X[name]) != 2:
+            raise ValueError(f"X[{name!r}] must be a pair (X, y). Got {type(X[name]).__name__}.")
+        rows, labels[t] = X[name]
+        inputs[t] = check_array(rows, dtype=[np.float64, np.float32], input_name=f"X[{name!r}]")
+    dtype = np.result_type(*(rows for rows in inputs if rows is not None))
+    for t, rows in enumerate(inputs):
+        inputs[t] = np.empty((0, n_features[t]), dtype) if rows is None else np.ascontiguousarray(rows, dtype=dtype)
+    ends = np.cumsum([len(rows) for rows in inputs])
+    place = [np.arange(end - len(rows), end) for rows, end in zip(inputs, ends, strict=True)]
+    weight = None if sample_weight is None else np.ones(ends[-1])
+    if sample_weight is not None:
+        if not isinstance(sample_weight, Mapping):
+            raise ValueError("With X a dict, sample_weight must be a dict {task: weights}, too.")
+        for name, t in zip(names, lookup(ids, tasks), strict=True):
+            if name in sample_weight:
+                weight[place[t]] = _weights(name, sample_weight[name], len(place[t]))
+    return Parts(tasks, inputs, labels, place, weight)
 
 
-def weights_of_parts(sample_weight, names, sizes):
-    """The weights of a dict {task: (n_samples,)}, one after the other; None is 1."""
-    if sample_weight is None:
-        return None
-    if not isinstance(sample_weight, Mapping):
-        raise ValueError("With X a dict, sample_weight must be a dict {task: weights}, too.")
-    weights = []
-    for name, size in zip(names, sizes, strict=True):
-        w = np.asarray(sample_weight.get(name, np.ones(size)), dtype=np.float64)
-        if w.shape != (size,) or not (w >= 0).all() or not np.isfinite(w).all() or not w.any():
-            raise ValueError(f"sample_weight[{name!r}] must hold {size} finite numbers >= 0, not all zero. Got {w!r}.")
-        weights.append(w)
-    return np.concatenate(weights)
+def _weights(name, weight, size):
+    """Those of the rows of a task."""
+    w = np.asarray(weight, dtype=np.float64)
+    if w.shape != (size,) or not (w >= 0).all() or not np.isfinite(w).all() or not w.any():
+        raise ValueError(f"sample_weight[{name!r}] must hold {size} finite numbers >= 0, not all zero. Got {w!r}.")
+    return w

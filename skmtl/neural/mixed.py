@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import canonical_ids, describe, lookup
 from skmtl.neural._base import BaseNetwork, Reading
 from skmtl.neural._encode import columns_of_heads, encode_head, labels_a_row, weigh_classes, weight_of_columns
 from skmtl.neural._heads import KINDS, distill
-from skmtl.neural._parts import parts_in_order, weights_of_parts
+from skmtl.neural._parts import read_parts
 from skmtl.neural._table import Table
 from skmtl.neural._training import Problem
 from skmtl.tasks import check_data, take_task_column
@@ -351,7 +350,7 @@ class MultiTaskMLP(BaseNetwork):
         known = dict(zip(self._names.tolist(), self._heads, strict=True)) if again and hasattr(self, "_names") else {}
         self._refuse_sparse(X)
         if isinstance(X, Mapping):
-            return self._read_mixed_parts(X, y, sample_weight, task, heads, known)
+            return self._read_mixed_parts(X, y, sample_weight, task, heads, known, again)
         if task is not None or self.task is not None:
             return self._read_long(X, y, sample_weight, task, heads, known)
         if y is None:
@@ -423,29 +422,19 @@ class MultiTaskMLP(BaseNetwork):
             data.task_position,
         )
 
-    def _read_mixed_parts(self, X, y, sample_weight, task, heads, known):
+    def _read_mixed_parts(self, X, y, sample_weight, task, heads, known, again):
         """Every task with an X of its own."""
         if y is not None or task is not None or self.task is not None:
             raise ValueError("With X a dict {task: (X, y)}, MultiTaskMLP takes neither y nor task.")
-        tasks, parts = parts_in_order(X)
-        self._compare_tasks(tasks, heads, False)
-        inputs = [check_array(part[0], dtype=[np.float64, np.float32], input_name=f"X[{t!r}]") for t, part in parts]
-        dtype = np.result_type(*inputs)
-        inputs = [np.ascontiguousarray(rows, dtype=dtype) for rows in inputs]
-        sizes = [len(rows) for rows in inputs]
-        ends = np.cumsum(sizes)
-        place = {name: np.arange(end - size, end) for name, end, size in zip(tasks.tolist(), ends, sizes, strict=True)}
-        labels = {name: part for name, part in zip(tasks.tolist(), (part for _, part in parts), strict=True)}
-        made, Y = self._encode_rows(
-            tasks, heads, known, lambda name: (labels[name][0], labels[name][1], place[name]), int(ends[-1])
-        )
-        weight = weights_of_parts(sample_weight, [name for name, _ in parts], sizes)
+        parts = read_parts(X, sample_weight, self._known_parts(again))
+        self._compare_tasks(parts.tasks, heads, False)
+        each = zip(parts.inputs, parts.labels, parts.place, strict=True)
+        task_of_row, row = parts.task_of_row
+        labelled = dict(zip(parts.tasks.tolist(), each, strict=True))
+        made, Y = self._encode_rows(parts.tasks, heads, known, labelled.get, len(row))
         for attribute in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(attribute, None)
-        row = np.concatenate([np.arange(n) for n in sizes])
-        return self._finish_by_task(
-            inputs, Y, weight, made, tasks, np.repeat(np.arange(len(tasks)), sizes), row, "parts"
-        )
+        return self._finish_by_task(parts.inputs, Y, parts.weight, made, parts.tasks, task_of_row, row, "parts")
 
     def _encode_rows(self, tasks, heads, known, rows_of, n):
         """The heads of tasks, and labels of n rows as numbers (n, most columns), NaN where a task has fewer.
@@ -455,7 +444,10 @@ class MultiTaskMLP(BaseNetwork):
         made, parts = [], []
         for name in tasks.tolist():
             rows, labels, place = rows_of(name)
-            head, code = encode_head(name, heads[name], labels, rows, known.get(name), self.delta)
+            if known and not len(place):
+                head, code = known[name], np.empty((0, known[name].n_targets))
+            else:
+                head, code = encode_head(name, heads[name], labels, rows, known.get(name), self.delta)
             if len(code) != len(place):
                 raise ValueError(f"Task {name!r} has {len(place)} rows, but {len(code)} labels.")
             if np.isnan(code).all(axis=1).any():
