@@ -21,7 +21,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmtl.neural import MultiTaskMLP, MultiTaskMLPClassifier, MultiTaskMLPRegressor, distill
 from skmtl.neural._forward import outputs
-from skmtl.neural._training import Epochs, State
+from skmtl.neural._problem import State
+from skmtl.neural._training import Epochs
 from skmtl.preprocessing import to_long
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")

@@ -2,7 +2,7 @@
 
 from skmtl.neural._display import TrainingDisplay
 from skmtl.neural._heads import distill
-from skmtl.neural._training import Epoch
+from skmtl.neural._problem import Epoch
 from skmtl.neural.classifier import MultiTaskMLPClassifier
 from skmtl.neural.mixed import MultiTaskMLP
 from skmtl.neural.regressor import MultiTaskMLPRegressor

@@ -3,7 +3,7 @@
 import contextlib
 import copy
 
-from skmtl.neural._training import Epoch
+from skmtl.neural._problem import Epoch
 
 __all__ = ["Reporter"]
 

@@ -10,8 +10,8 @@ from skmtl.neural._base import BaseNetwork, Reading
 from skmtl.neural._encode import columns_of_heads, encode_head, labels_a_row, weigh_classes, weight_of_columns
 from skmtl.neural._heads import KINDS, distill
 from skmtl.neural._parts import read_parts
+from skmtl.neural._problem import Problem
 from skmtl.neural._table import Table
-from skmtl.neural._training import Problem
 from skmtl.tasks import check_data, take_task_column
 
 __all__ = ["MultiTaskMLP"]

@@ -1,0 +1,152 @@
+"""What a network is to learn, the state of its training, and what callbacks are told of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from skmtl._ids import describe
+from skmtl.neural._forward import outputs
+
+__all__ = ["Epoch", "Problem", "State"]
+
+
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """What callbacks are told after an epoch; arrays hold a number per task.
+
+    Attributes
+    ----------
+    number : int
+        Counted from 1.
+    tasks : array of shape (n_tasks,)
+    objective : float
+        What is minimised, penalties included: the mean over the epoch's batches.
+    losses : array
+    weights : array
+        The mean over the epoch of what multiplied the losses.
+    scores : array or None
+        On the validation rows.
+    estimator : estimator
+        As it would be if training ended here.
+    """
+
+    number: int
+    tasks: np.ndarray
+    objective: float
+    losses: np.ndarray
+    weights: np.ndarray
+    scores: np.ndarray | None
+    estimator: Any
+
+
+@dataclass
+class State:
+    """All that training changes; arrays are written in place."""
+
+    theta: np.ndarray
+    m: np.ndarray
+    v: np.ndarray
+    steps: np.ndarray
+    random: np.ndarray
+    objectives: list = field(default_factory=list)
+    losses: list = field(default_factory=list)
+    weights: list = field(default_factory=list)
+    scores: list = field(default_factory=list)
+
+    @classmethod
+    def new(cls, architecture, rng, dtype):
+        """Where training starts, drawn from the RandomState `rng`."""
+        theta = architecture.initial(rng, dtype)
+        seed = rng.randint(1, np.iinfo(np.int64).max, dtype=np.int64)
+        return cls(
+            theta,
+            np.zeros_like(theta),
+            np.zeros_like(theta),
+            np.zeros(1, dtype=np.int64),
+            np.array([seed], dtype=np.uint64),
+        )
+
+    def copy(self):
+        """A state that shares nothing with this one."""
+        return State(**{name: value.copy() for name, value in vars(self).items()})
+
+    def put(self, theta):
+        """Go back to parameters that were better."""
+        self.theta[:] = theta
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is to be learnt, from what, by which rules.
+
+    Attributes
+    ----------
+    settings : estimator
+        Its parameters.
+    architecture : Architecture
+    heads : list of n_tasks Head
+    tasks : array of shape (n_tasks,)
+    table : Table
+        With labels as `Head.encode` gives them.
+    items : int array
+        Those to train on.
+    validation : (inputs, list of labels, list of weights), or None
+        As `outputs` takes inputs; a pair of arrays (n_rows, n_targets) per task.
+    metrics : list of n_tasks callables or None
+    """
+
+    settings: Any
+    architecture: Any
+    heads: list
+    tasks: np.ndarray
+    table: Any
+    items: np.ndarray
+    validation: Any = None
+    metrics: Any = None
+
+    def scores(self, theta):
+        """The metric of every task on its validation rows."""
+        inputs, labels, weights = self.validation
+        answers = outputs(self.architecture, theta, inputs)
+        parts = zip(self.heads, labels, answers, weights, self.metrics, strict=True)
+        return np.array([np.nan if o is None else h.score(y, o, w, metric) for h, y, o, w, metric in parts])
+
+    def tables(self, dtype):
+        return self.architecture.tables(
+            [head.kind for head in self.heads],
+            self.table.n_columns,
+            self.table.first,
+            [head.constant for head in self.heads],
+            dtype,
+        )
+
+    @property
+    def batch_size(self):
+        size = self.settings.batch_size
+        if self.settings.solver == "lbfgs":
+            return len(self.items)
+        return min(200, len(self.items)) if size == "auto" else min(int(size), len(self.items))
+
+    def shares(self):
+        """With what probability a draw goes to each task: as ``n_t^temperature``; None where all items take turns."""
+        if self.settings.temperature == 1.0:
+            return None
+        counts = np.bincount(self.table.task_of_item()[self.items], minlength=self.table.n_tasks)
+        share = np.where(counts > 0, np.maximum(counts, 1.0) ** self.settings.temperature, 0.0)
+        return share / share.sum()
+
+    def importance(self, totals):
+        """What each task counts, from `task_weight` and the sums of its weights."""
+        rule = self.settings.task_weight
+        if isinstance(rule, dict):
+            known = self.tasks.tolist()
+            if unknown := [task for task in rule if task not in known]:
+                raise ValueError(
+                    f"task_weight names unknown tasks: {describe(unknown)}. The tasks are {describe(known)}."
+                )
+            importance = np.array([float(rule.get(task, 1.0)) for task in known])
+            if not importance.any():
+                raise ValueError("task_weight is zero for every task: at least one must be positive.")
+            return importance
+        return totals if rule == "samples" else np.ones(len(totals))
