@@ -16,6 +16,7 @@ from skmtl._ids import canonical_ids, describe, lookup
 from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
+from skmtl.penalties.shared import Ridge
 from skmtl.solvers import solve, sums_for
 from skmtl.solvers.newton import RowProblem, has_moments
 
@@ -88,9 +89,8 @@ class _Rows:
         """The rows with the factors of their tasks; features are counted from -`origin`, intercepts from 0."""
         how = {"fit_intercept": estimator.fit_intercept, "n_jobs": estimator.n_jobs, "origin": origin}
 
-        def lengths():
-            free = RowProblem(data, losses, np.ones(data.n_tasks), penalty, **how)
-            return free.gradient_lengths()
+        def lengths():  # of tasks by themselves: their best intercepts are drawn to no others
+            return RowProblem(data, losses, np.ones(data.n_tasks), Ridge(), **how).gradient_lengths()
 
         c = _loss_factors(data.task_weight(), lengths, estimator.task_weight, factor)
         return cls(RowProblem(data, losses, c, penalty, **how))
