@@ -26,7 +26,8 @@ from sklearn.preprocessing import StandardScaler
 
 import skmtl
 from benchmarks.common import best_times, load, machine, print_ratio
-from skmtl.metrics import make_task_scorer, masked_scorer
+from benchmarks.letters import spoken_letters
+from skmtl.metrics import masked_scorer
 from skmtl.model_selection import TaskStratifiedKFold
 
 RIDGE, SHARE = np.geomspace(0.003, 3.0, 7), np.geomspace(0.01, 0.6, 5)
@@ -71,13 +72,16 @@ def scores(y, proba):
     return auc, log_loss(y, proba, labels=labels), 100 * accuracy_score(y, labels[proba.argmax(axis=1)])
 
 
-def table(title, X, y, splits, cv, scoring, prepare, methods=METHODS):
-    """Print the scores of all methods; `prepare` is fitted on the features of the training rows."""
+def table(title, X, y, splits, scoring, prepare, methods=METHODS):
+    """Print the scores of all methods; `prepare` is fitted on the features of the training rows.
+
+    A split holds the rows to learn from, those to score, and how to cross-validate on the former.
+    """
     print(f"{title}: mean (standard deviation) of {len(splits)} splits")
     print(f"{'':26}{'AUC':>16}{'log-loss':>16}{'accuracy, %':>16}{'least log-loss':>16}{'seconds':>9}")
     found, seconds = {name: [] for name in methods}, dict.fromkeys(methods, 0.0)
     n = X.shape[1] - (y.ndim == 1)
-    for train, test in splits:
+    for train, test, cv in splits:
         features = prepare.fit(X[train, :n])
         Z = np.column_stack([features.transform(X[:, :n]), X[:, n:]])
         for name in methods:
@@ -98,11 +102,11 @@ def wide(name, n_splits, train_size):
     if (data := load(f"mll_{name}")) is None:
         return
     X, Y = data["X"], data["Y"]
-    splits = list(ShuffleSplit(n_splits, train_size=train_size, random_state=0).split(X))
+    cv = KFold(3, shuffle=True, random_state=0)
+    splits = [(*split, cv) for split in ShuffleSplit(n_splits, train_size=train_size, random_state=0).split(X)]
     loss = masked_scorer(log_loss, response_method="predict_proba", greater_is_better=False, labels=[0, 1])
     methods = {key: METHODS[key] for key in METHODS if key != "pooled, one intercept"}  # other labels, other shares
-    cv = KFold(3, shuffle=True, random_state=0)
-    table(f"mll_{name}, {train_size} rows to learn from", X, Y, splits, cv, loss, StandardScaler(), methods)
+    table(f"mll_{name}, {train_size} rows to learn from", X, Y, splits, loss, StandardScaler(), methods)
 
 
 def contraception():
@@ -113,36 +117,26 @@ def contraception():
     X = np.column_stack([X, X[:, 0] ** 2 / 100])  # use rises with age and falls again
     halves = [TaskStratifiedKFold(2, task=-1, shuffle=True, random_state=seed) for seed in range(5)]
     rows = np.column_stack([X, task])
-    splits = [next(iter(half.split(rows, y))) for half in halves]
     cv = TaskStratifiedKFold(3, task=-1, shuffle=True, random_state=0)
-    table("contraception, half the rows", rows, y, splits, cv, "neg_log_loss", StandardScaler())
+    splits = [(*next(iter(half.split(rows, y))), cv) for half in halves]
+    table("contraception, half the rows", rows, y, splits, "neg_log_loss", StandardScaler())
 
 
 def isolet():
-    """30 speakers, 26 letters: of the two times that each is spoken, one to learn from."""
-    if (data := load("isolet1")) is None:
+    """26 letters of 30 speakers, one example of each to learn from, and two of ten speakers: see `spoken_letters`."""
+    if (found := spoken_letters(2)) is None:
         return
-    X, y, task = data["X"], data["y"], data["task"]
-    y = np.unique(y, return_inverse=True)[1]
-    order = np.lexsort((task, y))
-    pairs = order.reshape(-1, 2)  # the two rows of a speaker and a letter
-    splits = []
-    for seed in range(2):
-        first = np.random.default_rng(seed).integers(2, size=len(pairs))
-        splits.append((pairs[np.arange(len(pairs)), first], pairs[np.arange(len(pairs)), 1 - first]))
-    cv = ShuffleSplit(1, test_size=0.3, random_state=0)
+    X, y, task, splits = found
     few = {
-        "pooled, one intercept": ("Pooled", {}, {"alpha": RIDGE[::2]}),
-        "independent": ("Independent", {}, {"alpha": RIDGE[::2]}),
-        "mean-regularised": ("MeanRegularized", {}, {"alpha": RIDGE[3:], "alpha_shared": [0.03]}),
+        "pooled, one intercept": ("Pooled", {}, {"alpha": [0.01, 0.03, 0.1]}),
+        "independent": ("Independent", {}, {"alpha": [3e-4, 1e-3, 3e-3, 0.01]}),
+        "mean-regularised": ("MeanRegularized", {}, {"alpha": [0.003, 0.01, 0.03], "alpha_shared": [3e-4, 0.003]}),
         "trace norm": ("TraceNorm", {}, {"share": np.geomspace(3e-4, 1e-2, 3)}),
         "task relationship": ("TaskRelationship", {}, {"alpha": np.geomspace(1e-4, 1e-2, 3)}),
     }
     prepare = make_pipeline(PCA(50, random_state=0), StandardScaler(with_std=False))
-    scoring = make_task_scorer(
-        log_loss, response_method="predict_proba", greater_is_better=False, labels=np.arange(26)
-    )  # "neg_log_loss" wants all letters in every fold
-    table("isolet1, 26 rows a speaker, 50 components", np.column_stack([X, task]), y, splits, cv, scoring, prepare, few)
+    rows, y = np.column_stack([X, task]), np.unique(y, return_inverse=True)[1]
+    table("isolet1, 26 rows a speaker, 50 components", rows, y, splits, "neg_log_loss", prepare, few)
 
 
 def related(n_tasks, n_samples, n_features, rank=3, seed=0):

@@ -30,6 +30,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from benchmarks.common import EachColumn, load, machine
 from benchmarks.drugs import RIDGE_BY_DRUG, held_out
+from benchmarks.letters import spoken_letters
 from skmtl import (
     IndependentClassifier,
     IndependentRegressor,
@@ -105,24 +106,12 @@ def sarcos():
 
 
 def isolet():
-    """26 letters of 30 speakers, each spoken twice: 20 speakers are scored on the one that is not learned from.
-
-    Of the other ten, both are learned from, so that there is something to tune by: without a letter's only example
-    there is no learning it.
-    """
-    if (data := load("isolet1")) is None:
+    """26 letters of 30 speakers, one example of each to learn from, and two of ten speakers: see `spoken_letters`."""
+    if (found := spoken_letters(REPEATS)) is None:
         return
-    y, task = data["y"], data["task"]
-    X = PCA(50, random_state=0).fit_transform(data["X"])
+    X, y, task, splits = found
+    X = PCA(50, random_state=0).fit_transform(X)
     X = np.column_stack([X / X.std(), task])
-    pairs, splits = np.lexsort((y, task)).reshape(-1, 2), []  # the two rows of a speaker and a letter
-    for seed in range(REPEATS):
-        rng = np.random.default_rng(seed)
-        first, second = rng.permuted(pairs, axis=1).T
-        both = np.isin(task[second], rng.permutation(np.unique(task))[:10])
-        train = np.concatenate([first, second[both]])
-        fold = np.arange(len(first)), np.arange(len(first), len(train))
-        splits.append((train, second[~both], [fold]))
     methods = {
         LINEAR: (IndependentClassifier(task=-1, tol=1e-5), {"alpha": np.geomspace(0.01, 1.0, 5)}),
         "linear, one for all": (PooledClassifier(task=-1, tol=1e-5), {"alpha": np.geomspace(0.01, 1.0, 5)}),

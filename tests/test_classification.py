@@ -36,9 +36,11 @@ from skmtl.classification import (
     AdaptiveJointFeatureClassifier,
     IndependentClassifier,
     JointFeatureClassifier,
+    LatentBasisClassifier,
     MeanRegularizedClassifier,
     MultiTaskClassifier,
     PooledClassifier,
+    ReducedRankClassifier,
     RobustLowRankClassifier,
     TaskGraphClassifier,
     TraceNormClassifier,
@@ -124,29 +126,23 @@ def on_many_tasks(Classifier):
     return Many
 
 
-# a quadratic penalty, a graph, a norm of each side, and a sum of parts: the others differ in their prox only
+# a quadratic penalty, a graph, a norm of each side, a sum of parts, and what is not convex: the others differ in their
+# prox only
 SOME = [
     MeanRegularizedClassifier,
     TaskGraphClassifier,
     TraceNormClassifier,
     JointFeatureClassifier,
     RobustLowRankClassifier,
+    AdaptiveJointFeatureClassifier,
+    ReducedRankClassifier,
+    LatentBasisClassifier,
 ]
 MANY = [on_many_tasks(Classifier) for Classifier in SOME]
 globals().update({Many.__name__: Many for Many in MANY})  # where pickle looks for them
 
 
-def no_minimum(estimator):
-    """Checks on classes that features tell apart, where a model that does not penalise these has no best weights."""
-    if not isinstance(estimator, AdaptiveJointFeatureClassifier):
-        return {}
-    reason = "fits agree in the limit of infinite weights only"
-    return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in ("dense", "sparse")}
-
-
-@parametrize_with_checks(
-    [Classifier() for Classifier in CLASSIFIERS], expected_failed_checks=no_minimum, xfail_strict=False
-)
+@parametrize_with_checks([Classifier() for Classifier in CLASSIFIERS])
 def test_scikit_learn_accepts_it(estimator, check):
     check(estimator)
 
@@ -159,9 +155,9 @@ def test_scikit_learn_accepts_it_with_routing(estimator, check):
 
 def for_checks(Many):
     """To 1e-7, as the checks compare fits, which a gap of 1e-6 does not promise, nor weights that are not unique."""
-    return Many(
-        unknown_task="shared", tol=1e-12, **({"alpha_ridge": 0.01} if "alpha_ridge" in Many().get_params() else {})
-    )
+    unique = {"alpha_ridge": 0.1} | ({"alpha": 0.1} if issubclass(Many, LatentBasisClassifier) else {})
+    settings = {name: value for name, value in unique.items() if name in Many().get_params()}
+    return Many(unknown_task="shared", tol=1e-12, **settings)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 1e-12 on a dozen rows may be too much

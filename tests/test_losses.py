@@ -130,6 +130,9 @@ FREE = {  # every other feature costs nothing
     "some, maximum norm": lambda u: JointFeature(alpha=u.tall_row, norm=np.inf, feature_weights=np.arange(u.d) % 2.0),
     "nothing else": lambda u: JointFeature(alpha=100.0 * u.row, feature_weights=np.arange(u.d) % 2.0),
     "all": lambda u: JointFeature(alpha=u.row, feature_weights=np.zeros(u.d)),
+    "some, positive": lambda u: JointFeature(alpha=u.row, feature_weights=np.arange(u.d) % 2.0, positive=True),
+    "all, positive": lambda u: JointFeature(alpha=u.row, feature_weights=np.zeros(u.d), positive=True),
+    "no strength, positive": lambda u: JointFeature(alpha=0.0, positive=True),
 }
 
 
@@ -156,12 +159,27 @@ def test_what_costs_nothing_may_have_no_minimum(n_classes, rng):
     assert model.objective_ <= 1e-6 * 2 * np.log(n_classes)
 
 
+def test_what_costs_nothing_may_have_no_minimum_and_the_rest_one():
+    """A task's free features tell some classes apart: they go to infinity, and the others must not wait for them."""
+    rng = np.random.default_rng(1)
+    X, W, task = rng.normal(size=(90, 8)), rng.normal(size=(3, 8)), np.repeat(np.arange(3), 30)
+    y = (X @ W.T + 0.5 * rng.gumbel(size=(90, 3))).argmax(axis=1)
+    penalty = penalties.JointFeature(0.1, feature_weights=np.arange(8) % 2.0)
+    model = MultiTaskClassifier(penalty, max_iter=500).fit(X, y, task=task)  # a gap that is too large would warn
+    weights = np.linalg.norm(model.coef_, axis=(0, 1))
+    assert weights[::2].max() > 100.0
+    assert 0.0 < weights[1::2].max() < 10.0
+
+
 MIXED = [Squared(), Logistic(), Poisson(), Huber(0.7)]
 
 
 @pytest.mark.parametrize("layout", ["long", "wide"])
 @pytest.mark.parametrize("task_weight", ["samples", "tasks", "auto", {1: 3.0}], ids=str)
-@pytest.mark.parametrize("case", ["trace", "joint feature", "mean, sparse", "temporal, sparse", "robust low rank"])
+@pytest.mark.parametrize(
+    "case",
+    ["trace", "joint feature", "mean, sparse", "mean, sparse, partial pooling", "temporal, sparse", "robust low rank"],
+)
 def test_tasks_of_different_losses_share_a_penalty(case, task_weight, layout, rng):
     if layout == "long":
         X = [rng.normal(size=(n, 3)) for n in (12, 15, 9, 11)]

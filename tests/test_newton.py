@@ -84,6 +84,18 @@ def test_descents_are_those_of_the_value(loss, a_b, shared, rng):
     assert_allclose(at.pull, -along_a, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("a_b", [0.0, 0.3, np.inf], ids=["free", "pulled", "one"])
+def test_one_reading_of_the_rows_finds_what_products_find(a_b, rng):
+    rows = row_loss(Logistic(), rng, False, a_b=a_b)
+    assert rows._in_one_reading
+    for scale in (1.0, 300.0):  # probabilities of 0 and 1
+        W, a = scale * rng.normal(size=rows.shape), rng.normal(size=rows.n_outputs)
+        got, want = rows.at(W, a), rows.at_margins(rows.margins(W), a)
+        for name in ("loss", "descent", "pull", "pull_of_labels"):
+            assert_allclose(getattr(got, name), getattr(want, name), rtol=1e-12, atol=1e-12 * scale)
+    assert rows.at(np.full(rows.shape, np.nan), a).loss == np.inf
+
+
 @pytest.mark.parametrize("shared", [False, True], ids=["long", "shared"])
 @pytest.mark.parametrize("a_b", [0.0, 0.3, np.inf], ids=["free", "pulled", "one"])
 @pytest.mark.parametrize("loss", [*ONE_COLUMN.values(), Multinomial(3)], ids=lambda loss: type(loss).__name__)

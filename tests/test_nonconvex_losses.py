@@ -60,9 +60,10 @@ def seen(model):
 @each_shape
 def test_an_adaptive_solution_minimises_its_own_tangents(shape, loss, rng):
     X, y, task = make_rows(rng, loss)
-    penalty = AdaptiveJointFeature(0.1, penalty=shape, gamma=12.0)
+    ridge = {"mcp": 0.0, "scad": 0.01, "capped_l1": 0.01, "sqrt": 0.0}[shape]
+    penalty = AdaptiveJointFeature(0.1, penalty=shape, gamma=12.0, alpha_ridge=ridge)
     model = model_of(penalty, loss).fit(X, y, task=task)
-    tangent = JointFeature(0.1, feature_weights=penalty.slopes(seen(model)))
+    tangent = JointFeature(0.1, feature_weights=penalty.slopes(seen(model)), alpha_ridge=ridge)
     convex = model_of(tangent, loss).fit(X, y, task=task)
     reached = model.objective_ - penalty.value(seen(model)) + tangent.value(seen(model))
     assert convex.objective_ - convex.dual_gap_ <= reached + 1e-12
@@ -86,7 +87,7 @@ def test_a_large_gamma_is_joint_features(loss, rng):
 def test_adaptive_features_are_those_and_less_shrunk(loss, shape, rng):
     X, y, task = make_rows(rng, loss, sizes=(150,) * 6, d=30)
     plain = JointFeatureClassifier(0.25).fit(X, y, task=task)
-    model = AdaptiveJointFeatureClassifier(0.25, penalty=shape, gamma=4.0).fit(X, y, task=task)
+    model = AdaptiveJointFeatureClassifier(0.25, penalty=shape, gamma=4.0, alpha_ridge=0.0).fit(X, y, task=task)
     assert_array_equal(np.flatnonzero(seen(model).any(axis=0)), [0, 1, 2])
     lengths = [np.linalg.norm(seen(one)[:, :3], axis=0) for one in (plain, model)]
     assert (lengths[1] > 1.2 * lengths[0]).all()
@@ -98,7 +99,7 @@ def test_adaptive_features_are_those_and_less_shrunk(loss, shape, rng):
 @each_shape
 def test_alpha_max_of_stages_gives_zero_weights_exactly(shape, loss, rng):
     X, y, task = make_rows(rng, loss)
-    model = model_of(AdaptiveJointFeature(penalty=shape), loss)
+    model = model_of(AdaptiveJointFeature(penalty=shape), loss, tol=1e-5)
     largest = model.alpha_max(X, y, task=task)
     assert_allclose(largest, model_of(JointFeature(), loss).alpha_max(X, y, task=task), rtol=1e-12)
     assert not model.set_params(penalty__alpha=largest).fit(X, y, task=task).coef_.any()
@@ -113,6 +114,17 @@ def test_a_path_of_stages_does_not_depend_on_the_strengths_before(loss, rng):
     one = AdaptiveJointFeatureClassifier(0.15, gamma=12.0).fit(X, y, task=task)
     assert_allclose(path.coefs[-1], one.coef_, rtol=0, atol=1e-3)
     assert path.dual_gaps.max() <= 1e-5
+
+
+@each_shape
+def test_by_default_features_that_tell_classes_apart_have_a_minimum(shape, rng):
+    X, task = rng.normal(size=(60, 4)), np.repeat(np.arange(3), 20)
+    y, order = X[:, 0] > 0, rng.permutation(60)
+    model = AdaptiveJointFeatureClassifier(penalty=shape, tol=1e-10).fit(X, y, task=task)
+    assert model.score(X, y, task=task) > 0.9
+    again = AdaptiveJointFeatureClassifier(penalty=shape, tol=1e-10).fit(X[order], y[order], task=task[order])
+    assert_allclose(again.coef_, model.coef_, rtol=1e-4)
+    assert model.dual_gap_ <= 1e-9
 
 
 @pytest.mark.parametrize(("shape", "gamma", "least"), [("mcp", 1.0, "1"), ("scad", 2.0, "2")])

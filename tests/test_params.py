@@ -356,8 +356,10 @@ def test_all_parameters_but_the_first_are_keywords(Estimator):
     assert {parameter.kind for parameter in others} == {inspect.Parameter.KEYWORD_ONLY}
 
 
-# Classes that a plane separates have no best weights where only differences between tasks are penalised.
-DEFAULTS_OF_CLASSIFIERS = {name: {"alpha_ridge": 0.01} for name in ("FusedTasks", "ReducedRank", "Temporal")}
+# Classes that a plane separates have no best weights where only differences between tasks are penalised, or only small
+# weights.
+BOUNDED = "AdaptiveJointFeature", "FusedTasks", "ReducedRank", "Temporal"
+DEFAULTS_OF_CLASSIFIERS = {name: {"alpha_ridge": 0.01} for name in BOUNDED}
 DEFAULTS_OF_ITS_OWN = {
     # where nothing else bounds the weights of a task without rows
     ("alpha_ridge", 0.01): {"TaskGraph", "LatentBasis", *DEFAULTS_OF_CLASSIFIERS},

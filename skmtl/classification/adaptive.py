@@ -10,15 +10,16 @@ class AdaptiveJointFeatureClassifier(LinearClassifier):
     r"""Logistic regression in which all tasks use the same few features, without shrinking these.
 
     .. math:: \min_{W,b} \sum_t c_t \sum_i s_{ti} \, \ell(y_{ti}, x_i' w_t + b_t) + \sum_j \rho(\|W_j\|_2)
+              + \tfrac{\alpha_r}{2} \|W\|_F^2
 
     with the log-loss :math:`\ell`, see `skmtl.classification`, and the concave :math:`\rho` of
     `AdaptiveJointFeatureRegressor`, whose slope is `alpha` at zero and fades as a feature's weights grow. With more
     than two classes :math:`W_j` holds the weights of feature j for each class of each task.
 
     Scale the features first: `gamma` is a number of curvatures, and those of the log-loss are at most 1/4 with unit
-    variances, so that ``gamma=12`` here is what ``gamma=3`` is to the regressor. With a smaller one a feature is out or
-    unpenalised, with little between, and features that are not penalised may tell the classes of a task apart: its
-    weights then grow until the gap is small. Also known as group-MCP or group-SCAD logistic regression.
+    variances, so that ``gamma=12`` here is what ``gamma=3`` is to the regressor; with a smaller one a feature is out or
+    free, with little between. Features that :math:`\rho` has let go may tell the classes of a task apart, and then only
+    the ridge term keeps their weights finite. Also known as group-MCP or group-SCAD logistic regression.
 
     The solver is a sequence of stages, each a `JointFeatureClassifier` with the slopes at the last solution as
     `feature_weights`, solved to a duality gap; the first is `JointFeatureClassifier` itself. No stage raises the
@@ -33,6 +34,9 @@ class AdaptiveJointFeatureClassifier(LinearClassifier):
     gamma : float, default=3.0
         Weights of length ``gamma * alpha`` and more are not pulled at all: > 1 for "mcp", > 2 for "scad", > 0 for
         "capped_l1"; "sqrt" does not use it. A large value is `JointFeatureClassifier`.
+    alpha_ridge : float, default=0.01
+        Strength :math:`\alpha_r` of a ridge term, >= 0. With 0 and classes that the features :math:`\rho` has let go
+        separate, there may be no minimum.
     class_weight : dict, "balanced" or None, default=None
         What a label counts: ``{label: weight}``, 1 where it names none; "balanced", so that all classes of a task have
         the same sum of weights and the task what it had; or one of these a task, ``{task: {label: weight}}``.
@@ -122,6 +126,7 @@ class AdaptiveJointFeatureClassifier(LinearClassifier):
         *,
         penalty="mcp",
         gamma=3.0,
+        alpha_ridge=0.01,
         class_weight=None,
         fit_intercept=True,
         task_weight="samples",
@@ -136,6 +141,7 @@ class AdaptiveJointFeatureClassifier(LinearClassifier):
         self.alpha = alpha
         self.penalty = penalty
         self.gamma = gamma
+        self.alpha_ridge = alpha_ridge
         self.class_weight = class_weight
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight

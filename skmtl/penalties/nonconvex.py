@@ -9,6 +9,7 @@ import copy
 import numpy as np
 
 from skmtl.penalties.base import Penalty
+from skmtl.penalties.sparse import JointFeature
 
 __all__ = ["AdaptiveJointFeature", "LatentBasis", "ReducedRank"]
 
@@ -16,7 +17,7 @@ __all__ = ["AdaptiveJointFeature", "LatentBasis", "ReducedRank"]
 class AdaptiveJointFeature(Penalty):
     r"""Few features serve all tasks, and those that do are not shrunk: a concave function of each feature's length.
 
-    .. math:: \Omega(W) = \sum_j \rho(\|W_{j:}\|_2)
+    .. math:: \Omega(W) = \sum_j \rho(\|W_{j:}\|_2) + \tfrac{\alpha_r}{2} \|W\|_F^2
 
     ================  ============================================  ===========================================
     `penalty`         :math:`\rho'(r)`                              beyond
@@ -39,6 +40,8 @@ class AdaptiveJointFeature(Penalty):
         The function :math:`\rho`.
     gamma : float, default=3.0
         Where it is level: at weights of length ``gamma * alpha``, > 1 ("scad": > 2). "sqrt" does not use it.
+    alpha_ridge : float, default=0.0
+        Strength :math:`\alpha_r` of a ridge term, >= 0: with it weights that the rest no longer pulls stay finite.
 
     References
     ----------
@@ -55,13 +58,21 @@ class AdaptiveJointFeature(Penalty):
 
     unfolds = False
 
-    def __init__(self, alpha=0.01, penalty="mcp", gamma=3.0):
+    def __init__(self, alpha=0.01, penalty="mcp", gamma=3.0, alpha_ridge=0.0):
         self.alpha = alpha
         self.penalty = penalty
         self.gamma = gamma
+        self.alpha_ridge = alpha_ridge
 
     def value(self, W):
         """Omega(W)."""
+        return self._concave(W) + self._ridge_value(W)
+
+    def tangent(self, slopes=None):
+        """The convex penalty with these `slopes` for every feature, by default those at zero."""
+        return JointFeature(self.alpha, feature_weights=slopes, alpha_ridge=self.alpha_ridge)
+
+    def _concave(self, W):
         r, a, g = np.linalg.norm(W, axis=0), float(self.alpha), float(self.gamma)
         if self.penalty == "sqrt":
             return float(a * np.sqrt(r).sum())

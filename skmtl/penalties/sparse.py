@@ -196,6 +196,11 @@ class _Positive(Norm):
     def __init__(self, alpha=0.0):
         self.alpha = alpha
 
+    @property
+    def of_signs(self):
+        """Whether it costs nothing where it is finite."""
+        return self.alpha == 0
+
     def value(self, W):
         return float(self.alpha * W.sum()) if (W >= 0).all() else np.inf
 

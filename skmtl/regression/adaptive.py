@@ -10,7 +10,7 @@ class AdaptiveJointFeatureRegressor(LinearRegressor):
     r"""Linear regression in which all tasks use the same few features, without shrinking these.
 
     .. math:: \min_{W,b} \tfrac{1}{2} \sum_t c_t \sum_i s_{ti} (y_{ti} - x_i' w_t - b_t)^2
-              + \sum_j \rho(\|W_j\|_2)
+              + \sum_j \rho(\|W_j\|_2) + \tfrac{\alpha_r}{2} \|W\|_F^2
 
     with :math:`W_j` the weights of feature j over all tasks and a concave :math:`\rho` that starts with the slope
     `alpha`, as in `JointFeatureRegressor`, and levels off:
@@ -43,6 +43,8 @@ class AdaptiveJointFeatureRegressor(LinearRegressor):
     gamma : float, default=3.0
         Weights of length ``gamma * alpha`` and more are not pulled at all: > 1 for "mcp", > 2 for "scad", > 0 for
         "capped_l1"; "sqrt" does not use it. A large value is `JointFeatureRegressor`.
+    alpha_ridge : float, default=0.0
+        Strength :math:`\alpha_r` of a ridge term, >= 0.
     fit_intercept : bool, default=True
         Whether to fit an intercept for every task.
     task_weight : {"samples", "tasks", "auto"} or dict, default="samples"
@@ -134,6 +136,7 @@ class AdaptiveJointFeatureRegressor(LinearRegressor):
         *,
         penalty="mcp",
         gamma=3.0,
+        alpha_ridge=0.0,
         fit_intercept=True,
         task_weight="samples",
         max_iter=1000,
@@ -147,6 +150,7 @@ class AdaptiveJointFeatureRegressor(LinearRegressor):
         self.alpha = alpha
         self.penalty = penalty
         self.gamma = gamma
+        self.alpha_ridge = alpha_ridge
         self.fit_intercept = fit_intercept
         self.task_weight = task_weight
         self.max_iter = max_iter
@@ -158,4 +162,4 @@ class AdaptiveJointFeatureRegressor(LinearRegressor):
         self.unknown_task = unknown_task
 
     def _penalty(self):
-        return AdaptiveJointFeature(self.alpha, self.penalty, self.gamma)
+        return AdaptiveJointFeature(self.alpha, self.penalty, self.gamma, self.alpha_ridge)

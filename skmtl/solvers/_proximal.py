@@ -44,22 +44,29 @@ class Unseen:
     basis : sparse array of shape (n_tasks, n_null)
         All weights, or those that are alike in neighbouring tasks, each class by itself.
     features : int array or slice
+    positive : bool
+        Whether only weights >= 0 cost nothing: then the loss may have a slope that is negative, where they are zero.
     """
 
     basis: Any
     features: Any
+    positive: bool = False
 
     @classmethod
     def of(cls, terms, ridge, n_tasks):
         """None where every W costs something."""
-        functions = [f for term in terms for f in getattr(term, "norms", [term])]
+        functions = [f for term in terms for f in getattr(term, "norms", [term]) if matters(f)]
+        signs = [f for f in functions if getattr(f, "of_signs", False)]
+        functions = [f for f in functions if f not in signs]
         unseen = [getattr(f, "unseen_features", None) for f in functions]
         others = [f for f, features in zip(functions, unseen, strict=True) if features is None]
+        if signs and others:  # what tasks have in common has no sign of its own
+            return None
         basis = common_null(others, ridge) if others or ridge > 0 else sparse.eye_array(n_tasks)
         masks = [features for features in unseen if features is not None]
         if basis is None or not np.all(masks, axis=0).any():
             return None
-        return cls(basis, np.flatnonzero(np.all(masks, axis=0)) if masks else slice(None))
+        return cls(basis, np.flatnonzero(np.all(masks, axis=0)) if masks else slice(None), bool(signs))
 
     @property
     def whole(self):
@@ -87,8 +94,11 @@ class _Proximal:
         return self.unseen is not None and self.unseen.whole
 
     def seen(self, descent):
-        """A descent that is zero in the features that cost nothing, but for rounding, with exact zeros there."""
-        if self.unseen is None or self.unseen.whole:
+        """A descent with exact zeros in the features that cost nothing, where it is zero but for rounding.
+
+        Or negative, where weights are to be >= 0: that is in every dual ball, too.
+        """
+        if self.unseen is None or (self.unseen.whole and not self.unseen.positive):
             return descent
         descent = descent.copy()
         descent[:, self.unseen.features] = 0.0

@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.optimize import nnls
 
+from skmtl._numba import read_only
 from skmtl._products import LongRows, SharedRows
-from skmtl.losses import Multinomial
-from skmtl.moments import TaskMoments
+from skmtl.losses import Logistic, Multinomial
+from skmtl.solvers._log_loss import log_losses
 
-__all__ = ["At", "Curved", "RowLoss"]
+__all__ = ["At", "RowLoss"]
 
-_LARGEST = 1e7  # numbers in the Gram matrices of all tasks that are worth their memory
-_SINGULAR = 1e8  # condition of a Gram matrix
 _FLAT = 1e-12  # of the largest eigenvalue of a Hessian: curvature that is none
 _BOLD = 0.01  # of a parabola's curvature: what Newton's step uses where the loss itself has none
 _COUPLED = 600  # numbers in the weights of all classes of a task whose Hessian is worth its time
@@ -45,8 +45,8 @@ class At:
         Its negative gradient in these intercepts.
     pull_of_labels : array of shape (n_outputs,)
         The same without the price: the sums of theta.
-    theta : array shaped as the margins
-        -dl/deta of every label.
+    theta : array shaped as the margins, or None
+        -dl/deta of every label, where `RowLoss.at_margins` has formed it.
     """
 
     loss: float
@@ -54,33 +54,6 @@ class At:
     pull: Any
     pull_of_labels: Any
     theta: Any
-
-
-@dataclass
-class Curved:
-    """Rows weighted with the curvature of the loss at some point, and their Gram matrices.
-
-    Attributes
-    ----------
-    rows : RowLoss
-    weight : array shaped as y
-        With the factors c_t.
-    grams : array of shape (n_tasks, n_features, n_features)
-    """
-
-    rows: Any
-    weight: Any
-    grams: Any
-
-    def shift(self, descent):
-        """The theta (shaped as the margins) whose sum over rows is a descent, and zero over what intercepts do."""
-        moved = np.linalg.solve(self.grams, descent[:, :, None])[:, :, 0]
-        margins = self.rows.margins(moved)
-        shift = self.weight * self.rows.labelled(margins)
-        if self.rows.fit_intercept:
-            mean = self.rows.per_task(shift) / self.rows.per_task(self.weight)
-            shift -= self.weight * self.rows.labelled(np.zeros_like(margins) + self.rows.spread(mean))
-        return shift.reshape(margins.shape)
 
 
 class RowLoss:
@@ -108,21 +81,24 @@ class RowLoss:
         self.n_outputs = self.n_tasks * self.K
         self.shape = (self.n_outputs, data.X.shape[1])
         self.present = present.ravel()
-        self.rows = SharedRows(data.X) if data.shared else LongRows(data.X, data.starts, self.K)
+        self.rows: Any = SharedRows(data.X) if data.shared else LongRows(data.X, data.starts, self.K)
         self.weight = data.label_weight() * (c if data.shared else c[data.task_of_row])
         self._some = None if data.weight is None or self.weight.all() else self.weight > 0
         self._with_rows = None if data.shared else np.flatnonzero(np.diff(data.starts))
         self.task_weight = self.per_task(self.weight)
         self._parts = self._losses_apart()
+        own_rows = not data.shared and not sparse.issparse(data.X)
+        self._in_one_reading = own_rows and [type(loss) for loss, _ in self._parts] == [Logistic] and self.present.all()
         self.means = self._means()
 
     # ------------------------------------------------------------------------------------------------- the geometry
 
     def _losses_apart(self):
         """(loss, index): which labels have which loss; the index applies to arrays shaped as y."""
+        names = {loss: repr(loss) for loss in set(self.losses)}  # of objects, most of them shared: the text takes 1 ms
         distinct: dict[str, list[int]] = {}
         for t, loss in enumerate(self.losses):
-            distinct.setdefault(repr(loss), []).append(t)
+            distinct.setdefault(names[loss], []).append(t)
         if len(distinct) == 1:
             return [(self.losses[0], ...)]
         parts: list[Any] = []
@@ -219,8 +195,13 @@ class RowLoss:
         return a, self.at_margins(margins, a)
 
     def at(self, W, a):
-        """The loss at weights W and intercepts `a`, counted from the means: an `At`."""
-        return self.at_margins(self.margins(W), a)
+        """The loss at weights W and intercepts `a`, counted from the means: an `At`, perhaps without theta."""
+        if not self._in_one_reading:
+            return self.at_margins(self.margins(W), a)
+        pull, descent = np.empty(self.n_tasks), np.empty(self.shape)
+        inputs = (self.data.X, self.data.y, self.weight, self.rows.starts, W, self.from_origin(W, a))
+        loss = log_losses(*(read_only(np.ascontiguousarray(array)) for array in inputs), descent, pull)
+        return self._found(loss, descent, pull, a, None)
 
     def at_margins(self, margins, a):
         """The same, where the margins of W are known."""
@@ -232,8 +213,12 @@ class RowLoss:
         theta = theta.reshape(margins.shape)
         if not np.isfinite(loss):
             return At(np.inf, None, None, None, theta)
-        pull = self._per_output(theta)
-        descent = self.rows.pulls(theta)
+        return self._found(loss, self.rows.pulls(theta), self._per_output(theta), a, theta)
+
+    def _found(self, loss, descent, pull, a, theta):
+        """An `At` from the losses' sum and slopes, W counted from the origin."""
+        if not np.isfinite(loss):
+            return At(np.inf, None, None, None, theta)
         descent -= self._outer_means(pull)
         return At(loss + self.price(a), descent, pull - self._price_slope(a), pull, theta)
 
@@ -317,11 +302,14 @@ class RowLoss:
         """Several numbers a task, or a pull between tasks: Newton steps, halved until the loss goes down."""
         a = np.where(self.present, a, 0.0)
         best, slope, hessian = self._intercept_loss(margins, a)
+        decrement = np.inf
         for _ in range(_ROUNDS):
-            step = self._newton_step(slope, hessian)
+            step, last = self._newton_step(slope, hessian), decrement
             decrement = float(np.vdot(slope, step))
             nothing = 1e-18 * self.task_weight.sum() if self.K > 1 else 0.0  # of a log-loss, which has no units
             if best <= nothing or not decrement > 1e-30 * max(abs(best), 1e-300):
+                break
+            if last <= decrement < 1e-14 * abs(best):  # near the end it shrinks with each step, or is rounding
                 break
             for halvings in range(40):
                 new = a + 0.5**halvings * step
@@ -329,6 +317,8 @@ class RowLoss:
                 rounding = 1e-15 * abs(best)
                 if value <= best - 1e-4 * 0.5**halvings * decrement + rounding:
                     break
+                if 0.5**halvings * decrement <= 0.1 * rounding:
+                    return a
             else:
                 break
             small = np.abs(new - a).max() <= 1e-15 * np.abs(new).max()
@@ -417,21 +407,9 @@ class RowLoss:
 
     # ------------------------------------------------------------------------------------------------ Newton's model
 
-    def curved(self, W, a):
-        """The `Curved` rows of a point; None if a task's curvature is singular or all are too large."""
-        data, d = self.data, self.shape[1]
-        if sparse.issparse(data.X) or self.n_tasks * d * d > _LARGEST:
-            return None
-        eta = self.margins(W) + self.spread(a)
-        h = self._each(lambda loss, y, eta: loss.curvature(y, eta), eta)
-        moments = TaskMoments.from_data(replace(data, weight=data.label_weight() * h), fit_intercept=self.fit_intercept)
-        if len(moments.gram) < self.n_tasks or not (moments.weight > 0).all():
-            return None
-        grams = self.c[:, None, None] * moments.gram
-        scale = np.sqrt(np.maximum(np.einsum("tjj->tj", grams), 0.0))
-        if not (scale > 0).all() or np.linalg.cond(grams / scale[:, :, None] / scale[:, None, :]).max() > _SINGULAR:
-            return None
-        return Curved(self, self.weight * h, grams)
+    def curvatures(self, W, a):
+        """Those of all labels, one number each, or bounds of them."""
+        return self._each(lambda loss, y, eta: loss.curvature(y, eta), self.margins(W) + self.spread(a))
 
     def mean_square(self):
         """The largest curvature of any task, averaged over features: ``sum_i s_i |x_i - m|^2 / d``, c included."""
@@ -441,10 +419,10 @@ class RowLoss:
         about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
         return float(np.max(about, initial=0.0)) / X.shape[1]
 
-    def unseen_step(self, W, a, unseen, slope):
+    def unseen_step(self, W, a, unseen, slope, here):
         """Newton's step along the `Unseen` weights of a penalty; of many numbers, each class by itself, and shorter.
 
-        slope : array (n_null, n_columns, n_seen), the negative gradient there; so is what is returned.
+        slope, here : arrays (n_null, n_columns, n_seen), the negative gradient and the weights; so is the step.
         """
         coupled = slope[0].size <= _COUPLED
         if self.K == 1:
@@ -455,11 +433,10 @@ class RowLoss:
         step = np.zeros((len(slope), len(curvatures), slope[0].size // len(curvatures)))
         for v, column in enumerate(unseen.basis.T.tocsr()):
             members = list(zip(column.indices, column.data, strict=True))
-            for k, (curvature, g) in enumerate(zip(curvatures, slope[v].reshape(step[v].shape), strict=True)):
+            slopes, weights = (part[v].reshape(step[v].shape) for part in (slope, here))
+            for k, (curvature, g, w) in enumerate(zip(curvatures, slopes, weights, strict=True)):
                 H = sum(x**2 * self.hessian(t, curvature, unseen.features)[0] for t, x in members)
-                D = np.sqrt(np.maximum(np.diag(H), 0.0))
-                D[D == 0] = 1.0
-                step[v, k] = np.linalg.pinv(H / D / D[:, None], rcond=_FLAT, hermitian=True) @ (g / D) / D
+                step[v, k] = _to_minimum(H, g, w if unseen.positive else None)
         return step.reshape(slope.shape)
 
     def hessian(self, t, of_labels, features=slice(None)):
@@ -552,3 +529,17 @@ class RowLoss:
         theta = theta.reshape(len(theta), -1)
         pull = self._per_output(theta)
         return At(np.nan, self.rows.pulls(theta) - self._outer_means(pull), pull, pull, theta)
+
+
+def _to_minimum(H, g, w):
+    """The smallest step u to the minimum of ``u'Hu / 2 - g'u``; among those with ``w + u >= 0``, if there is a w."""
+    D = np.sqrt(np.maximum(np.diag(H), 0.0))
+    D[D == 0] = 1.0
+    l, Q = np.linalg.eigh(H / D / D[:, None])  # noqa: E741
+    solid = l > _FLAT * l[-1]
+    root, Q = np.sqrt(l[solid]), Q[:, solid]
+    target = Q.T @ (g / D) / root
+    if w is None:
+        return Q @ (target / root) / D
+    R = root[:, None] * Q.T
+    return nnls(R, target + R @ (w * D), maxiter=100 * len(w))[0] / D - w

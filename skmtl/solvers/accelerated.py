@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from skmtl.solvers._anderson import Anderson
+from skmtl.solvers._curved import Curved
 from skmtl.solvers._proximal import proximal
 from skmtl.solvers.solution import Certificate
 
@@ -30,6 +31,9 @@ _ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
 _SETTLING = 4  # iterations before curvatures are worth computing
+_SLOW = 0.9  # a gain after the one before: what is guessed where it is unknown, or not less
+_HOPELESS = 3.0  # times the gap that is asked for: with more left to gain, none is computed
+_AHEAD = 0.5  # of the gap: by how much more Newton's steps along what costs nothing may lead the others
 _MANY = 60_000  # bytes of weights of which two copies are remembered half as long
 _SHIFTS = 50  # Newton steps along what the penalty does not see, at most
 _LEVEL = 0.003  # of the gap that is left: what the slope there may gain
@@ -63,6 +67,19 @@ class Progress:
         return self.copies.sum(axis=0)
 
 
+class _Pace:
+    """What is left to gain, guessed from the objective now and then: gains are taken to shrink geometrically."""
+
+    def __init__(self, value):
+        self._value, self._gain = value, 0.0
+
+    def left(self, value):
+        """By how much the objective, `value` now, will still fall."""
+        last, self._gain, self._value = self._gain, self._value - value, value
+        rate = min(self._gain / last, _SLOW) if last > 0.0 else _SLOW
+        return self._gain * rate / (1.0 - rate)
+
+
 class Descent:
     """The problem of one loss and one penalty: its value at zero, certificates, and steps towards the solution.
 
@@ -79,6 +96,8 @@ class Descent:
         self.a_null, self.at_null = rows.at_zero()
         self.null = self.at_null.loss
         self._step, self._model, self._first = None, None, 0
+        usual = rows.K == 1 and rows.a_b == 0.0 and self.prox.n_copies == 1
+        self._moves = usual and self.prox.closed and not self.prox.blind  # whether residuals may be moved
 
     def start(self, copies=None, a=None):
         """Where to begin: at given weights (n_copies, n_outputs, n_features) and intercepts, or at zero."""
@@ -122,33 +141,40 @@ class Descent:
         """The bound of the residuals at a point, with subgradients of the penalty where a step from there leads."""
         step, descent = self._step or 1.0, self.prox.seen(at.descent)
         self.prove(progress, at, self.prox.ways(copies, descent, step), left)
-        if progress.n_iter - self._first > _SETTLING and self._nearby(at, copies.sum(axis=0), a):
-            self._prove_nearby(progress, copies, at, step)
+        if self._moves and progress.n_iter - self._first > _SETTLING:
+            self._prove_nearby(progress, copies, a, at, step)
 
-    def _prove_nearby(self, progress, copies, at, step):
+    def _prove_nearby(self, progress, copies, a, at, step):
         """The bound of the nearest dual point whose descent is a subgradient: what is moved costs its square.
 
         The residuals' own descent is outside the dual ball by as much as W is from the solution, and to scale it costs
-        that much.
+        that much.  Gram matrices of an earlier point serve as long as what they move stays in the losses' domain.
         """
         ahead = self.prox.prox(copies + step * at.descent, step)
-        target = self.prox.seen((copies[0] - ahead[0]) / step + at.descent)
-        theta = at.theta + self._model.shift(target - at.descent)
-        self.prove(progress, replace(at, descent=target, theta=theta), self.prox.ways(ahead, target, step))
-
-    def _nearby(self, at, W, a):
-        """Whether there are Gram matrices to move residuals by, made when they are first asked for."""
-        if self._model is None:
-            usual = self.rows.K == 1 and self.rows.a_b == 0.0 and self.prox.n_copies == 1
-            usual = usual and self.prox.closed and not self.prox.blind
-            self._model = self.rows.curved(W, a) if usual else False
-        return bool(self._model)
+        target = (copies[0] - ahead[0]) / step + at.descent
+        for made_now in (self._model is None, True):
+            if made_now:
+                self._model = Curved.of(self.rows, copies[0], a)
+            if not self._model:
+                self._moves = False
+                return
+            theta = at.theta + self._model.shift(target - at.descent)
+            ways = self.prox.ways(ahead, self.prox.seen(target), step)
+            if self.prove(progress, replace(at, theta=theta), ways) or made_now:
+                return
 
     def prove(self, progress, at, ways, left=0.0):
-        """Take the bound that a multiple of the dual point of `at` gives less what is `left`, if it is higher."""
-        for gauge, price in ways:
-            if np.isfinite(gauge) and np.isfinite(price):
-                progress.bound = max(progress.bound, self.rows.dual_value(at, gauge, price) - left)
+        """Take the bound that a multiple of the dual point of `at` gives less what is `left`, if it is higher.
+
+        Whether it gives any: not where the point is outside of the losses' domain.
+        """
+        bounds = [
+            self.rows.dual_value(at, gauge, price) - left
+            for gauge, price in ways
+            if np.isfinite(gauge) and np.isfinite(price)
+        ]
+        progress.bound = max([progress.bound, *bounds])
+        return bool(np.isfinite(bounds).any())
 
     # ------------------------------------------------------------------------------ along what the penalty does not see
 
@@ -162,10 +188,12 @@ class Descent:
             near = self._at_best(copies + self._spread(self._unseen(progress.copies - copies)), a)
             copies, a, at = near if near[2].loss <= at.loss else (copies, a, at)
         for _ in range(_SHIFTS):
-            slope, last = self._unseen(at.descent), left
-            step = self.rows.unseen_step(copies[0], a, self.prox.unseen, slope)
+            slope, last, here = self._unseen(at.descent), left, self._unseen(copies)
+            step = self.rows.unseen_step(copies[0], a, self.prox.unseen, slope, here)
+            if self.prox.unseen.positive:  # weights of zero that would be negative gain nothing
+                slope = np.where((here > 0.0) | (slope > 0.0), slope, 0.0)
             # to the minimum, and as far again: it is not quite there, and at infinity if the data leave no other
-            left = float(np.vdot(np.abs(slope), np.abs(self._unseen(copies)) + 2.0 * np.abs(step)))
+            left = float(np.vdot(np.abs(slope), np.abs(here) + 2.0 * np.abs(step)))
             stalled = left > 0.9 * last and np.vdot(slope, step) <= _STALLED * self.null
             new = None if left <= enough or stalled else self._lower(copies, self._spread(step), a, at.loss)
             if new is None:
@@ -179,7 +207,8 @@ class Descent:
         if np.abs(change).max() > _FAR * max(np.abs(eta).max(), np.abs(self.rows.data.y).max(), 1.0):
             return None
         for halvings in range(30):
-            new = self._at_best(copies + 0.5**halvings * shift, a)
+            ahead = copies + 0.5**halvings * shift
+            new = self._at_best(np.maximum(ahead, 0.0) if self.prox.unseen.positive else ahead, a)
             if new[2].loss <= loss + 1e-14 * self.null:
                 return new
         return None
@@ -211,7 +240,7 @@ class Descent:
             Anderson(20 if self.zeros.nbytes < _MANY else 20 // self.prox.n_copies),
         )
         value = at.loss + self.prox.value(progress.copies)
-        check = 4
+        check, pace = 4, _Pace(value)
         first = self._first = progress.n_iter
         while progress.n_iter < max_iter:
             progress.n_iter += 1
@@ -237,9 +266,16 @@ class Descent:
             z = plain if (progress.n_iter - first) < 2 else proposal
             if progress.n_iter - first >= check:
                 self._step = step
-                self.certify(progress, *point)
-                if self._enough(progress, tol):
-                    return True
+                near, levels = pace.left(value) <= _HOPELESS * tol, self.prox.unseen is not None
+                if near or levels:
+                    self.certify(progress, *point)
+                    if self._enough(progress, tol):
+                        return True
+                    if levels and value - progress.objective > _AHEAD * progress.gap:  # go on from the levelled point
+                        point, value = (progress.copies, progress.a), progress.objective
+                        at = rows.at(progress.W, progress.a)
+                        z = plain = self._before_prox(point, at, step)
+                        mixing.reset()
                 check = (progress.n_iter - first) + 4 + (progress.n_iter - first) // 20
         self._step = step
         self.certify(progress, *point)

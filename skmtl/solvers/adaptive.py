@@ -1,7 +1,8 @@
 """Concave functions of the features' lengths: a sequence of joint-feature problems, each solved with a certificate.
 
-A concave rho lies below its tangents, so ``sum_j rho'(|W_j|) |V_j|`` at the last W is, up to a constant, above the
-objective at V and touches it at W: its minimiser cannot be worse than W.  The first tangents are those at zero.
+A concave rho lies below its tangents, so ``sum_j rho'(|W_j|) |V_j|`` at the last W is, up to a constant, above
+``sum_j rho(|V_j|)`` and touches it at V = W: the minimiser of the whole with it cannot be worse than W.  The first
+tangents are those at zero.
 """
 
 from typing import Any, NamedTuple
@@ -37,7 +38,7 @@ def _(penalty: AdaptiveJointFeature, path, moments, c, *, tol=1e-6, max_iter=100
         (solution,) = solve(convex, [convex], moments, c, **how, init=last.W)
         return stage(solution)
 
-    convex = [JointFeature(adaptive.alpha) for adaptive in path]
+    convex = [adaptive.tangent() for adaptive in path]
     for adaptive, first in zip(path, solve(convex[0], convex, moments, c, **how, init=init), strict=True):
         best, change, n_iter, converged = reweighted(adaptive, stage(first), minimum, unit, tol, max_iter)
         certificate = Certificate(best.objective, best.gap, change)
@@ -69,7 +70,7 @@ def reweighted(adaptive, first, minimum, unit, tol, max_iter):
     ----------
     adaptive : AdaptiveJointFeature
     first : Stage
-        Of ``JointFeature(alpha)``.
+        Of ``adaptive.tangent()``.
     minimum : callable
         ``minimum(JointFeature, Stage)`` is the Stage of this penalty, started from the one before.
     unit : float
@@ -90,7 +91,7 @@ def reweighted(adaptive, first, minimum, unit, tol, max_iter):
         elif n_iter >= max_iter:
             break
         else:
-            stage, n_iter = minimum(JointFeature(adaptive.alpha, feature_weights=slopes), best), n_iter + 1
+            stage, n_iter = minimum(adaptive.tangent(slopes), best), n_iter + 1
             stage = stage._replace(objective=_whole(adaptive, stage, slopes))
             change = relative_change(best.W, stage.W)
             settled = change <= tol or best.objective - stage.objective <= tol * unit
@@ -100,5 +101,4 @@ def reweighted(adaptive, first, minimum, unit, tol, max_iter):
 
 def _whole(adaptive, stage, slopes):
     """The objective with the concave penalty in the place of its tangent."""
-    tangent = adaptive.alpha * float(slopes @ np.linalg.norm(stage.W, axis=0))
-    return stage.objective - tangent + adaptive.value(stage.W)
+    return stage.objective - adaptive.tangent(slopes).value(stage.W) + adaptive.value(stage.W)

@@ -23,7 +23,6 @@ from skmtl._threads import one_blas_thread
 from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
-from skmtl.penalties.sparse import JointFeature
 from skmtl.solvers._hearing import Hearing
 from skmtl.solvers._models import ClassModel, ColumnModel
 from skmtl.solvers.accelerated import Descent, Progress
@@ -114,7 +113,7 @@ class RowProblem:
                     init = solution.W
                     continue
                 in_stages = isinstance(penalty, AdaptiveJointFeature)
-                convex = JointFeature(penalty.alpha) if in_stages else penalty.of_classes(self.K)
+                convex = penalty.tangent() if in_stages else penalty.of_classes(self.K)
                 descent = Descent(self.rows, convex)
                 start = self._start(init, descent) if progress is None else (progress.copies, progress.a)
                 accuracy = STAGE * tol if in_stages else tol
