@@ -23,6 +23,7 @@ extensions = [
 templates_path = ["_templates"]
 default_role = "py:obj"  # `name` in a docstring
 exclude_patterns = ["_build", "gallery/*.ipynb"]
+myst_heading_anchors = 3  # links to sections, as on GitHub
 myst_enable_extensions = ["amsmath", "dollarmath"]
 
 html_theme = "pydata_sphinx_theme"

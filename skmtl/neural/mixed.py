@@ -130,13 +130,13 @@ class MultiTaskMLP(BaseNetwork):
         Epochs.
     loss_ : float
         The objective of the last epoch, the mean over its batches, penalties included.
-    objective_curve_ : array of shape (n_iter_,)
-    loss_curve_, task_weights_curve_ : dict {task: array of shape (n_iter_,)}
+    objective_curve_ : array of shape (`n_iter_`,)
+    loss_curve_, task_weights_curve_ : dict {task: array of shape (`n_iter_`,)}
         The mean loss of every task in every epoch, of standardised labels, and what multiplied it.
-    validation_scores_ : dict {task: array of shape (n_iter_,)}, or None
+    validation_scores_ : dict {task: array of shape (`n_iter_`,)}, or None
     n_features_in_ : int
         With the task column, if there is one.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Names of the columns, if X was a data frame.
 
     See Also
