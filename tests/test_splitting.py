@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import DirtyRegressor, MultiTaskRegressor, TraceNormRegressor
+from skmtl._numba import read_only
 from skmtl._threads import crew, one_blas_thread
 from skmtl.moments import TaskMoments
 from skmtl.penalties import (
@@ -25,9 +26,13 @@ from skmtl.penalties import (
     Temporal,
     TraceNorm,
 )
+from skmtl.solvers import _coupling
 from skmtl.solvers._anderson import Anderson
-from skmtl.solvers._coupling import Together
+from skmtl.solvers._coupling import Together, ways
 from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
+from skmtl.solvers._sparse_minima import sparse_minima
+from skmtl.solvers._sparse_step import SparseStep
+from skmtl.solvers.splitting import minimize
 from skmtl.tasks import check_data
 from tests.oracles import INSTANCES, long_table, one_thread, outputs
 
@@ -150,27 +155,40 @@ def test_extrapolation_from_a_solution_stays_there():
 # Certificates
 
 
+SUMS_WITH_ABSOLUTE_VALUES = [
+    TraceNorm(0.5) + L1(0.1),
+    TraceNorm(0.5) + L1(0.1, alpha_ridge=0.3),
+    TaskRelationship(0.1) + L1(0.5),
+    SharedPlusSpecific(1.0, alpha_l1=0.5) + L1(0.1),
+    TaskGraph(1.0, {(0, 1): 1.0, (1, 2): 2.0}, alpha_l1=0.5),
+    TraceNorm(1.0) + FusedTasks(0.5, {(0, 1): 1.0, (1, 2): 2.0}) + L1(0.5),
+    TraceNorm(1.0) + JointFeature(0.5, positive=True) + L1(0.5),
+]
+
+
 @pytest.mark.parametrize(
-    "penalty",
-    [
-        TraceNorm(3.0),
-        TraceNorm(3.0, alpha_ridge=0.5),
-        TaskRelationship(0.1),
-        TraceNorm(2.0) + L1(0.5),
-        SharedPlusSpecific(1.0, alpha_l1=0.5),
-        TaskGraph(1.0, {(0, 1): 1.0, (1, 2): 2.0}, alpha_l1=0.5),
-        Temporal(1.0, 0.3, 0.2),
-        Temporal(1.0),
-        Temporal(1.0, 0.1, smooth=True),
-        TraceNorm(2.0) + FusedTasks(0.5, {(0, 1): 1.0, (1, 2): 2.0}),
+    ("penalty", "problem_of"),
+    [(penalty, SparseStep) for penalty in SUMS_WITH_ABSOLUTE_VALUES]
+    + [(penalty, Together) for penalty in SUMS_WITH_ABSOLUTE_VALUES]
+    + [
+        (penalty, Together)
+        for penalty in [
+            TraceNorm(3.0),
+            TraceNorm(3.0, alpha_ridge=0.5),
+            TaskRelationship(0.1),
+            Temporal(1.0, 0.3, 0.2),
+            Temporal(1.0),
+            Temporal(1.0, 0.1, smooth=True),
+            TraceNorm(2.0) + FusedTasks(0.5, {(0, 1): 1.0, (1, 2): 2.0}),
+        ]
     ],
-    ids=str,
+    ids=lambda part: getattr(part, "__name__", str(part)),
 )
-def test_a_bound_is_below_every_objective(penalty, rng):
+def test_a_bound_is_below_every_objective(penalty, problem_of, rng):
     """From any point and any feasible subgradients; and no more than rounding below the least, from the solution."""
     quadratic = Quadratic(moments_of(outputs(rng, 30, 4, 3)), np.full(3, 3 / 90))
     quadratic.ridge = penalty.ridge
-    problem = Together(penalty, quadratic)
+    problem = problem_of(penalty, quadratic)
     z, rho = problem.start(None)
     least, bounds = np.inf, []
     for _ in range(300):
@@ -182,6 +200,75 @@ def test_a_bound_is_below_every_objective(penalty, rng):
     assert max(bounds) <= least + 1e-13 * quadratic.null
     assert max(bounds) >= least - 1e-6 * quadratic.null
     assert min(bounds) < least - 1e-6 * quadratic.null, "the first bounds must have been worse, or nothing was tested"
+
+
+@pytest.mark.parametrize("penalty", SUMS_WITH_ABSOLUTE_VALUES, ids=str)
+def test_absolute_values_within_the_step_or_besides_it_have_one_minimum(penalty, rng):
+    quadratic = Quadratic(moments_of(outputs(rng, 30, 4, 3)), np.full(3, 3 / 90))
+    quadratic.ridge = penalty.ridge
+    assert SparseStep.suits(Together(penalty, quadratic))
+    one, two = (
+        minimize(kind(penalty, quadratic), 1e-12 * quadratic.null, 1000, None) for kind in (SparseStep, Together)
+    )
+    assert one.converged
+    assert two.converged
+    assert abs(one.objective - two.objective) <= 2e-12 * quadratic.null
+    assert_allclose(one.W, two.W, rtol=0, atol=1e-4 * np.abs(two.W).max())
+
+
+def test_absolute_values_alone_or_with_intercepts_in_common_are_not_within_the_step(rng):
+    moments = moments_of(outputs(rng, 30, 4, 3))
+    quadratic = Quadratic(moments, np.full(3, 3 / 90))
+    pulled = PulledIntercepts(moments, np.full(3, 3 / 90), a_b=1.0)
+    for penalty in (L1(1.0), TraceNorm(0.0) + L1(1.0), TraceNorm(1.0) + L1(0.0)):
+        assert not SparseStep.suits(Together(penalty, quadratic))
+    assert SparseStep.suits(Together(TraceNorm(1.0) + L1(1.0), quadratic))
+    assert not SparseStep.suits(Together(TraceNorm(1.0) + L1(1.0), pulled))
+
+
+def test_sparse_and_low_rank_weights_of_tasks_with_few_rows_take_no_thousand_iterations(rng):
+    """Where tasks have fewer rows than features and the strength is nearly the largest: 1000 were not enough."""
+    task = np.repeat(np.arange(100), 15)
+    X = rng.normal(size=(len(task), 30))
+    W = rng.normal(size=(100, 3)) @ rng.normal(size=(3, 30))
+    y = np.einsum("ij,ij->i", X, W[task]) + rng.normal(size=len(task))
+    alpha = 0.3 * TraceNormRegressor().alpha_max(X, y, task=task)
+    model = MultiTaskRegressor(TraceNorm(alpha) + L1(0.1 * alpha)).fit(X, y, task=task)
+    assert model.n_iter_ < 500
+
+
+def test_norms_share_out_what_none_of_them_has_room_for(rng, monkeypatch):
+    """Two dual balls of radius 1: the sum of a point in each is in neither, nor with either alone."""
+    monkeypatch.setattr(_coupling, "_NEAR", np.inf)
+    left, _, right = np.linalg.svd(rng.normal(size=(6, 4)), full_matrices=False)
+    direction = 0.95 * left @ right + 0.9 * np.sign(rng.normal(size=(6, 4)))
+    duals = [(TraceNorm(1.0), 0.5 * left @ right), (L1(1.0), np.zeros((6, 4)))]
+    gauges = [gauge for gauge, _ in ways(direction, duals, 0.0, has_null=False)]
+    assert len(gauges) == 4
+    assert min(gauges[:2]) > 1.05
+    assert min(gauges[2:]) - 1.0 < 0.3 * (min(gauges[:2]) - 1.0)
+
+
+def test_small_lasso_problems_are_solved_where_features_are_alike(rng):
+    """Also without rows, without a square, from anywhere."""
+    n_tasks, d, alpha = 6, 8, 0.5
+    F = rng.normal(size=(n_tasks, 12, d)) * 10.0 ** rng.uniform(-2, 2, size=(n_tasks, 1, d))
+    F[0, :, 1], F[1, :, 2], F[2, :, 3] = F[0, :, 0], 0.0, F[2, :, 4] * (1.0 + 1e-7)
+    F[5] = 0.0
+    H, R = F.swapaxes(1, 2) @ F, np.einsum("tij,ti->tj", F, rng.normal(size=(n_tasks, 12)))
+    H[3], R[3] = H[4], R[4]
+    D = np.array([1e-3, 0.0, 1e-6, 0.0, 0.0, 1.0])[:, None]
+    R[5] = 3.0 * rng.normal(size=d)
+    X = rng.normal(size=(n_tasks, d))
+    work = np.empty((2, d)), np.empty((d, d)), np.empty(d, dtype=np.int64)
+    sparse_minima(read_only(H), read_only(R), read_only(D), alpha, 1e-13, X, *work)
+    slope = R - np.einsum("tjk,tk->tj", H, X) - D * X
+    size = 1e-11 * (np.abs(R).max(axis=1, keepdims=True) + 1.0)
+    assert (np.abs(slope) <= alpha + size).all()
+    assert (np.abs(slope - alpha * np.sign(X))[X != 0] <= np.broadcast_to(size, X.shape)[X != 0]).all()
+    assert 0 < np.count_nonzero(X[:5]) < X[:5].size
+    assert_allclose(X[5], np.sign(R[5]) * np.maximum(np.abs(R[5]) - alpha, 0.0))
+    assert_allclose(X[3], X[4], rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -349,9 +436,10 @@ def test_results_do_not_depend_on_the_number_of_threads(rng):
     y = X[:, 0] + rng.normal(size=len(X))
     X, y, task = np.vstack([X, X[:, ::-1]]), np.append(y, y), np.append(task, np.repeat(np.arange(40, 80), 90))
     X[-1000:] = X[:1000]
-    one, two = (TraceNormRegressor(1.0, n_jobs=n_jobs).fit(X, y, task=task) for n_jobs in (1, 2))
-    assert_allclose(one.coef_, two.coef_, rtol=0, atol=1e-10 * np.abs(one.coef_).max())
-    assert one.n_iter_ == two.n_iter_
+    for penalty in (TraceNorm(1.0), TraceNorm(1.0) + L1(0.1)):
+        one, two = (MultiTaskRegressor(penalty, n_jobs=n_jobs).fit(X, y, task=task) for n_jobs in (1, 2))
+        assert_allclose(one.coef_, two.coef_, rtol=0, atol=1e-10 * np.abs(one.coef_).max())
+        assert one.n_iter_ == two.n_iter_
 
 
 def test_a_crew_calls_for_every_part_in_its_own_threads():

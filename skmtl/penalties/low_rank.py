@@ -117,9 +117,8 @@ class TaskRelationship(Square):
         return largest_singular_value(U) ** 2 / (2.0 * self.alpha)
 
     def fitted_attributes(self, W, parts, tasks):
-        l, Q = np.linalg.eigh(W @ W.T)  # noqa: E741
-        root = (Q * np.sqrt(np.maximum(l, 0.0))) @ Q.T
-        total = np.trace(root)
+        U, s, _ = np.linalg.svd(W, full_matrices=False)
+        root, total = (U * s) @ U.T, s.sum()
         covariance = root / total if total > 0 else root
         length = np.sqrt(np.diag(covariance))
         scale = np.outer(length, length)

@@ -29,19 +29,20 @@ class Anderson:
         if last is None:
             return z + r
         n = self._store(z - last[0], r - last[1])
-        dr, dz, products = self._dr[:n], self._dz[:n], self._products[:n, :n]
+        products = self._products[:n, :n]
         scale = np.trace(products)
         if not scale > np.finfo(float).tiny * n / _SINGULAR:  # nothing moves any more
             return z + r
-        g = np.linalg.solve(products / scale + _SINGULAR * np.eye(n), (dr @ r) / scale)
-        return z + r - g @ dz - g @ dr
+        g = np.linalg.solve(products / scale + _SINGULAR * np.eye(n), (self._dr[:n] @ r) / scale)
+        return z + r - g @ self._dy[:n]
 
     def _store(self, dz, dr):
         """Put a step in the place of the oldest; how many there are."""
         if self._n == 0:
-            self._dz, self._dr = np.empty((2, self.memory, len(dz)))
+            self._dr, self._dy = np.empty((2, self.memory, len(dz)))  # of r, and of z + r
             self._products = np.zeros((self.memory, self.memory))
         k, self._n, self._at = self._at, min(self._n + 1, self.memory), (self._at + 1) % self.memory
-        self._dz[k], self._dr[k] = dz, dr
+        self._dr[k] = dr
+        np.add(dz, dr, out=self._dy[k])
         self._products[k, : self._n] = self._products[: self._n, k] = self._dr[: self._n] @ dr
         return self._n

@@ -12,6 +12,7 @@ from skmtl.solvers._algebra import SINGULAR
 
 __all__ = ["Decomposed", "Together", "common_null", "gauge_of", "matters", "ways"]
 
+_NEAR, _ROUNDS = 1.005, 5  # how far outside dual balls it pays to share out a mismatch among norms, and how often
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 
 
@@ -66,14 +67,20 @@ class _Ends:
 class Together:
     """All terms see one W."""
 
+    stiffness = 1.0  # the first rho, in mean curvatures
+
     def __init__(self, penalty, quadratic):
         self.quadratic = quadratic
         terms = [term for term in penalty.terms(quadratic.moments.tasks) if matters(term)]
-        self.terms = [_Ends(term) if isinstance(term, Edges) else _Copy(term) for term in terms]
+        self.terms = [_Ends(term) if isinstance(term, Edges) else _Copy(term) for term in self._copied(terms)]
         self.degree = sum(term.degree for term in self.terms)
         self._shapes = [term.shape(quadratic.B) for term in self.terms]
         self._cuts = np.cumsum([0, *(int(np.prod(shape)) for shape in self._shapes)])
         self._null = _Null.of(terms, quadratic)
+
+    def _copied(self, terms):
+        """The terms that have copies."""
+        return terms
 
     def blocks(self, z):
         """Views of the copies of each term."""
@@ -89,12 +96,14 @@ class Together:
         """Where to begin, z and rho: those of the penalty before, those of given weights [W] or [P, Q], or zeros."""
         if isinstance(state, tuple):
             return state
-        rho = self.quadratic.curvature / float(np.mean(self.degree))
+        rho = self.stiffness * self.quadratic.curvature / float(np.mean(self.degree))
         if state is None:
             return np.zeros(self._cuts[-1]), rho
-        W = sum(state)
-        slope = self.quadratic.ridge * W - self.quadratic.at(W)[1]
-        return self.join(self._from_weights(state, slope / rho)), rho
+        return self.join(self._from_weights(state, self._slope(sum(state)) / rho)), rho
+
+    def _slope(self, W):
+        """The gradient of f at W, of which the copies have to make up for their part."""
+        return self.quadratic.ridge * W - self.quadratic.at(W)[1]
 
     def _from_weights(self, state, slope):
         point = sum(state) + slope / np.maximum(self.degree, 1.0)
@@ -102,8 +111,11 @@ class Together:
 
     def center(self, Z, rho):
         """The X of the iteration."""
-        pull = sum(term.gather(block) for term, block in zip(self.terms, Z, strict=True))
-        return self.quadratic.resolve(self.quadratic.B + rho * pull, rho * self.degree)
+        return self.quadratic.resolve(self.quadratic.B + rho * self._pull(Z), rho * self.degree)
+
+    def _pull(self, Z):
+        """The sum of what the copies want X to be."""
+        return sum(term.gather(block) for term, block in zip(self.terms, Z, strict=True))
 
     def copies(self, Z, rho):
         """The copies of X."""
@@ -117,6 +129,10 @@ class Together:
         Y = [term.prox(2.0 * at - block, 1.0 / rho) for term, at, block in zip(self.terms, V, Z, strict=True)]
         v, y = self.join(V), self.join(Y)
         return v, y, y - v
+
+    def haste(self, n_iter):
+        """By how much rho should be larger than what makes what is left of all equations alike."""
+        return 1.0
 
     # ------------------------------------------------------------------------------------------------ certificates
 
@@ -142,14 +158,19 @@ class Together:
 
     def certify(self, z, v, y, rho):
         """Points (objective, W, parts), a lower bound of all objectives, and what proves it: X and subgradients."""
+        points, duals, X = self._found(z, v, y, rho)
+        X = self.level(X)
+        return points, self.bound(X, duals), (X, duals)
+
+    def _found(self, z, v, y, rho):
+        """Points, subgradients of the terms with copies, and X."""
         V, Y, Z = self.blocks(v), self.blocks(y), self.blocks(z)
         X = self.center(Z, rho)
         points, duals = [], []
         for term, at, target, block in zip(self.terms, V, Y, Z, strict=True):
             points += [(self.objective(W), W, ()) for W in term.candidates(X, target)]
             duals += term.duals(2.0 * at - block, target, rho)
-        X = self.level(X)
-        return points, self.bound(X, duals), (X, duals)
+        return points, duals, X
 
     def objective(self, W):
         """The objective at W."""
@@ -260,16 +281,37 @@ def ways(direction, duals, ridge, has_null):
     """
     mismatch = direction - sum(f.divergence(U) if isinstance(f, Edges) else U for f, U in duals)
     gauges, prices = np.array([(gauge_of(f, U), _price(f, U)) for f, U in duals]).reshape(-1, 2).T
+    least = np.inf
     if ridge > 0:
         yield gauges.max(initial=0.0), prices.sum() + np.vdot(mismatch, mismatch) / (2.0 * ridge)
     for k, (f, U) in enumerate(duals):
         if not has_null and _null_basis(f) is not None:
             continue  # it could not take what does not sum to zero
         changed = U + (f.route(mismatch) if isinstance(f, Edges) else mismatch)
-        yield (
-            max(gauge_of(f, changed), np.delete(gauges, k).max(initial=0.0)),
-            _price(f, changed) + np.delete(prices, k).sum(),
-        )
+        gauge = max(gauge_of(f, changed), np.delete(gauges, k).max(initial=0.0))
+        least = min(least, gauge)
+        yield gauge, _price(f, changed) + np.delete(prices, k).sum()
+    norms = [k for k, (f, _) in enumerate(duals) if hasattr(f, "dual_norm") and (has_null or _null_basis(f) is None)]
+    if len(norms) > 1 and least < _NEAR:
+        yield from _shared_out(mismatch, [duals[k] for k in norms], np.delete(gauges, norms), prices.sum(), ridge)
+
+
+def _shared_out(mismatch, duals, other_gauges, price, ridge):
+    """The same for a mismatch of which each norm takes what its dual ball has room for, in turn and again.
+
+    By Moreau's identity ``V - prox(V)`` is the point of the ball that is nearest to V.
+    """
+    U = [U for _, U in duals]
+    for _ in range(_ROUNDS):
+        for k, (f, _) in enumerate(duals):
+            V = U[k] + mismatch
+            mismatch = f.prox(V, 1.0)
+            U[k] = V - mismatch
+    gauges = [gauge_of(f, inside) for (f, _), inside in zip(duals, U, strict=True)]
+    if ridge > 0:
+        yield max(*gauges, *other_gauges), price + np.vdot(mismatch, mismatch) / (2.0 * ridge)
+    for k, (f, _) in enumerate(duals):
+        yield max(gauge_of(f, U[k] + mismatch), *np.delete(gauges, k), *other_gauges), price
 
 
 def _pseudo_inverse(A):

@@ -23,7 +23,7 @@ _MOST = 5000  # steps in the time of a factorisation that never pays
 _TURNS = 2.0  # solutions for each factor, about
 _REFINEMENTS = 3  # at most
 _STEPS = 500  # of conjugate gradients
-_EXACT, _ROUGH = 1e-4, 1e-2  # their residual
+_EXACT, _ROUGH = 1e-4, 0.03  # their residual
 
 
 def edge_system(H, s, t):
@@ -61,8 +61,8 @@ class EdgeSystem:
         """Prepare for new K and U."""
         raise NotImplementedError
 
-    def _solve(self, R, rough):
-        """The solution that is not common to a component; `rough`: a few digits are enough."""
+    def _solve(self, R, enough, rough):
+        """The solution that is not common to a component; see `solve`."""
         raise NotImplementedError
 
     def restart(self):
@@ -92,13 +92,13 @@ class EdgeSystem:
         """
         common = self._common(R)
         R = R - self._times_blocks(common)
-        X = self._solve(R, rough)
+        X = self._solve(R, enough, rough)
         D = X[self.s] - X[self.t]
         for _ in range(0 if rough or enough is None else _REFINEMENTS):
             rest = R - self._times_blocks(X) - self._divergence(D)
             if (np.abs(rest) <= enough).all():
                 break
-            more = self._solve(rest, rough)
+            more = self._solve(rest, enough, rough)
             X, D = X + more, D + (more[self.s] - more[self.t])
         return common + X + self._common(R - self._times_blocks(X)), D
 
@@ -145,7 +145,7 @@ class Direct(EdgeSystem):
                 more = 100.0 * more
         raise LinAlgError
 
-    def _solve(self, R, rough):
+    def _solve(self, R, enough, rough):
         return self._fronts.solve(R)
 
 
@@ -183,11 +183,13 @@ class Iterative(EdgeSystem):
         """About A^-1 R."""
         return np.matmul(R[:, None, :], self._inverse)[:, 0] + self._laplacians.solve(R)
 
-    def _solve(self, R, rough):
+    def _solve(self, R, enough, rough):
         X, Z = np.zeros_like(R), self.precondition(R)
         P, R, size = Z, R.copy(), np.vdot(R, Z)
-        enough, self.n_steps = (_ROUGH if rough else _EXACT) ** 2 * size, 0
-        while size > enough and self.n_steps < self.most_steps:
+        small, self.n_steps = (_ROUGH if rough else _EXACT) ** 2 * size, 0
+        while self.n_steps < self.most_steps:
+            if (size <= small and (rough or enough is None)) or (enough is not None and (np.abs(R) <= enough).all()):
+                break
             self.n_steps += 1
             AP = self.product(P)
             a = size / np.vdot(P, AP)
@@ -218,15 +220,15 @@ class Switching(Direct):
         else:
             self._quick.factor(self.diagonal, self._K, self._U)
 
-    def _solve(self, R, rough):
+    def _solve(self, R, enough, rough):
         if self.exact:
-            return super()._solve(R, rough)
-        X = self._quick._solve(R, rough)
+            return super()._solve(R, enough, rough)
+        X = self._quick._solve(R, enough, rough)
         self._slow = self._slow or self._quick.n_steps > self._n_steps
         if self._quick.n_steps < self._quick.most_steps:
             return X
         self._factor()
-        return super()._solve(R, rough)
+        return super()._solve(R, enough, rough)
 
 
 @kernel

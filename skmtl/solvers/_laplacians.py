@@ -35,7 +35,8 @@ class Laplacians:
     def solve(self, R):
         """The solutions for R (n_tasks, d), a column for each feature."""
         X = np.ascontiguousarray(R[self._task_at])
-        substitute_columns(self._first, self._node, read_only(self._ratio), read_only(self._pivot), X)
+        factors = read_only(self._ratio), read_only(self._pivot)
+        substitute_columns(self._first, self._node, *factors, np.empty(X.shape[1]), X)
         return X[self._position]
 
 
@@ -73,19 +74,23 @@ def eliminate(first, node, sums, ratio, pivot):
 
 
 @kernel
-def substitute_columns(first, node, ratio, pivot, X):
-    r"""Solve for X (n_nodes, d), changed, with the factors of `eliminate`."""
+def substitute_columns(first, node, ratio, pivot, x, X):
+    r"""Solve for X (n_nodes, d), changed, with the factors of `eliminate`; x (d,) is workspace."""
     n_nodes, d = X.shape
     for i in range(n_nodes):
+        for j in range(d):
+            x[j] = X[i, j]
         for p in range(first[i], first[i + 1]):
             a = node[p]
             for j in range(d):
-                X[a, j] += ratio[p, j] * X[i, j]
+                X[a, j] += ratio[p, j] * x[j]
     for b in range(n_nodes):
         i = n_nodes - 1 - b
         for j in range(d):
-            X[i, j] /= pivot[i, j]
+            x[j] = X[i, j] / pivot[i, j]
         for p in range(first[i], first[i + 1]):
             a = node[p]
             for j in range(d):
-                X[i, j] += ratio[p, j] * X[a, j]
+                x[j] += ratio[p, j] * X[a, j]
+        for j in range(d):
+            X[i, j] = x[j]

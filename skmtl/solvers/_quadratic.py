@@ -2,12 +2,15 @@
 
 import itertools
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from joblib import effective_n_jobs
 
+from skmtl._numba import read_only
 from skmtl.moments import Factor
 from skmtl.solvers._algebra import over
+from skmtl.solvers._sparse_minima import sparse_minima
 
 __all__ = ["PulledIntercepts", "Quadratic", "mean_rows"]
 
@@ -73,6 +76,27 @@ class Quadratic:
         self._each(fill_thin, self._thin)
         return out
 
+    def sparse_minima(self, R, rho, alpha, enough, X):
+        """Change X (n_tasks, n_features) to the minimum of f with ``-<r, x> + rho / 2 |x|^2 + alpha |x|_1``.
+
+        `enough` is what may be left of the equations.
+        """
+        D = read_only(np.ascontiguousarray(np.broadcast_to(np.asarray(rho + self.ridge, dtype=float), (len(R), 1))))
+        R = read_only(R)
+
+        def fill(part):
+            tasks, H, *work = part
+            sparse_minima(H, R[tasks], D[tasks], alpha, enough, X[tasks], *work)
+
+        self._each(fill, self._grams)
+
+    @cached_property
+    def _grams(self):
+        """Parts of the tasks, their c_t G_t, and workspaces for `sparse_minima`."""
+        H, d = read_only(self.gram_of(np.arange(len(self.B)))), self.B.shape[1]
+        parts = _slices(len(H), H.size, self.moments.n_jobs)
+        return [(part, H[part], np.empty((2, d)), np.empty((d, d)), np.empty(d, dtype=np.int64)) for part in parts]
+
     def gram_of(self, tasks):
         """``c_t G_t`` of the tasks at positions `tasks`, (len(tasks), n_features, n_features)."""
         return self.c[tasks, None, None] * self.moments.dense_gram(tasks)
@@ -123,11 +147,14 @@ def mean_rows(moments, c, a_b):
 
 def _shared_out(f, n_jobs):
     """The factor in as many parts as there are threads, where a product with it takes longer than starting them."""
-    jobs = min(effective_n_jobs(n_jobs), len(f.V)) if f.V.size > _WORTH_THREADS else 1
-    cuts = np.linspace(0, len(f.tasks), jobs + 1).astype(int)
-    if jobs == 1:
-        return [f]
-    return [Factor(f.tasks[a:b], f.V[a:b], f.l[a:b]) for a, b in itertools.pairwise(cuts)]
+    parts = _slices(len(f.tasks), f.V.size, n_jobs)
+    return [f] if len(parts) == 1 else [Factor(f.tasks[part], f.V[part], f.l[part]) for part in parts]
+
+
+def _slices(n_tasks, size, n_jobs):
+    jobs = min(effective_n_jobs(n_jobs), n_tasks) if size > _WORTH_THREADS else 1
+    cuts = np.linspace(0, n_tasks, jobs + 1).astype(int)
+    return [slice(a, b) for a, b in itertools.pairwise(cuts)]
 
 
 def _packed(factors):

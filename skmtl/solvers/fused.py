@@ -261,7 +261,7 @@ class _InteriorPoint:
         first = toward((-x.tau, x.p), rough=True)
         after = x.moved(min(1.0, x.way(first, self.dot)), first).product()
         c0, c1 = scaling.target(mu * np.clip(after / mu, 0.0, 1.0) ** 3, *first[1:])
-        enough = 0.3 * np.abs(R).max(axis=0) + _ROUNDING * np.abs(self.quadratic.B[:, self.live]).max(axis=0)
+        enough = 0.7 * np.abs(R).max(axis=0) + _ROUNDING * np.abs(self.quadratic.B[:, self.live]).max(axis=0)
         change = toward((c0 - x.tau, c1 + x.p), enough=enough)
         step = min(1.0, _TO_BOUNDARY * x.way(change, self.dot))
         return x.moved(step, change)

@@ -39,7 +39,7 @@ _FAR = 1e-10  # of the loss at zero: steps that cost nothing go on, until rows i
 _STEPS = 50  # of Newton, at most; with more something is wrong
 _NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
 _EXACT = 1e-15  # likewise; a step from 1e-12 gets there
-_INEXACT = 0.03  # of the gap that is left: how exactly a model is solved
+_INEXACT = 0.03  # of the gap that is left: how exactly a model is solved, at first
 _BOLD = 0.01  # of a parabola's curvature: what a Newton step may use where the loss itself has none
 
 
@@ -198,12 +198,12 @@ class RowProblem:
 
     def _newton(self, descent, penalty, progress, goal, max_iter):
         """Newton's steps until the gap is at most `goal`, or nothing gets better."""
-        idle, boldness = 0, _BOLD
+        idle, boldness, inexact = 0, _BOLD, _INEXACT
         for _ in range(min(_STEPS, max_iter)):
             if progress.gap <= goal or idle == 2:
                 break
             before, left = progress.objective, progress.gap
-            copies, a = self._model_minimum(descent, penalty, progress, boldness)
+            copies, a = self._model_minimum(descent, penalty, progress, boldness, inexact)
             progress.n_iter += 1
             share, copies, a = self._along(descent, progress, copies, a)
             boldness = _BOLD if share > 0.5 else 1.0
@@ -211,8 +211,9 @@ class RowProblem:
             descent.certify(progress, copies, a, prove=prove)
             stalled = progress.objective >= before - 1e-15 * abs(before) and progress.gap > 0.5 * left
             idle = idle + 1 if stalled else 0
+            inexact *= 0.1 if stalled else 1.0
 
-    def _model_minimum(self, descent, penalty, progress, boldness):
+    def _model_minimum(self, descent, penalty, progress, boldness, inexact):
         """Where the parabolas that touch the losses now have their minimum: copies and intercepts.
 
         The dual point that proves it a minimum is near one of the losses themselves, and is tried as such.
@@ -220,7 +221,7 @@ class RowProblem:
         here = self.rows, progress.W, progress.a
         model = ColumnModel(*here, boldness, self.n_jobs) if self.K == 1 else ClassModel(*here)
         null = 0.5 * float(model.c @ model.moments.yy)
-        inner = float(np.clip(_INEXACT * progress.gap / null, 1e-14, 1e-4)) if null > 0 else 1e-6
+        inner = float(np.clip(inexact * progress.gap / null, 1e-14, 1e-4)) if null > 0 else 1e-6
         init = tuple(descent.prox.view(copy) for copy in progress.copies)
         init = init if len(init) > 1 else init[0]
         (solution,) = solve(penalty, [penalty], model.moments, model.c, tol=inner, max_iter=1000, init=init)
