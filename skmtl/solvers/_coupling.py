@@ -12,7 +12,7 @@ from skmtl.solvers._algebra import SINGULAR
 
 __all__ = ["Decomposed", "Together", "common_null", "gauge_of", "matters", "ways"]
 
-_NEAR, _ROUNDS = 1.005, 5  # how far outside dual balls it pays to share out a mismatch among norms, and how often
+_NEAR, _ROUNDS = 1.005, 3  # how far outside dual balls it pays to share out a mismatch among norms, and how often
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 
 

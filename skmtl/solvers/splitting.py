@@ -141,7 +141,7 @@ def minimize(problem, tol, max_iter, state):
             mixing.reset()
             continue
         shortest = min(shortest, float(length))
-        if n_iter % (5 if n_iter < 100 else 20) == 0 or n_iter in (1, max_iter):  # a certificate costs two iterations
+        if n_iter % _interval(n_iter) == 0 or n_iter in (1, max_iter):
             found.improve(*problem.certify(z, v, y, rho))
             if found.gap <= tol and (found.W.any() or found.gap <= _ROUNDING * problem.quadratic.null):
                 break
@@ -154,6 +154,11 @@ def minimize(problem, tol, max_iter, state):
         z = mixing.propose(z, r) if n_iter >= _ACCELERATE else plain
     found.n_iter, found.converged, found.state = n_iter, found.gap <= tol, (z, rho)
     return found
+
+
+def _interval(n_iter):
+    """Iterations between two certificates, each of which takes as long as two of them, with several terms as five."""
+    return 5 if n_iter < 40 else 10 if n_iter < 80 else 20
 
 
 def _due(n_iter):
