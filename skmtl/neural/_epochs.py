@@ -7,7 +7,7 @@ import numpy as np
 from skmtl.neural._activations import ACTIVATE, ACTIVATIONS, DIFFERENTIATE
 from skmtl.neural._arrays import take
 from skmtl.neural._conflicts import combine, correlate, kernels_of, pcgrad, share_out, take_directions
-from skmtl.neural._jit import address, call, entry
+from skmtl.neural._jit import address, call, entry, fields
 from skmtl.neural._losses import lose_squares, losses_of
 from skmtl.neural._network import backward, backward_heads, drop_units, forward, load_pairs, load_rows
 from skmtl.neural._optimizers import adapt, limit_norms, pull, step_of
@@ -39,15 +39,17 @@ def run_batches(kernels, packed, theta, rule, batch_size, begin, end):
     """
     order, losses, weight, sums = take(packed, theta, "order losses weight sums")
     levels, heads, places, first, sizes = take(packed, theta, "levels heads places first sizes")
-    n_tasks, common = len(weight), levels[len(levels) - 1, 2]
+    n_tasks, (_, _, by_row), (_, _, common) = len(weight), fields(levels, 0, 3), fields(levels, len(levels) - 1, 3)
+    _, _, n_outputs, most, _ = fields(places, 0, 5)
     for b in range(begin, end):
         n = min(batch_size, len(order) - b * batch_size)
         call(load_rows, kernels[_LOAD], (packed, theta, b * batch_size, n))
         call(forward, kernels[_FORWARD], (packed, theta, kernels[_ACTIVATE], kernels[_DROP]))
         for t in range(n_tasks):
-            at, step, row = heads[t, 1], places[2], 0
+            _, at, k, _, _ = fields(heads, t, 5)
+            step, row = n_outputs, 0
             if not common:
-                at, step, row = first[0, t] * places[3], heads[t, 2], first[levels[0, 2], t]
+                at, step, row = first[0, t] * most, k, first[by_row, t]
             call(lose_squares, kernels[_LOSE + t], (packed, theta, n, t, at, step, row, sizes[common, t]))
         if kernels[_EACH] != 0:
             call(follow_each, kernels[_EACH], (kernels, packed, theta, rule, n))

@@ -20,7 +20,7 @@ from numba.np import arrayobj
 
 from skmtl._numba import kernel
 
-__all__ = ["Borrowed", "address", "borrow", "call", "entry", "helper", "part"]
+__all__ = ["Borrowed", "address", "borrow", "call", "entry", "fields", "helper", "part"]
 
 # Sums may be reordered, so that they vectorise; NaN keeps its meaning, which is a missing label.
 _FLAGS = {"reassoc", "contract", "nsz", "arcp"}
@@ -152,6 +152,26 @@ def _part(typing_context, buffer, start, n):
     return vector(buffer, types.intp, types.intp), generate
 
 
+def _plain_fields(table, i, n):
+    return tuple(table.reshape(-1, n)[i].tolist())
+
+
+@intrinsic
+def _fields(typing_context, table, i, n):
+    """Row i of a table with n columns, a literal, as a tuple: less to compile than n subscripts."""
+    if not isinstance(n, types.IntegerLiteral):
+        return None
+    kind = types.UniTuple(table.dtype, n.literal_value)
+
+    def generate(context, builder, signature, args):
+        data = arrayobj.make_array(signature.args[0])(context, builder, args[0]).data
+        start = builder.gep(data, [builder.mul(args[1], args[1].type(n.literal_value))])
+        numbers = [builder.load(builder.gep(start, [args[1].type(k)])) for k in range(n.literal_value)]
+        return context.make_tuple(builder, kind, numbers)
+
+    return kind(table, types.intp, n), generate
+
+
 def borrow(context, builder, kind, data, shape):
     """For intrinsics: the array of a kind of Borrowed that begins where `data` points."""
     array = arrayobj.make_array(kind)(context, builder)
@@ -163,4 +183,4 @@ def borrow(context, builder, kind, data, shape):
     return array._getvalue()
 
 
-part = _plain_part if config.DISABLE_JIT else _part
+part, fields = (_plain_part, _plain_fields) if config.DISABLE_JIT else (_part, _fields)

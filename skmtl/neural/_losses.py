@@ -8,7 +8,7 @@ task has. ``seen[t]`` is the sum of weights; 0 if the task is absent from the ba
 import math
 
 from skmtl.neural._arrays import take
-from skmtl.neural._jit import entry, helper, part
+from skmtl.neural._jit import entry, fields, helper, part
 from skmtl.neural._math import exp
 
 __all__ = ["CONSTANT", "HUBER", "POISSON", "SIGMOID", "SOFT", "SOFTMAX", "SQUARED", "lose_squares", "losses_of"]
@@ -20,10 +20,10 @@ SQUARED, HUBER, POISSON, SIGMOID, SOFTMAX, SOFT, CONSTANT = range(7)  # kinds of
 def lose_squares(packed, theta, n_items, t, at, step, first, n):
     r"""Half the squared error of labels without weights: what most networks do, with little to ask for each label."""
     heads, Q, Y, y_row, columns, rate, losses, seen = take(packed, theta, "heads Q Y y_row columns rate losses seen")
-    target, width, zero = heads[t, 3], columns[0], Q.dtype.type(0)
+    (_, _, k, target, _), width, zero = fields(heads, t, 5), columns[0], Q.dtype.type(0)
     scale = 1.0 / (n_items * rate[t]) if rate[t] > 0.0 else 0.0
     total, count, factor = 0.0, 0, Q.dtype.type(scale)
-    for c in range(heads[t, 2]):
+    for c in range(k):
         for i in range(n):
             d = Q[at + i * step + c] - Y[y_row[first + i] * width + target + c]
             known = d == d  # not NaN
@@ -47,7 +47,7 @@ def lose(packed, theta, n_items, t, at, step, first, n):
     """
     heads, Q, Y, y_row, columns, rate, losses, seen = take(packed, theta, "heads Q Y y_row columns rate losses seen")
     constants, label_weight = take(packed, theta, "constants label_weight")
-    kind, k, target, width, constant = heads[t, 0], heads[t, 2], heads[t, 3], columns[0], constants[t]
+    (kind, _, k, target, _), width, constant = fields(heads, t, 5), columns[0], constants[t]
     scale = 1.0 / (n_items * rate[t]) if rate[t] > 0.0 else 0.0
     total, count, zero, one, half = 0.0, 0.0, Q.dtype.type(0), Q.dtype.type(1), Q.dtype.type(0.5)
     for i in range(n):
@@ -86,7 +86,7 @@ def lose_jointly(packed, theta, n_items, t, at, step, first, n):
     """
     heads, Q, Y, y_row, columns, rate, losses, seen = take(packed, theta, "heads Q Y y_row columns rate losses seen")
     constants, label_weight = take(packed, theta, "constants label_weight")
-    kind, k, target, n_targets, width = heads[t, 0], heads[t, 2], heads[t, 3], heads[t, 4], columns[0]
+    (kind, _, k, target, n_targets), width = fields(heads, t, 5), columns[0]
     scale = 1.0 / (n_items * rate[t]) if rate[t] > 0.0 else 0.0
     total, count, zero, one = 0.0, 0.0, Q.dtype.type(0), Q.dtype.type(1)
     c = constants[t] if kind == SOFT else one

@@ -21,7 +21,7 @@ Everything is of one dtype but losses, which are summed in float64.
 
 from skmtl.neural._activations import relu, relu_slope
 from skmtl.neural._arrays import take
-from skmtl.neural._jit import call, entry, part
+from skmtl.neural._jit import call, entry, fields, part
 from skmtl.neural._math import prefetch, product
 from skmtl.neural._random import uniform
 
@@ -98,32 +98,32 @@ def forward(packed, theta, activate, drop):
     layers, levels, heads, places, first, sizes = take(packed, theta, "layers levels heads places first sizes")
     x_start, H, Q = take(packed, theta, "x_start H Q")
     for q in range(len(layers)):
-        task, level, d, h, block = layers[q, 0], layers[q, 1], layers[q, 4], layers[q, 5], layers[q, 6]
-        common, out_common = levels[level, 2], levels[level + 1, 2]
+        task, level, W, b, d, h, block = fields(layers, q, 7)
+        start, _, common = fields(levels, level, 3)
+        out_start, _, out_common = fields(levels, level + 1, 3)
         n = sizes[out_common, task]
-        at = x_start[task] if level == 0 else levels[level, 0] + first[common, task] * d
-        out = levels[level + 1, 0] + first[out_common, task] * h
+        at = x_start[task] if level == 0 else start + first[common, task] * d
+        out = out_start + first[out_common, task] * h
         for i in range(0, n, block):
             m = min(block, n - i)
-            product(0, 0, m, h, d, H, at + i * d, d, theta, layers[q, 2], h, 0.0, H, out + i * h, h)
-        call(relu, activate, (part(H, out, n * h), part(theta, layers[q, 3], h)))
+            product(0, 0, m, h, d, H, at + i * d, d, theta, W, h, 0.0, H, out + i * h, h)
+        call(relu, activate, (part(H, out, n * h), part(theta, b, h)))
         if drop != 0:
             call(drop_units, drop, (packed, theta, out, n * h))
-    level = len(levels) - 1
-    width, common = levels[level, 1], levels[level, 2]
+    start, width, common = fields(levels, len(levels) - 1, 3)
+    W, b, n_outputs, most, block = fields(places, 0, 5)
     for t in range(1 if common else len(heads)):
-        c, k = heads[t, 1], heads[t, 2]
+        _, c, k, _, _ = fields(heads, t, 5)
         if common:
-            c, k = 0, places[2]
-        n = sizes[common, t]
-        at, out, bias = levels[level, 0] + first[common, t] * width, first[common, t] * places[3], places[1] + c
-        for i in range(0, n, places[4]):
-            m, W = min(places[4], n - i), places[0] + c * width
-            product(0, 1, m, k, width, H, at + i * width, width, theta, W, width, 0.0, Q, out + i * k, k)
+            c, k = 0, n_outputs
+        n, at, out = sizes[common, t], start + first[common, t] * width, first[common, t] * most
+        for i in range(0, n, block):
+            m = min(block, n - i)
+            product(0, 1, m, k, width, H, at + i * width, width, theta, W + c * width, width, 0.0, Q, out + i * k, k)
         for i in range(n):
-            row, offsets = part(Q, out + i * k, k), part(theta, bias, k)
+            output, offsets = part(Q, out + i * k, k), part(theta, b + c, k)
             for j in range(k):
-                row[j] += offsets[j]
+                output[j] += offsets[j]
 
 
 @entry
@@ -148,31 +148,30 @@ def backward_heads(packed, theta, weighted):
     """The gradients of the heads, each times its task's weight if `weighted`; then those of the outputs are, too."""
     levels, heads, places, first, sizes = take(packed, theta, "levels heads places first sizes")
     H, Q, grad, weight = take(packed, theta, "H Q grad weight")
-    level = len(levels) - 1
-    width, common = levels[level, 1], levels[level, 2]
+    start, width, common = fields(levels, len(levels) - 1, 3)
+    W, b, n_outputs, most, _ = fields(places, 0, 5)
     if weighted:
         for t in range(len(heads)):
-            k = heads[t, 2]
-            step, at = (places[2], heads[t, 1]) if common else (k, first[0, t] * places[3])
+            _, c, k, _, _ = fields(heads, t, 5)
+            step, at = (n_outputs, c) if common else (k, first[0, t] * most)
             if weight[t] != 1.0:
                 factor = Q.dtype.type(weight[t])
-                for r in range(sizes[common, t]):
-                    for c in range(at + r * step, at + r * step + k):
-                        Q[c] *= factor
+                for i in range(sizes[common, t]):
+                    for p in range(at + i * step, at + i * step + k):
+                        Q[p] *= factor
     for t in range(1 if common else len(heads)):
-        c, k = heads[t, 1], heads[t, 2]
+        _, c, k, _, _ = fields(heads, t, 5)
         if common:
-            c, k = 0, places[2]
-        n, out = sizes[common, t], first[common, t] * places[3]
-        at = levels[level, 0] + first[common, t] * width
-        product(1, 0, k, width, n, Q, out, k, H, at, width, 0.0, grad, places[0] + c * width, width)
-        bias = part(grad, places[1] + c, k)
+            c, k = 0, n_outputs
+        n, out, at = sizes[common, t], first[common, t] * most, start + first[common, t] * width
+        product(1, 0, k, width, n, Q, out, k, H, at, width, 0.0, grad, W + c * width, width)
+        bias = part(grad, b + c, k)
         for j in range(k):
             bias[j] = 0
         for i in range(n):
-            row = part(Q, out + i * k, k)
+            slope = part(Q, out + i * k, k)
             for j in range(k):
-                bias[j] += row[j]
+                bias[j] += slope[j]
 
 
 @entry
@@ -188,37 +187,37 @@ def backward(packed, theta, differentiate, which):
     real, grad, jacobian = take(packed, theta, "real grad jacobian")
     dropout, n_shared = real[5], bounds[2]
     shared = grad if which < 0 else part(jacobian, which * n_shared, n_shared)
-    level = len(levels) - 1
-    width, common = levels[level, 1], levels[level, 2]
+    start, width, common = fields(levels, len(levels) - 1, 3)
+    heads_W, _, n_outputs, most, block = fields(places, 0, 5)
     for head in range(1 if common else len(heads)):  # the last level
         t = which if common else head
         if which >= 0 and t != which:
             continue
-        c, k = 0, places[2]
+        c, k = 0, n_outputs
         if t >= 0:
-            c, k = heads[t, 1], heads[t, 2]
-        step, at = (places[2], c) if common else (k, first[0, t] * places[3])
-        n, out = sizes[common, t], levels[level, 0] + first[common, t] * width
-        for i in range(0, n, places[4]):
-            m, W = min(places[4], n - i), places[0] + c * width
+            _, c, k, _, _ = fields(heads, t, 5)
+        step, at = (n_outputs, c) if common else (k, first[0, t] * most)
+        n, out, W = sizes[common, t], start + first[common, t] * width, heads_W + c * width
+        for i in range(0, n, block):
+            m = min(block, n - i)
             product(0, 0, m, width, k, Q, at + i * step, step, theta, W, width, 0.0, D, out + i * width, width)
     for p in range(bounds[1], n_shared):
         shared[p] = 0
     crossed = 0.0  # whether rows that all tasks read have a gradient from one of them already
     for q in range(len(layers) - 1, -1, -1):
-        task, level, d, h, block = layers[q, 0], layers[q, 1], layers[q, 4], layers[q, 5], layers[q, 6]
+        task, level, W, b, d, h, block = fields(layers, q, 7)
         if which >= 0 and task >= 0 and task != which:
             continue
         t = which if task < 0 else task
-        common, out_common = levels[level, 2], levels[level + 1, 2]
+        start, _, common = fields(levels, level, 3)
+        out_start, _, out_common = fields(levels, level + 1, 3)
         n = sizes[out_common, t]
-        at = x_start[t] if level == 0 else levels[level, 0] + first[common, t] * d
-        out = levels[level + 1, 0] + first[out_common, t] * h
+        at = x_start[t] if level == 0 else start + first[common, t] * d
+        out = out_start + first[out_common, t] * h
         if dropout > 0.0:
             factors, delta = part(M, out, n * h), part(D, out, n * h)
             for p in range(n * h):
                 delta[p] *= factors[p]
-        W, b = layers[q, 2], layers[q, 3]
         bias = part(shared if b < n_shared else grad, b, h)
         if b >= n_shared:
             for j in range(h):

@@ -3,7 +3,7 @@
 import math
 
 from skmtl.neural._arrays import take
-from skmtl.neural._jit import entry, part
+from skmtl.neural._jit import entry, fields, part
 
 __all__ = ["adapt", "limit_norms", "pull", "step_of"]
 
@@ -73,22 +73,23 @@ def descend(packed, theta, n):
 def adapt(packed, theta, n):
     """A step of Adam or AdamW."""
     bounds, grad, m, v, real, steps, sums = take(packed, theta, "bounds grad m v real steps sums")
+    rate, beta_1, beta_2, ridge, _, _, _, decay, epsilon = fields(real, 0, 9)
     steps[0] += 1
-    t = float(steps[0])
-    step = theta.dtype.type(real[0] * math.sqrt(1.0 - math.pow(real[2], t)) / (1.0 - math.pow(real[1], t)))
-    b1, c1 = theta.dtype.type(real[1]), theta.dtype.type(1.0 - real[1])
-    b2, c2, epsilon = theta.dtype.type(real[2]), theta.dtype.type(1.0 - real[2]), theta.dtype.type(real[8])
+    t, kind = float(steps[0]), theta.dtype.type
+    step = kind(rate * math.sqrt(1.0 - math.pow(beta_2, t)) / (1.0 - math.pow(beta_1, t)))
+    b1, c1, b2, c2, small = kind(beta_1), kind(1.0 - beta_1), kind(beta_2), kind(1.0 - beta_2), kind(epsilon)
     for s in range(4):  # weights, biases, weights, biases
-        k, penalised = bounds[s + 1] - bounds[s], s % 2 == 0
-        W, G, M, V = part(theta, bounds[s], k), part(grad, bounds[s], k), part(m, bounds[s], k), part(v, bounds[s], k)
-        strength, squares = real[3] if penalised else 0.0, theta.dtype.type(0)
-        a, shrink = theta.dtype.type(strength / n), theta.dtype.type(1.0 - real[0] * real[7] if penalised else 1.0)
+        start, penalised = bounds[s], s % 2 == 0
+        k = bounds[s + 1] - start
+        W, G, M, V = part(theta, start, k), part(grad, start, k), part(m, start, k), part(v, start, k)
+        strength, squares = ridge if penalised else 0.0, kind(0)
+        a, shrink = kind(strength / n), kind(1.0 - rate * decay if penalised else 1.0)
         for p in range(k):
             squares += W[p] * W[p]
             g = G[p] + a * W[p]
             M[p] = b1 * M[p] + c1 * g
             V[p] = b2 * V[p] + c2 * (g * g)
-            W[p] = shrink * W[p] - step * M[p] / (math.sqrt(V[p]) + epsilon)
+            W[p] = shrink * W[p] - step * M[p] / (math.sqrt(V[p]) + small)
         sums[len(sums) - 1] += 0.5 * strength * squares
 
 
@@ -103,7 +104,7 @@ def limit_norms(packed, theta, n):
     layers, norms, real = take(packed, theta, "layers D real")  # D is done with, and has room
     most, one = theta.dtype.type(real[6]), theta.dtype.type(1)
     for q in range(len(layers)):
-        W, d, h = layers[q, 2], layers[q, 4], layers[q, 5]
+        _, _, W, _, d, h, _ = fields(layers, q, 7)
         for j in range(h):
             norms[j] = 0
         for i in range(d):
