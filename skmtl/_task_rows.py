@@ -88,7 +88,8 @@ class Rows:
 
     def cross(self, other):
         """The products ``A_t' B_t`` with other features of the same rows; shape (g, d, d'), or (1, d, d') for all."""
-        return np.matmul(self.A.swapaxes(1, 2), other.A)
+        A = self.A
+        return np.matmul(A.swapaxes(1, 2), A if other is self else other.A)  # of one array half the work: symmetric
 
     def squares(self):
         """The diagonal of every ``A_t' A_t``, shape (g, d) or (1, d)."""

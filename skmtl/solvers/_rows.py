@@ -20,7 +20,8 @@ from scipy.optimize import nnls
 
 from skmtl._numba import read_only
 from skmtl._products import LongRows, SharedRows
-from skmtl.losses import Logistic, Multinomial
+from skmtl.losses import Logistic
+from skmtl.solvers._intercepts import best_intercepts
 from skmtl.solvers._log_loss import log_losses
 
 __all__ = ["At", "RowLoss"]
@@ -28,7 +29,6 @@ __all__ = ["At", "RowLoss"]
 _FLAT = 1e-12  # of the largest eigenvalue of a Hessian: curvature that is none
 _BOLD = 0.01  # of a parabola's curvature: what Newton's step uses where the loss itself has none
 _COUPLED = 600  # numbers in the weights of all classes of a task whose Hessian is worth its time
-_ROUNDS = 100  # Newton steps for an intercept, at most; a handful do
 
 
 @dataclass
@@ -132,7 +132,7 @@ class RowLoss:
         out[self._with_rows] = np.add.reduceat(of_labels, self.data.starts[self._with_rows])
         return out
 
-    def _per_output(self, of_margins):
+    def per_output(self, of_margins):
         """Sums of an array shaped as the margins, over the labels of every output."""
         if self.data.shared:
             return of_margins.reshape(len(of_margins), -1).sum(axis=0)
@@ -172,7 +172,7 @@ class RowLoss:
 
     # ----------------------------------------------------------------------------------------------------- the loss
 
-    def _each(self, call, eta):
+    def each(self, call, eta):
         """``call(loss, y, eta)`` for the labels of each loss, put together; missing labels get margin 0."""
         y, eta = self.data.y, self.labelled(eta)
         if self._some is not None:
@@ -191,7 +191,7 @@ class RowLoss:
     def at_zero(self):
         """The best intercepts at W = 0, and the loss there."""
         margins = np.zeros((self.data.X.shape[0], self.n_outputs if self.data.shared else self.K))
-        a = self.best_intercepts(margins, np.zeros(self.n_outputs))
+        a = best_intercepts(self, margins, np.zeros(self.n_outputs))
         return a, self.at_margins(margins, a)
 
     def at(self, W, a):
@@ -205,24 +205,25 @@ class RowLoss:
 
     def at_margins(self, margins, a):
         """The same, where the margins of W are known."""
-        eta = margins + self.spread(self._open(a))
+        eta = margins + self.spread(self.open(a))
         with np.errstate(over="ignore", invalid="ignore"):
-            value, theta = self._each(lambda loss, y, eta: loss.value_and_descent(y, eta), eta)
+            value, theta = self.each(lambda loss, y, eta: loss.value_and_descent(y, eta), eta)
             loss = float(np.vdot(self.weight, value))
-            theta = self._weighted(theta)
+            theta = self.weighted(theta)
         theta = theta.reshape(margins.shape)
         if not np.isfinite(loss):
             return At(np.inf, None, None, None, theta)
-        return self._found(loss, self.rows.pulls(theta), self._per_output(theta), a, theta)
+        return self._found(loss, self.rows.pulls(theta), self.per_output(theta), a, theta)
 
     def _found(self, loss, descent, pull, a, theta):
         """An `At` from the losses' sum and slopes, W counted from the origin."""
         if not np.isfinite(loss):
             return At(np.inf, None, None, None, theta)
         descent -= self._outer_means(pull)
-        return At(loss + self.price(a), descent, pull - self._price_slope(a), pull, theta)
+        return At(loss + self.price(a), descent, pull - self.price_slope(a), pull, theta)
 
-    def _weighted(self, theta):
+    def weighted(self, theta):
+        """What is said of every label, times its weight."""
         return theta * (self.weight[..., None] if self.K > 1 else self.weight)
 
     def _outer_means(self, pull):
@@ -232,7 +233,7 @@ class RowLoss:
         out = pull.reshape(self.n_tasks, self.K)[:, :, None] * self.means[:, None, :]
         return out.reshape(self.shape)
 
-    def _open(self, a):
+    def open(self, a):
         """The intercepts, -inf for absent classes."""
         return np.where(self.present, a, -np.inf) if not self.present.all() else a
 
@@ -241,7 +242,8 @@ class RowLoss:
         off = self._off(a)
         return 0.0 if off is None else 0.5 * self.a_b * float(np.vdot(off, off))
 
-    def _price_slope(self, a):
+    def price_slope(self, a):
+        """The derivative of that price."""
         off = self._off(a)
         return 0.0 if off is None else self.a_b * off.ravel()
 
@@ -255,129 +257,6 @@ class RowLoss:
             return None
         a = a.reshape(self.n_tasks, self.K)
         return a - a.mean(axis=0)
-
-    # ------------------------------------------------------------------------------------------------ the intercepts
-
-    def best_intercepts(self, margins, a):
-        """The intercepts that minimise the loss at these margins, to machine precision, from a first guess `a`."""
-        if not self.fit_intercept:
-            return np.zeros(self.n_outputs)
-        if self.K == 1 and self.a_b in (0.0, np.inf):
-            return self._by_bracket(margins, a)
-        return self._by_newton(margins, a)
-
-    def _slopes(self, margins, a):
-        """The pull on every intercept, and the curvature of the loss there."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            theta, h = self._each(lambda loss, y, eta: loss.slopes(y, eta), margins + self.spread(a))
-        g, h = self.per_task(self.weight * theta), self.per_task(self.weight * h)
-        return (np.full_like(g, g.sum()), np.full_like(h, h.sum())) if self.a_b == np.inf else (g, h)
-
-    def _by_bracket(self, margins, a):
-        """One number a task: Newton steps, or halves of what lies between a pull upwards and one downwards."""
-        low, high = np.full_like(a, -np.inf), np.full_like(a, np.inf)
-        scale = max(np.abs(margins).max(initial=0.0), np.abs(self.data.y).max(initial=0.0)) or 1.0
-        reach = np.full_like(a, scale)  # how far to go while nothing has said stop
-        length = np.full_like(a, np.inf)
-        for _ in range(_ROUNDS):
-            g, h = self._slopes(margins, a)
-            low, high = np.where(g > 0, a, low), np.where(g < 0, a, high)
-            sound = (h > 0) & np.isfinite(g) & np.isfinite(h)
-            with np.errstate(over="ignore"):
-                step = np.where(g == 0, 0.0, np.divide(g, h, out=np.copysign(reach, g), where=sound))
-            bounded = np.isfinite(low) & np.isfinite(high)
-            slow = np.abs(step) > np.maximum(0.5 * length, 1e-8 * scale)  # as down an exponential
-            step = np.where(slow & ~bounded, np.copysign(reach, g), step)
-            new = a + np.where(bounded, step, np.clip(step, -reach, reach))
-            outside = bounded & ((new < low) | (new > high) | slow)
-            new[outside] = 0.5 * (low[outside] + high[outside])
-            reach = np.where(bounded, reach, 2.0 * reach)
-            a, length = new, np.abs(new - a)
-            # Newton's error is squared by each step: after one this short it is nothing but rounding
-            if (np.where(sound & ~outside, length <= 1e-8 * scale, length <= 1e-16 * scale)).all():
-                break
-        return a
-
-    def _by_newton(self, margins, a):
-        """Several numbers a task, or a pull between tasks: Newton steps, halved until the loss goes down."""
-        a = np.where(self.present, a, 0.0)
-        best, slope, hessian = self._intercept_loss(margins, a)
-        decrement = np.inf
-        for _ in range(_ROUNDS):
-            step, last = self._newton_step(slope, hessian), decrement
-            decrement = float(np.vdot(slope, step))
-            nothing = 1e-18 * self.task_weight.sum() if self.K > 1 else 0.0  # of a log-loss, which has no units
-            if best <= nothing or not decrement > 1e-30 * max(abs(best), 1e-300):
-                break
-            if last <= decrement < 1e-14 * abs(best):  # near the end it shrinks with each step, or is rounding
-                break
-            for halvings in range(40):
-                new = a + 0.5**halvings * step
-                value, new_slope, new_hessian = self._intercept_loss(margins, new)
-                rounding = 1e-15 * abs(best)
-                if value <= best - 1e-4 * 0.5**halvings * decrement + rounding:
-                    break
-                if 0.5**halvings * decrement <= 0.1 * rounding:
-                    return a
-            else:
-                break
-            small = np.abs(new - a).max() <= 1e-15 * np.abs(new).max()
-            a, best, slope, hessian = new, value, new_slope, new_hessian
-            if small:
-                break
-        return a
-
-    def _intercept_loss(self, margins, a):
-        """The loss as a function of intercepts: value, descent and Hessian (n_tasks, K, K), without the pull's."""
-        eta = margins + self.spread(self._open(a))
-
-        def call(loss, y, eta):
-            if isinstance(loss, Multinomial):
-                return (loss.value(y, eta), loss.descent(y, eta), loss.mean(eta))
-            return (*loss.value_and_descent(y, eta), loss.curvature(y, eta))
-
-        with np.errstate(over="ignore", invalid="ignore"):
-            value, theta, third = self._each(call, eta)
-            total = float(np.vdot(self.weight, value))
-        if not np.isfinite(total):
-            return np.inf, None, None
-        slope = self._per_output(self._weighted(theta).reshape(margins.shape)) - self._price_slope(a)
-        weighted = self._weighted(third).reshape(margins.shape)
-        diagonal = self._per_output(weighted).reshape(self.n_tasks, self.K)
-        H = diagonal[:, :, None] * np.eye(self.K)
-        if self.K > 1:
-            H -= self._products(weighted, third.reshape(margins.shape))
-        return total + self.price(a), slope, H
-
-    def _products(self, A, B):
-        """``sum_i A_ik B_il`` for the labels i of every task, (n_tasks, K, K)."""
-        if self.data.shared:
-            A, B = (M.reshape(len(M), self.n_tasks, self.K) for M in (A, B))
-            return np.einsum("itk,itl->tkl", A, B, optimize=True)
-        return np.array([A[s:e].T @ B[s:e] for s, e in zip(self.data.starts, self.data.starts[1:], strict=False)])
-
-    def _newton_step(self, slope, H):
-        """``(H + pull)^-1 slope``; directions without curvature, such as the same for all classes, stay as they are."""
-        K, slope = self.K, slope.reshape(self.n_tasks, self.K)
-        if self.a_b == np.inf:  # one intercept for all
-            step = np.linalg.lstsq(H.sum(axis=0), slope.sum(axis=0), rcond=1e-12)[0]
-            return np.tile(step, self.n_tasks)
-        if self.a_b == 0.0:
-            return np.linalg.solve(H + self._where_flat(H), slope[:, :, None]).ravel()
-        # (H_t + a I) e_t - a mean(e) = slope_t: solve for the mean, then for each
-        inverse = np.linalg.inv(H + self.a_b * np.eye(K))
-        free, share = np.einsum("tkl,tl->tk", inverse, slope), self.a_b * inverse.mean(axis=0)
-        mean = np.linalg.lstsq(np.eye(K) - share, free.mean(axis=0), rcond=1e-12)[0]
-        return (free + self.a_b * np.einsum("tkl,l->tk", inverse, mean)).ravel()
-
-    def _where_flat(self, H):
-        """Curvature for the directions that have none, orthogonal to every slope: a solve is faster than a pinv."""
-        scale = np.einsum("tkk->t", H) / self.K
-        scale[scale == 0] = 1.0  # a task with one class, or without labels
-        present = self.present.reshape(self.n_tasks, self.K)
-        same = present[:, :, None] * present[:, None, :] / np.maximum(present.sum(axis=1), 1)[:, None, None]
-        absent = ~present + 1e-12  # the rest is for classes whose probability is all but zero
-        return scale[:, None, None] * (same + absent[:, :, None] * np.eye(self.K))
 
     # -------------------------------------------------------------------------------------------------- the dual
 
@@ -409,7 +288,7 @@ class RowLoss:
 
     def curvatures(self, W, a):
         """Those of all labels, one number each, or bounds of them."""
-        return self._each(lambda loss, y, eta: loss.curvature(y, eta), self.margins(W) + self.spread(a))
+        return self.each(lambda loss, y, eta: loss.curvature(y, eta), self.margins(W) + self.spread(a))
 
     def mean_square(self):
         """The largest curvature of any task, averaged over features: ``sum_i s_i |x_i - m|^2 / d``, c included."""
@@ -493,13 +372,13 @@ class RowLoss:
         Curvatures are at least `boldness` times those of parabolas above the loss; of several classes, the bound that
         takes each by itself.
         """
-        eta = self.margins(W) + self.spread(self._open(a))
+        eta = self.margins(W) + self.spread(self.open(a))
 
         def call(loss, y, eta):
             theta, second = loss.slopes(y, eta)
             return theta, np.maximum(second, boldness * loss.curvature(y, eta))
 
-        theta, h = self._each(call, eta)
+        theta, h = self.each(call, eta)
         eta = self.labelled(eta)
         if self._some is not None:
             eta = np.where(self._some[..., None] if self.K > 1 else self._some, eta, 0.0)
@@ -508,9 +387,9 @@ class RowLoss:
 
     def probabilities(self, W, a):
         """Those of all classes, and the weighted residuals, shaped as y with one more axis."""
-        eta = self.margins(W) + self.spread(self._open(a))
-        p, theta = self._each(lambda loss, y, eta: (loss.mean(eta), loss.descent(y, eta)), eta)
-        return p, self._weighted(theta)
+        eta = self.margins(W) + self.spread(self.open(a))
+        p, theta = self.each(lambda loss, y, eta: (loss.mean(eta), loss.descent(y, eta)), eta)
+        return p, self.weighted(theta)
 
     def block(self, t, of_labels, features=slice(None)):
         """The rows of task t less its means, dense, their weights with c_t, and what is said of its labels."""
@@ -527,7 +406,7 @@ class RowLoss:
     def dual_point(self, theta):
         """An `At` without a loss, for weighted residuals theta shaped as y, with one more axis for several columns."""
         theta = theta.reshape(len(theta), -1)
-        pull = self._per_output(theta)
+        pull = self.per_output(theta)
         return At(np.nan, self.rows.pulls(theta) - self._outer_means(pull), pull, pull, theta)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._curved import Curved
+from skmtl.solvers._intercepts import best_intercepts
 from skmtl.solvers._proximal import proximal
 from skmtl.solvers.solution import Certificate
 
@@ -134,7 +135,7 @@ class Descent:
     def _at_best(self, copies, a):
         """The point with its best intercepts, and the loss there."""
         margins = self.rows.margins(copies.sum(axis=0))
-        a = self.rows.best_intercepts(margins, a)
+        a = best_intercepts(self.rows, margins, a)
         return copies, a, self.rows.at_margins(margins, a)
 
     def _prove_by_prox(self, progress, copies, a, at, left):
