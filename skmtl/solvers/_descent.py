@@ -154,15 +154,14 @@ class OnLargeGram(OnGram):
     def _visit(self, k, block):
         step = self._descend(k, block, self.H[block].copy())
         if step is not None:
-            self.H -= self._product(step, block)
+            self.H -= self._product(self.G[:, block], step, block)
 
     def at_weights(self, W):
         """The state of the weights W."""
-        return [W, self.H - self._product(W - self.W, slice(None))]
+        return [W, self.H - self._product(self.G, W - self.W, slice(None))]
 
-    def _product(self, V, block):
-        """By the rows of a block, for G is symmetric, one after the other in memory: half the time of columns."""
-        return ((V / self.unit[block]).astype(np.float32).T @ self.G[block]).T / self.unit
+    def _product(self, G, V, block):
+        return (G @ (V / self.unit[block]).astype(np.float32)) / self.unit
 
     def gram_of(self, used):
         """The Gram matrix (1, n_used, n_used) of some of the features."""
