@@ -1,7 +1,8 @@
 """Convex models: a certified fit of the trace norm against ridge regressions, and every other model against that.
 
 The School data, raw features, to a duality gap of 1e-6 of the objective at zero weights; strengths are shares of the
-smallest one that makes all weights zero.  Ratios of times are of one process, the calls taking turns, best of several.
+smallest one that makes all weights zero.  Ratios of times are of one process, the calls taking turns, best of several;
+between models of CPU time, as no fit here uses more than one thread.
 """
 
 import os
@@ -90,7 +91,7 @@ def compare_models(name, X, y, task, unit):
     for share in (0.3, 0.1, 0.03):
         models = {family: MultiTaskRegressor(make(share)) for family, make in families.items()}
         calls = {family: lambda model=model: model.fit(X, y, task=task) for family, model in models.items()}
-        seconds = best_times(calls, repeats=3)
+        seconds = best_times(calls, 5, time.process_time)
         for family, model in models.items():
             worst[family] = max(worst[family], (seconds[family] / seconds["trace norm"], share, model.n_iter_))
     for family, (ratio, share, n_iter) in worst.items():
