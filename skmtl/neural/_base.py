@@ -18,8 +18,8 @@ from skmtl.neural._layout import Architecture
 from skmtl.neural._parts import read_parts
 from skmtl.neural._problem import Problem, State
 from skmtl.neural._report import Reporter
+from skmtl.neural._solvers import train, warn_unless_converged
 from skmtl.neural._table import Table
-from skmtl.neural._training import train, warn_unless_converged
 from skmtl.tasks import check_data, check_labels
 
 __all__ = ["BaseNetwork", "Reading"]

@@ -5,7 +5,6 @@ import warnings
 from functools import cached_property
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from skmtl._ids import describe
 from skmtl.neural._arrays import Training, pack
@@ -13,29 +12,9 @@ from skmtl.neural._epochs import addresses, run_batches
 from skmtl.neural._random import draw, shuffle
 from skmtl.neural._weighting import FROM_GRADIENTS, Weighting
 
-__all__ = ["Epochs", "Stopping", "train", "warn_unless_converged"]
+__all__ = ["Epochs", "Stopping"]
 
 _MOST_WORK = 1e9  # multiplications in one call of a kernel, which Ctrl-C waits for
-
-
-def train(problem, state, report=None):
-    """Train from `state`, in place, until `max_iter` epochs or a reason to stop; why it stopped.
-
-    Returns
-    -------
-    str
-        "max_iter", "tol", "validation", "callback" or "interrupt".
-
-    Raises
-    ------
-    ValueError
-        A loss or a parameter that is not finite; the message says what to change.
-    """
-    if problem.settings.solver == "lbfgs":
-        from skmtl.neural._lbfgs import train_by_lbfgs
-
-        return train_by_lbfgs(problem, state, report)
-    return Epochs(problem, state, report).run()
 
 
 class Epochs:
@@ -265,14 +244,3 @@ class Stopping:
         if self.waited <= self.patience or self.patience is math.inf:
             return ""
         return "validation" if self.validated and self.early else "tol"
-
-
-def warn_unless_converged(reason, settings):
-    """For L-BFGS, which looks for a minimum; epochs are a budget, and `n_iter_` tells whether they were used."""
-    if reason == "max_iter" and settings.solver == "lbfgs" and settings.tol > 0:
-        warnings.warn(
-            f"{type(settings).__name__} did not converge: after max_iter={settings.max_iter} iterations of L-BFGS the "
-            f"gradient is still above tol={settings.tol:g}. Increase max_iter, tol or alpha, or scale the features.",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
