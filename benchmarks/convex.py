@@ -2,7 +2,7 @@
 
 The School data, raw features, to a duality gap of 1e-6 of the objective at zero weights; strengths are shares of the
 smallest one that makes all weights zero.  Ratios of times are of one process, the calls taking turns, best of several;
-between models of CPU time, as no fit here uses more than one thread.
+those between models are of CPU time.
 """
 
 import os

@@ -26,7 +26,7 @@ def kernel(function, **options):
 
 
 def _uncollected(compile_):
-    """Have no garbage collected meanwhile: a compiler's data live until it ends; searching them takes a tenth more."""
+    """Have no garbage collected meanwhile: a compiler's data live until it ends, and are searched in vain till then."""
 
     @wraps(compile_)
     def compiled(*args):

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import gc
 import importlib
 import os
 import pkgutil
@@ -30,6 +31,7 @@ from skmtl import (
     TaskGraphRegressor,
     TemporalRegressor,
 )
+from skmtl._numba import _uncollected
 from skmtl._sums import small_tasks
 from skmtl._threads import one_blas_thread
 from tests.oracles import INSTANCES
@@ -285,6 +287,21 @@ def compiled(tmp_path_factory):
     assert run(place) == (42.0, 0)
     assert run(place) == (42.0, 1)
     return place
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_is_collected_after_a_compilation_as_before(enabled):
+    """Also after one that fails; and not meanwhile."""
+    before = gc.isenabled()
+    try:
+        gc.enable() if enabled else gc.disable()
+        assert not _uncollected(gc.isenabled)()
+        assert gc.isenabled() == enabled
+        with pytest.raises(ZeroDivisionError):
+            _uncollected(lambda: 1 / 0)()
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable() if before else gc.disable()
 
 
 @jitted

@@ -249,11 +249,8 @@ class BaseNetwork(FittedNetwork):
         if self.task is not None:
             raise ValueError(f"With X a dict {{task: (X, y)}}, {name} takes no task column; got task={self.task!r}.")
         parts = read_parts(X, sample_weight, self._known_parts(again))
-        task_of_row, row = parts.task_of_row
-        zeros = np.zeros(len(parts.tasks), dtype=np.int64)
-        table = Table.by_task(
-            parts.inputs, self._encode_parts(parts, again), parts.weight, zeros, zeros + 1, task_of_row, row
-        )
+        labels, zeros = self._encode_parts(parts, again), np.zeros(len(parts.tasks), dtype=np.int64)
+        table = Table.by_task(parts.inputs, labels, parts.weight, zeros, zeros + 1, parts.task_of_row, parts.row)
         self.tasks_ = parts.tasks
         for attribute in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(attribute, None)

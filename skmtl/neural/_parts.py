@@ -35,9 +35,13 @@ class Parts(NamedTuple):
 
     @property
     def task_of_row(self):
-        """And the place of every row among those of its task."""
-        sizes = [len(rows) for rows in self.inputs]
-        return np.repeat(np.arange(len(sizes)), sizes), np.concatenate([np.arange(n) for n in sizes])
+        """The position of every row's task."""
+        return np.repeat(np.arange(len(self.inputs)), [len(rows) for rows in self.inputs])
+
+    @property
+    def row(self):
+        """The place of every row among those of its task."""
+        return np.concatenate([np.arange(len(rows)) for rows in self.inputs])
 
 
 def read_parts(X, sample_weight, known=None):
@@ -52,11 +56,12 @@ def read_parts(X, sample_weight, known=None):
     if missing.any():
         raise ValueError("The dict X has a task that is None or NaN; every task needs a name.")
     tasks, n_features = (np.sort(ids), None) if known is None else known
-    if (lookup(ids, tasks) < 0).any():
+    position = lookup(ids, tasks)
+    if (position < 0).any():
         raise ValueError(f"The rows are of the tasks {describe(np.sort(ids))}; the network knows {describe(tasks)}.")
     inputs: list = [None] * len(tasks)
     labels: list = [None] * len(tasks)
-    for name, t in zip(names, lookup(ids, tasks), strict=True):
+    for name, t in zip(names, position, strict=True):
         if not isinstance(X[name], (tuple, list)) or len(X[name]) != 2:
             raise ValueError(f"X[{name!r}] must be a pair (X, y). Got {type(X[name]).__name__}.")
         rows, labels[t] = X[name]
@@ -70,7 +75,7 @@ def read_parts(X, sample_weight, known=None):
     if sample_weight is not None:
         if not isinstance(sample_weight, Mapping):
             raise ValueError("With X a dict, sample_weight must be a dict {task: weights}, too.")
-        for name, t in zip(names, lookup(ids, tasks), strict=True):
+        for name, t in zip(names, position, strict=True):
             if name in sample_weight:
                 weight[place[t]] = _weights(name, sample_weight[name], len(place[t]))
     return Parts(tasks, inputs, labels, place, weight)

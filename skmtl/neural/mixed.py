@@ -429,12 +429,11 @@ class MultiTaskMLP(BaseNetwork):
         parts = read_parts(X, sample_weight, self._known_parts(again))
         self._compare_tasks(parts.tasks, heads, False)
         each = zip(parts.inputs, parts.labels, parts.place, strict=True)
-        task_of_row, row = parts.task_of_row
-        labelled = dict(zip(parts.tasks.tolist(), each, strict=True))
+        labelled, row = dict(zip(parts.tasks.tolist(), each, strict=True)), parts.row
         made, Y = self._encode_rows(parts.tasks, heads, known, labelled.get, len(row))
         for attribute in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(attribute, None)
-        return self._finish_by_task(parts.inputs, Y, parts.weight, made, parts.tasks, task_of_row, row, "parts")
+        return self._finish_by_task(parts.inputs, Y, parts.weight, made, parts.tasks, parts.task_of_row, row, "parts")
 
     def _encode_rows(self, tasks, heads, known, rows_of, n):
         """The heads of tasks, and labels of n rows as numbers (n, most columns), NaN where a task has fewer.

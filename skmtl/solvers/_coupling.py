@@ -293,10 +293,10 @@ def ways(direction, duals, ridge, has_null):
         yield gauge, _price(f, changed) + np.delete(prices, k).sum()
     norms = [k for k, (f, _) in enumerate(duals) if hasattr(f, "dual_norm") and (has_null or _null_basis(f) is None)]
     if len(norms) > 1 and least < _NEAR:
-        yield from _shared_out(mismatch, [duals[k] for k in norms], np.delete(gauges, norms), prices.sum(), ridge)
+        yield from _among_norms(mismatch, [duals[k] for k in norms], np.delete(gauges, norms), prices.sum(), ridge)
 
 
-def _shared_out(mismatch, duals, other_gauges, price, ridge):
+def _among_norms(mismatch, duals, other_gauges, price, ridge):
     """The same for a mismatch of which each norm takes what its dual ball has room for, in turn and again.
 
     By Moreau's identity ``V - prox(V)`` is the point of the ball that is nearest to V.

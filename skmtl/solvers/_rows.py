@@ -95,7 +95,7 @@ class RowLoss:
 
     def _losses_apart(self):
         """(loss, index): which labels have which loss; the index applies to arrays shaped as y."""
-        names = {loss: repr(loss) for loss in set(self.losses)}  # of objects, most of them shared: the text takes 1 ms
+        names = {loss: repr(loss) for loss in set(self.losses)}  # of objects, most of them shared: a text takes long
         distinct: dict[str, list[int]] = {}
         for t, loss in enumerate(self.losses):
             distinct.setdefault(names[loss], []).append(t)

@@ -235,11 +235,8 @@ class Descent:
         point = progress.copies, progress.a
         at = rows.at(progress.W, progress.a)
         step = self._step or self._first_step(progress, at)
-        z, plain, mixing = (
-            self._before_prox(point, at, step),
-            None,
-            Anderson(20 if self.zeros.nbytes < _MANY else 20 // self.prox.n_copies),
-        )
+        z, plain = self._before_prox(point, at, step), None
+        mixing = Anderson(20 if self.zeros.nbytes < _MANY else 20 // self.prox.n_copies)
         value = at.loss + self.prox.value(progress.copies)
         check, pace = 4, _Pace(value)
         first = self._first = progress.n_iter
