@@ -7,16 +7,18 @@ posed there: ``X = offset + Z basis'``, ``w = basis z``.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._incomplete import IncompleteMoments, nearly_complete
 from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
-from skmtl.penalties.shared import Ridge
+from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, Sum, TaskGraph
 from skmtl.solvers import solve, sums_for
 from skmtl.solvers.newton import RowProblem, has_moments
 
@@ -34,18 +36,34 @@ def problem_of(data, penalty, estimator, losses):
     factor = _task_factors(estimator.task_weight, data.tasks)
     if not factor.all():  # a task with factor 0 has no rows
         data = data.reindex(data.tasks[factor > 0]).reindex(data.tasks)
-    Problem = _Moments if _is_of_moments(data, penalty, losses) else _Rows
     origin = 0.0 if space is None else space.offset @ space.basis
-    problem = Problem.of(data, penalty, estimator, losses, factor, origin)
+    sums = _sums_of(data, penalty, losses)
+    if sums is None:
+        problem = _Rows.of(data, penalty, estimator, losses, factor, origin)
+    else:
+        problem = _Moments.of(sums, data, estimator, factor, origin)
     return problem if space is None else _InRowSpace(problem, space)
 
 
-def _is_of_moments(data, penalty, losses):
-    """Whether the losses are squared, and sums of rows the way to solve them."""
+def _sums_of(data, penalty, losses):
+    """How to sum the rows, where the losses are squared and sums are the way to solve them; else None."""
     if not all(isinstance(loss, Squared) for loss in losses):
-        return False
-    own_sums = sums_for.dispatch(type(penalty)) is not sums_for.dispatch(object)
-    return own_sums or has_moments(data, one_gram=True)
+        return None
+    kind, splitting = _kind(penalty), solve.dispatch(Penalty)
+    # their solvers ask no more of moments than products and resolvents
+    simple = solve.dispatch(kind) is splitting or kind in (Ridge, SharedPlusSpecific, TaskGraph)
+    if simple and not penalty.penalizes_intercepts and nearly_complete(data):
+        return IncompleteMoments.of
+    own_sums = sums_for.dispatch(type(penalty)) is not sums_for.dispatch(Penalty)
+    return partial(sums_for, penalty) if own_sums or has_moments(data, one_gram=True) else None
+
+
+def _kind(penalty):
+    """The type of penalty whose solver has the problem: that of a sum is the one it is, or any."""
+    if not isinstance(penalty, Sum):
+        return type(penalty)
+    parts = penalty.merged()
+    return type(parts[0]) if len(parts) == 1 else Penalty
 
 
 @dataclass(frozen=True)
@@ -56,9 +74,9 @@ class _Moments:
     c: np.ndarray
 
     @classmethod
-    def of(cls, data, penalty, estimator, losses, factor, origin):
+    def of(cls, sums, data, estimator, factor, origin):
         """The sums of the rows, whose features are counted from -`origin`: intercepts are those from 0."""
-        moments = sums_for(penalty, data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
+        moments = sums(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
         if np.any(origin):
             moments = replace(moments, x_mean=moments.x_mean + origin)
         c = _loss_factors(moments.weight, lambda: np.linalg.norm(moments.xy, axis=1), estimator.task_weight, factor)

@@ -350,14 +350,7 @@ class TaskMoments:
         """
         N = c * self.weight
         x_mean, y_mean = (N @ self.x_mean) / N.sum(), (N @ self.y_mean) / N.sum()
-        gram = np.zeros((self.n_features, self.n_features))
-        if len(self.gram):
-            gram += c.sum() * self.gram[0] if self.shared else np.tensordot(c[self.full], self.gram, axes=1)
-        for rows in self.rows:
-            A = rows.A * np.sqrt(c[rows.tasks].sum() if self.shared else c[rows.tasks, None, None])
-            A = A.reshape(-1, self.n_features)
-            gram += A.T @ A
-        xy, yy = c @ self.xy, c @ self.yy
+        gram, xy, yy = self.gram_sum(c), c @ self.xy, c @ self.yy
         if not task_intercepts:
             dx, dy = (self.x_mean - x_mean) * np.sqrt(N)[:, None], (self.y_mean - y_mean) * np.sqrt(N)
             gram, xy, yy = gram + dx.T @ dx, xy + dy @ dx, yy + dy @ dy
@@ -373,6 +366,17 @@ class TaskMoments:
             full=np.zeros(1, dtype=np.intp),
             centered=self.centered,
         )
+
+    def gram_sum(self, c):
+        """``sum_t c_t G_t``, shape (n_features, n_features), for c (n_tasks,)."""
+        gram = np.zeros((self.n_features, self.n_features))
+        if len(self.gram):
+            gram += c.sum() * self.gram[0] if self.shared else np.tensordot(c[self.full], self.gram, axes=1)
+        for rows in self.rows:
+            A = rows.A * np.sqrt(c[rows.tasks].sum() if self.shared else c[rows.tasks, None, None])
+            A = A.reshape(-1, self.n_features)
+            gram += A.T @ A
+        return gram
 
     def with_mean_rows(self, share):
         """Give every task one more row, its mean, with weight `share` (n_tasks,), as if it were not centred there."""

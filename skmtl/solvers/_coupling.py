@@ -249,7 +249,7 @@ class _Null:
         self._inverse = np.array([_pseudo_inverse(self._sum(column, quadratic)) for column in basis.T.tocsr()])
 
     def _sum(self, column, quadratic):
-        return np.tensordot(column.data**2, quadratic.gram_of(column.indices), axes=1)
+        return quadratic.gram_sum(column.indices, column.data**2)
 
     @classmethod
     def of(cls, terms, quadratic):

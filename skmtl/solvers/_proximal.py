@@ -243,6 +243,6 @@ class _Nearest:
         """``(rate + ridge + rho)^-1 R``."""
         return R / (self.rate + self.ridge + rho)
 
-    def gram_of(self, tasks):
-        """The Hessian of every task."""
-        return np.broadcast_to(self.rate * np.eye(self.V.shape[1]), (len(tasks), *2 * self.V.shape[1:]))
+    def gram_sum(self, tasks, share):
+        """The sum of the Hessians of `tasks`, each times its share."""
+        return self.rate * share.sum() * np.eye(self.V.shape[1])

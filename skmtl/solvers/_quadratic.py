@@ -3,17 +3,20 @@
 import itertools
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 
+from skmtl._incomplete import IncompleteMoments, Resolvent
 from skmtl._numba import read_only
 from skmtl.moments import Factor
 from skmtl.solvers._algebra import over
 from skmtl.solvers._sparse_minima import sparse_minima
 
-__all__ = ["PulledIntercepts", "Quadratic", "mean_rows"]
+__all__ = ["PulledIntercepts", "Quadratic", "mean_rows", "quadratic_of"]
 
+_LEAST = 1e-12  # of the curvature of the loss: what is added to the Hessian of a task that lacks labels, at least
 _WORTH_THREADS = 500_000  # numbers in a factor; with fewer, a thread starts later than the product ends
 
 
@@ -39,10 +42,20 @@ class Quadratic:
 
     def __init__(self, moments, c, each=_in_turn):
         self.moments, self.c, self.ridge, self._each = moments, c, 0.0, each
-        n_full = len(moments.factors) - len(moments.thin_factors)
-        self._full = [part for f in moments.factors[:n_full] for part in _shared_out(f, moments.n_jobs)]
-        self._thin = [part for f in _packed(moments.thin_factors) for part in _shared_out(f, moments.n_jobs)]
         self.null, self.B = self.at(np.zeros_like(moments.xy))
+
+    @cached_property
+    def _full(self):
+        """Parts of the factors of tasks with Gram matrices."""
+        moments = self.moments
+        n_full = len(moments.factors) - len(moments.thin_factors)
+        return [part for f in moments.factors[:n_full] for part in _shared_out(f, moments.n_jobs)]
+
+    @cached_property
+    def _thin(self):
+        """Parts of those of all others."""
+        moments = self.moments
+        return [part for f in _packed(moments.thin_factors) for part in _shared_out(f, moments.n_jobs)]
 
     @property
     def curvature(self):
@@ -100,6 +113,38 @@ class Quadratic:
     def gram_of(self, tasks):
         """``c_t G_t`` of the tasks at positions `tasks`, (len(tasks), n_features, n_features)."""
         return self.c[tasks, None, None] * self.moments.dense_gram(tasks)
+
+    def gram_sum(self, tasks, share):
+        """``sum_t share_t c_t G_t`` over the tasks at positions `tasks`."""
+        return np.tensordot(share, self.gram_of(tasks), axes=1)
+
+
+class IncompleteQuadratic(Quadratic):
+    """The same for tasks that share rows and lack some labels."""
+
+    _latest: Any = (None, None)  # the last step and what solves with it: rho changes rarely
+
+    def resolve(self, R, rho):
+        latest, resolvent = self._latest
+        D = np.maximum(rho + self.ridge, _LEAST * self._curvature)
+        if resolvent is None or not np.array_equal(latest, D):
+            resolvent = Resolvent(self.moments, self.c, D)
+            self._latest = D, resolvent
+        return resolvent(R)
+
+    @cached_property
+    def _curvature(self):
+        return self.curvature
+
+    def gram_sum(self, tasks, share):
+        c = np.zeros(len(self.c))
+        c[tasks] = share * self.c[tasks]
+        return self.moments.gram_sum(c)
+
+
+def quadratic_of(moments, c, each=_in_turn):
+    """The `Quadratic` for the moments."""
+    return (IncompleteQuadratic if isinstance(moments, IncompleteMoments) else Quadratic)(moments, c, each)
 
 
 class PulledIntercepts(Quadratic):

@@ -7,6 +7,7 @@ solving or inverting is cheaper, and bears features of very different length.
 
 import numpy as np
 
+from skmtl._incomplete import IncompleteMoments, Resolvent
 from skmtl.moments import Factor
 from skmtl.penalties import Penalty, Pooled, Ridge, SharedPlusSpecific
 from skmtl.solvers._algebra import SINGULAR, bordered, lengths_of, over, plus_diagonal, positive_solver
@@ -17,6 +18,7 @@ __all__: list[str] = []  # found through `solve`
 
 _REFINEMENTS = 20  # at most; two do unless features differ in length by orders of magnitude, or nearly depend
 _SETTLED = 1e-11
+_ILL = 1e-9  # of the largest curvature: a strength that is less is lost beside it
 
 
 # ------------------------------------------------------------------------------------------------ tasks on their own
@@ -27,10 +29,12 @@ def _(penalty: Ridge, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     r"""``(c_t G_t + a I) w_t = c_t q_t``, task by task."""
     B, size = c[:, None] * moments.xy, largest_of(moments, c)
     for ridge in path:
-        if len(path) == 1 and ridge.alpha > 0 and not moments.shared:
+        if isinstance(moments, IncompleteMoments):
+            W = _incomplete(moments, c, ridge)
+        elif len(path) == 1 and ridge.alpha > 0 and not moments.shared:
             W = _solve_each(moments, c, ridge.alpha)  # one strength: a tenth of the time of the factors
         elif ridge.alpha > 0:
-            W = _by_factors(moments, c, ridge.alpha)
+            W = _refined(moments, c, ridge.alpha, lambda R, a=ridge.alpha: _by_factors(moments, c, a, R))
         else:
             W = _pseudo_inverse(moments, moments.xy)
 
@@ -66,13 +70,35 @@ def _solve_each(moments, c, a):
     return W
 
 
-def _by_factors(moments, c, a):
-    """Solve for one a > 0 of many: division by ``c_t l_t + a``, and once more for what is left."""
+def _incomplete(moments, c, ridge):
+    """Solve for tasks that share rows and lack labels; one by one where that would subtract what is nearly alike."""
+    if _resolves(moments, c, ridge.alpha):
+        return _refined(moments, c, ridge.alpha, Resolvent(moments, c, ridge.alpha))
+    W = np.zeros_like(moments.xy)
+    for t, one in moments.apart():
+        W[t] = next(solve(ridge, [ridge], one, c[[t]])).W[0]
+    return W
+
+
+def _resolves(moments, c, a):
+    """Whether `Resolvent` is accurate at a."""
+    return a > _ILL * largest_of(moments, c)
+
+
+def _refined(moments, c, a, divide):
+    """Solve for one a > 0 by ``divide(R)``, which is ``(c_t G_t + a I)^-1 r_t``, and once more for what is left."""
     R, W = c[:, None] * moments.xy, np.zeros_like(moments.xy)
     for _ in range(2):
-        for f in moments.factors:
-            W[f.tasks] += f.up(f.down(R[f.tasks]) / (c[f.tasks, None] * f.l + a))
+        W += divide(R)
         R = c[:, None] * (moments.xy - moments.times_gram(W)) - a * W
+    return W
+
+
+def _by_factors(moments, c, a, R):
+    """``(c_t G_t + a I)^-1 r_t`` for one a > 0 of many, and r_t in the range of G_t."""
+    W = np.zeros_like(R)
+    for f in moments.factors:
+        W[f.tasks] = f.up(f.down(R[f.tasks]) / (c[f.tasks, None] * f.l + a))
     return W
 
 
@@ -83,6 +109,10 @@ def _pseudo_inverse(moments, R):
     those of G would take what one of length 1e-4 says for rounding noise.  Rows need none of this: they are no squares.
     """
     W = np.zeros_like(R)
+    if isinstance(moments, IncompleteMoments):
+        for t, one in moments.apart():
+            W[t] = _pseudo_inverse(one, R[[t]])[0]
+        return W
     for f in moments.thin_factors:
         W[f.tasks] = f.up(over(f.down(R[f.tasks]), f.l))
     if not len(moments.gram):
@@ -120,6 +150,8 @@ def _(penalty: SharedPlusSpecific, path, moments, c, *, tol=1e-6, max_iter=1000,
         yield from solve.dispatch(Penalty)(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
         return
     a_b = penalty.alpha_intercept if moments.centered else 0.0
+    if isinstance(moments, IncompleteMoments) and not _resolves(moments, c, min(shared.alpha for shared in path)):
+        moments = moments.with_grams()
     rows, k, U = mean_rows(moments, c, a_b)
     for shared in path:
         if shared.alpha > 0:
@@ -160,7 +192,7 @@ class _SharedEquations:
 
     def __init__(self, rows, c, U, k, a, a0):
         self.rows, self.c, self.U, self.k, self.a, self.a0 = rows, c, U, k, a, a0
-        self.divide = _Resolvent(rows, c, a)
+        self.divide = (Resolvent if isinstance(rows, IncompleteMoments) else _Resolvent)(rows, c, a)
         S = self.divide.sum_damped() + a0 * np.eye(rows.n_features)
         if k.any():
             through = self.divide(U)

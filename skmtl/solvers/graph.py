@@ -15,7 +15,7 @@ from skmtl._ids import lookup
 from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, TaskGraph
 from skmtl.solvers._algebra import SINGULAR, over
 from skmtl.solvers._coupling import Together
-from skmtl.solvers._quadratic import Quadratic
+from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers.solution import Certificate, harmonic, largest_of, loss_of, residual_norm, solution_of, solve
 
 __all__: list[str] = []  # found through `solve`
@@ -135,8 +135,9 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
     """
     B = c[:, None] * moments.xy
     shape, W = B.shape, np.zeros_like(B) if init is None else init
+    quadratic = quadratic_of(moments, c)
     mu, smooth = _smooth_functions(L[: len(B), : len(B)])
-    mean, V = np.linalg.eigh(moments.pooled(c, task_intercepts=True).gram[0] / len(B))
+    mean, V = np.linalg.eigh(moments.gram_sum(c) / len(B))
     for graph in path:
         K = _coupling(L, len(B), graph)
         k = K.diagonal()[:, None]
@@ -149,11 +150,7 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
 
         def precondition(r, k=k, coarse=coarse):
             R = r.reshape(shape)
-            out = over(R, np.broadcast_to(k, shape))
-            for f in moments.factors:
-                own, l = k[f.tasks], c[f.tasks, None] * f.l  # noqa: E741
-                out[f.tasks] += f.up(f.down(R[f.tasks]) * (over(1.0, l + own) - over(1.0, own)))
-            return (out + smooth @ over(smooth.T @ R @ V, coarse) @ V.T).ravel()
+            return (quadratic.resolve(R, k) + smooth @ over(smooth.T @ R @ V, coarse) @ V.T).ravel()
 
         A, M = (sparse_linalg.LinearOperator((B.size, B.size), f, dtype=float) for f in (product, precondition))
         w, _ = sparse_linalg.cg(A, B.ravel(), W.ravel(), rtol=1e-11, maxiter=max_iter, M=M, callback=steps.append)
@@ -163,7 +160,7 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
 
 def _bound(graph, moments, c, W, KW):
     """The dual value of the residuals of W, by the splitting, which knows what a graph without ridge cannot see."""
-    problem = Together(graph, Quadratic(moments, c))
+    problem = Together(graph, quadratic_of(moments, c))
     if not problem.terms:  # no penalty at all: least squares for each task
         (best,) = solve(Ridge(), [Ridge(0.0)], moments, c)
         return best.objective

@@ -28,7 +28,7 @@ from skmtl._threads import crew
 from skmtl.penalties import Penalty, Ridge
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._coupling import Decomposed, Together
-from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
+from skmtl.solvers._quadratic import PulledIntercepts, quadratic_of
 from skmtl.solvers._sparse_step import SparseStep
 from skmtl.solvers.solution import Certificate, harmonic, on_nodes, solution_of, solve
 
@@ -46,7 +46,7 @@ def _(penalty: Penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None)
     with crew(moments.n_jobs) as each:
         few = moments.only(kept), c[kept], each
         pulled = penalty.penalizes_intercepts and moments.centered
-        quadratic = PulledIntercepts(*few, a_b=penalty.alpha_intercept) if pulled else Quadratic(*few)
+        quadratic = PulledIntercepts(*few, a_b=penalty.alpha_intercept) if pulled else quadratic_of(*few)
         yield from _along(path, moments, kept, c, quadratic, tol, max_iter, init)
 
 

@@ -1,0 +1,131 @@
+"""Tasks that share rows and lack labels: without Gram matrices, what those say."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skmtl import (
+    ClusteredRegressor,
+    IndependentRegressor,
+    MeanRegularizedRegressor,
+    MultiTaskRegressor,
+    RobustLowRankRegressor,
+    TaskGraphRegressor,
+    TaskRelationshipRegressor,
+    TraceNormRegressor,
+    _problem,
+)
+from skmtl._incomplete import IncompleteMoments, Resolvent, nearly_complete
+from skmtl.moments import TaskMoments
+from skmtl.penalties import TaskGraph, TraceNorm
+from skmtl.tasks import check_data
+
+SHARES = {"few missing": 0.1, "most missing": 0.85, "some of both": None}
+
+
+TALL, WIDE = (90, 70), (130, 160)  # rows and features
+
+
+def table(share, n=90, d=70, n_tasks=6, weights=False):
+    """Rows, labels of which some are missing, and weights of the rows."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(n, d)) * np.logspace(-0.5, 0.5, d) + 3.0
+    Y = X @ rng.normal(size=(d, n_tasks)) + 5.0 * rng.normal(size=(n, n_tasks)) + 5.0
+    missing = np.linspace(0.05, 0.9, n_tasks) if share is None else share
+    Y[rng.random(Y.shape) < missing] = np.nan
+    return X, Y, rng.uniform(0.5, 2.0, n) if weights else None
+
+
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("shape", [TALL, WIDE])
+@pytest.mark.parametrize("share", SHARES)
+def test_sums_are_those_of_gram_matrices(share, shape, fit_intercept, weights):
+    X, Y, s = table(SHARES[share], *shape, weights=weights)
+    Y[:, 2] = np.nan
+    data = check_data(X, Y, s, empty=True)
+    assert nearly_complete(data)
+    ours, theirs = (kind(data, fit_intercept=fit_intercept) for kind in (IncompleteMoments.of, TaskMoments.from_data))
+    rng = np.random.default_rng(0)
+    W, c = rng.normal(size=ours.xy.shape), rng.uniform(0.1, 2.0, 6)
+    for name in ("n_rows", "weight", "x_mean", "y_mean", "xy", "yy"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-12, atol=1e-11, err_msg=name)
+    np.testing.assert_allclose(ours.times_gram(W), theirs.times_gram(W), atol=1e-9)
+    np.testing.assert_allclose(ours.squares(), theirs.squares(), atol=1e-9)
+    np.testing.assert_allclose(ours.gram_sum(c), theirs.gram_sum(c), atol=1e-9)
+    G = theirs.dense_gram(np.arange(6))
+    np.testing.assert_allclose(ours.dense_gram(np.arange(6)), G, atol=1e-9)
+    for t, one in ours.apart():
+        np.testing.assert_allclose(one.dense_gram([0])[0], G[t], atol=1e-9)
+    some, more = np.array([True, True, False, True, False, True]), np.arange(-1, 8)
+    np.testing.assert_allclose(ours.only(some).times_gram(W[some]), theirs.only(some).times_gram(W[some]), atol=1e-9)
+    wider = rng.normal(size=(9, X.shape[1]))
+    np.testing.assert_allclose(ours.among(more).times_gram(wider), theirs.among(more).times_gram(wider), atol=1e-9)
+
+
+@pytest.mark.parametrize("D", ["one", "each"])
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("shape", [TALL, WIDE])
+@pytest.mark.parametrize("share", SHARES)
+def test_resolvent_is_the_inverse(share, shape, fit_intercept, same, D):
+    X, Y, s = table(SHARES[share], *shape, weights=True)
+    Y[:, 2] = np.nan
+    moments = IncompleteMoments.of(check_data(X, Y, s, empty=True), fit_intercept=fit_intercept)
+    rng = np.random.default_rng(1)
+    c = np.full(6, 0.3) if same else rng.uniform(0.1, 2.0, 6)
+    D = 0.7 if D == "one" else rng.uniform(0.1, 10.0, (6, 1))
+    A, R = c[:, None, None] * moments.dense_gram(np.arange(6)), rng.normal(size=moments.xy.shape)
+    inverse = np.linalg.inv(A + np.broadcast_to(D, (6, 1))[:, :, None] * np.eye(X.shape[1]))
+    resolvent = Resolvent(moments, c, D)
+    np.testing.assert_allclose(resolvent(R), np.einsum("tij,tj->ti", inverse, R), atol=1e-10)
+    damped = np.einsum("t,tij,tjk->ik", np.broadcast_to(D, (6, 1))[:, 0], A, inverse)
+    np.testing.assert_allclose(resolvent.sum_damped(), damped, atol=1e-9)
+
+
+def test_what_is_nearly_complete():
+    X, Y, s = table(0.2)
+    weight = np.random.default_rng(0).uniform(0.5, 1.0, Y.shape)
+    assert nearly_complete(check_data(X, Y))
+    assert nearly_complete(check_data(X, Y, s))
+    assert not nearly_complete(check_data(X, Y, weight))
+    assert not nearly_complete(check_data(X, np.nan_to_num(Y)))
+    assert not nearly_complete(check_data(X, np.zeros(len(X)), task=np.arange(len(X)) % 3))
+
+
+MODELS = [
+    IndependentRegressor(alpha=0.1),
+    IndependentRegressor(alpha=0.0),
+    MeanRegularizedRegressor(alpha=0.1),
+    MeanRegularizedRegressor(alpha=0.1, alpha_shared=0.0),
+    MeanRegularizedRegressor(alpha=0.0),
+    MeanRegularizedRegressor(alpha=1e-6, task_weight="tasks"),
+    TaskGraphRegressor(alpha=0.3),
+    TaskGraphRegressor(graph=[(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6)], alpha=0.3, task_weight="auto"),
+    TraceNormRegressor(alpha=0.5, tol=1e-9),
+    TraceNormRegressor(alpha=0.0),
+    TaskRelationshipRegressor(alpha=0.1, tol=1e-9),
+    ClusteredRegressor(alpha=0.3, n_clusters=2, tol=1e-9),
+    RobustLowRankRegressor(alpha=0.5, tol=1e-9),
+    MultiTaskRegressor(TraceNorm(0.3) + TaskGraph(alpha=0.1), tol=1e-9),
+]
+
+
+@pytest.mark.parametrize("shape", [TALL, WIDE])
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_models_do_without_gram_matrices(model, share, shape, monkeypatch):
+    X, Y, s = table(SHARES[share], *shape, weights=True)
+    called = []
+    with monkeypatch.context() as patch:
+        patch.setattr(_problem, "nearly_complete", lambda data: False)
+        known = clone(model).fit(X, Y, s)
+    monkeypatch.setattr(
+        IncompleteMoments, "of", lambda *a, of=IncompleteMoments.of, **k: called.append(1) or of(*a, **k)
+    )
+    model = clone(model).fit(X, Y, s)
+    assert called
+    assert model.objective_ == pytest.approx(known.objective_, rel=1e-8, abs=1e-9)
+    assert model.dual_gap_ <= 2.0 * known.dual_gap_ + 1e-9
+    np.testing.assert_allclose(model.coef_, known.coef_, atol=1e-4)
+    np.testing.assert_allclose(model.intercept_, known.intercept_, atol=1e-3)
