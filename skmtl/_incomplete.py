@@ -65,17 +65,16 @@ class IncompleteMoments(TaskMoments):
         """The sums of `data`, for which `nearly_complete` is true."""
         data = data.take(data.weight.any(axis=1))
         labelled, s = data.weight > 0, data.weight.max(axis=1)
-        A, root = data.X, np.sqrt(s)[:, None]
-        if fit_intercept:
-            A = A - s @ A / s.sum()
-        A = A * root
-        weight, y = s @ labelled, np.where(labelled, data.y, 0.0)
-        over_weight = 1.0 / np.where(weight > 0, weight, 1.0)
-        n_tasks, d = data.n_tasks, data.X.shape[1]
+        A, y, root = data.X, data.y, np.sqrt(s)[:, None]
+        weight, (n_tasks, d) = s @ labelled, (data.n_tasks, data.X.shape[1])
         x_mean, y_mean = np.zeros((n_tasks, d)), np.zeros(n_tasks)
-        if fit_intercept:
-            x_mean = over_weight[:, None] * ((labelled * s[:, None]).T @ data.X)
-            y_mean = over_weight * (s @ y)
+        if fit_intercept:  # counted from the first of them, what is constant leaves exact zeros
+            share = labelled * s[:, None] / np.where(weight > 0, weight, 1.0)
+            A, first = A - A[0], y[labelled.argmax(axis=0), np.arange(n_tasks)]
+            x_mean = (weight > 0)[:, None] * (data.X[0] + share.T @ A)
+            y_mean = (weight > 0) * (first + np.einsum("it,it->t", share, y - first))
+            A -= s @ A / s.sum()
+        A = A * root
         v = labelled * root * (y - y_mean)
         return cls(
             tasks=data.tasks,

@@ -20,6 +20,7 @@ from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
 from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, Sum, TaskGraph
 from skmtl.solvers import solve, sums_for
+from skmtl.solvers._algebra import lengths_of
 from skmtl.solvers.newton import RowProblem, has_moments
 
 __all__ = ["problem_of"]
@@ -49,13 +50,23 @@ def _sums_of(data, penalty, losses):
     """How to sum the rows, where the losses are squared and sums are the way to solve them; else None."""
     if not all(isinstance(loss, Squared) for loss in losses):
         return None
-    kind, splitting = _kind(penalty), solve.dispatch(Penalty)
-    # their solvers ask no more of moments than products and resolvents
-    simple = solve.dispatch(kind) is splitting or kind in (Ridge, SharedPlusSpecific, TaskGraph)
-    if simple and not penalty.penalizes_intercepts and nearly_complete(data):
+    small = has_moments(data, one_gram=True)
+    if _bears_incomplete(penalty) and nearly_complete(data) and not (small and _uneven(data.X)):
         return IncompleteMoments.of
     own_sums = sums_for.dispatch(type(penalty)) is not sums_for.dispatch(Penalty)
-    return partial(sums_for, penalty) if own_sums or has_moments(data, one_gram=True) else None
+    return partial(sums_for, penalty) if own_sums or small else None
+
+
+def _bears_incomplete(penalty):
+    """Whether the solver of a penalty asks no more of moments than products and resolvents."""
+    kind = _kind(penalty)
+    by_splitting = solve.dispatch(kind) is solve.dispatch(Penalty)
+    return (by_splitting or kind in (Ridge, SharedPlusSpecific, TaskGraph)) and not penalty.penalizes_intercepts
+
+
+def _uneven(X):
+    """Whether features differ so much in length that to subtract costs digits."""
+    return bool((lengths_of(X.var(axis=0)) != 1.0).any())
 
 
 def _kind(penalty):

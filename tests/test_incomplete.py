@@ -18,6 +18,7 @@ from skmtl import (
 from skmtl._incomplete import IncompleteMoments, Resolvent, nearly_complete
 from skmtl.moments import TaskMoments
 from skmtl.penalties import TaskGraph, TraceNorm
+from skmtl.solvers import newton
 from skmtl.tasks import check_data
 
 SHARES = {"few missing": 0.1, "most missing": 0.85, "some of both": None}
@@ -83,6 +84,21 @@ def test_resolvent_is_the_inverse(share, shape, fit_intercept, same, D):
     np.testing.assert_allclose(resolvent.sum_damped(), damped, atol=1e-9)
 
 
+def test_features_of_very_different_length_go_by_gram_matrices(monkeypatch):
+    X, Y, _ = table(0.2)
+    uneven = X * np.logspace(-4, 4, X.shape[1])
+    model, called = TraceNormRegressor(alpha=0.5), []
+    of = IncompleteMoments.of
+    monkeypatch.setattr(IncompleteMoments, "of", lambda *args, **how: called.append(1) or of(*args, **how))
+    model.fit(X, Y)
+    assert len(called) == 1
+    known = model.set_params(alpha=1e-3 * model.alpha_max(uneven, Y)).fit(uneven, Y).objective_
+    assert len(called) == 1
+    monkeypatch.setattr(newton, "_LARGEST", 0.0)  # unless these do not fit
+    assert model.fit(uneven, Y).objective_ == pytest.approx(known, rel=1e-6)
+    assert len(called) == 2
+
+
 def test_what_is_nearly_complete():
     X, Y, s = table(0.2)
     weight = np.random.default_rng(0).uniform(0.5, 1.0, Y.shape)
@@ -91,6 +107,15 @@ def test_what_is_nearly_complete():
     assert not nearly_complete(check_data(X, Y, weight))
     assert not nearly_complete(check_data(X, np.nan_to_num(Y)))
     assert not nearly_complete(check_data(X, np.zeros(len(X)), task=np.arange(len(X)) % 3))
+
+
+def test_what_is_constant_leaves_zeros():
+    X, Y, s = table(0.2, weights=True)
+    X[:, 4], Y[:, 3], Y[1:, 2] = 0.3, np.where(np.isnan(Y[:, 3]), np.nan, 0.7), np.nan
+    moments = IncompleteMoments.of(check_data(X, Y, s, empty=True))
+    assert not moments.A[:, 4].any()
+    assert not moments.yy[[2, 3]].any()
+    assert not moments.xy[[2, 3]].any()
 
 
 MODELS = [
