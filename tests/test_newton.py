@@ -279,3 +279,27 @@ def test_wide_sparse_rows_are_solved_as_they_are(rng):
             thin.predict_proba(sparse.coo_array(X), task=task), dense.predict_proba(X, task=task), atol=1e-4
         )
         assert_array_equal(thin.tasks_, dense.tasks_)
+
+
+# Several classes
+
+
+def test_a_class_that_is_hardly_ever_right_has_a_hessian_of_its_own(rng):
+    rows = row_loss(Multinomial(3), rng)
+    p, _ = rows.probabilities(np.zeros(rows.shape), np.tile([0.0, 1.0, -30.0], rows.n_tasks))
+    for t in range(rows.n_tasks):
+        H, _ = rows.hessian(t, p)
+        X, s, p_t = rows.block(t, p)
+        w = s * p_t[:, 2]  # 1e-13 of the others: it sees none of them
+        X = X - w @ X / w.sum()
+        assert_allclose(H[8:, 8:], X.T @ (w[:, None] * X), rtol=1e-3, atol=1e-3 * w.sum())
+
+
+@pytest.mark.parametrize("penalty", [TraceNorm() + L1(0.001), TraceNorm() + JointFeature(0.003) + L1(0.001)], ids=repr)
+def test_sums_of_what_sees_classes_take_few_steps(penalty, rng):
+    X, task = make_rows(rng, sizes=(40, 30, 50))
+    y = np.argmax(X[:, :3] + rng.normal(size=(len(X), 3)), axis=1)
+    model = MultiTaskClassifier(penalty, tol=1e-8).fit(X * [1e-2, 1.0, 1.0, 1e2], y, task=task)
+    assert model.coef_.any()
+    assert model.n_iter_ <= 50
+    assert model.dual_gap_ <= 1e-8 * 3 * np.log(3.0)

@@ -8,7 +8,7 @@ from skmtl.penalties.base import Chain, Norm, Penalty
 from skmtl.penalties.shared import Ridge, SharedPlusSpecific
 from skmtl.penalties.sparse import L1
 
-__all__ = ["Sum"]
+__all__ = ["OfClasses", "Sum"]
 
 
 class Sum(Penalty):
@@ -58,7 +58,7 @@ class Sum(Penalty):
         """Where one part sees tasks and the other classes, both as functions of what the first sees."""
         if n_classes == 1 or self.a.unfolds == self.b.unfolds:
             return self
-        a, b = (part if part.unfolds else _OfClasses(part, n_classes) for part in (self.a, self.b))
+        a, b = (part if part.unfolds else OfClasses(part, n_classes) for part in (self.a, self.b))
         return Sum(a, b, self.alpha)
 
     @property
@@ -133,12 +133,13 @@ def _takes(penalty, strengths):
     return convex and not penalty.decomposition and set(strengths) <= set(penalty.get_params(deep=False))
 
 
-class _OfClasses(Penalty):
+class OfClasses(Penalty):
     """A belief that sees every class of a task, as a function of tasks (n_tasks, n_classes * n_features)."""
 
     def __init__(self, part, n_classes):
         self.part = part
         self.n_classes = n_classes
+        self.decomposition = part.decomposition
 
     @property
     def ridge(self):
@@ -148,10 +149,20 @@ class _OfClasses(Penalty):
         return self.part.value(_classes(W, self.n_classes))
 
     def scaled(self, factor):
-        return _OfClasses(self.part.scaled(factor), self.n_classes)
+        return OfClasses(self.part.scaled(factor), self.n_classes)
+
+    @classmethod
+    def suits(cls, part, tasks):
+        """Whether a belief is one of norms that see all features."""
+        norms = [norm for term in part.terms(tasks) for norm in getattr(term, "norms", [term])]
+        return all(isinstance(norm, Norm) and getattr(norm, "unseen_features", None) is None for norm in norms)
 
     def terms(self, tasks):
         return tuple(self._seen(term) for term in self.part.terms(tasks))
+
+    def of_part(self, norm, U):
+        """A norm of a term and its subgradient, as the belief itself has them."""
+        return norm.norm, _classes(U, self.n_classes)
 
     def _seen(self, term):
         if isinstance(term, Chain):

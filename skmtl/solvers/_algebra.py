@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-__all__ = ["SINGULAR", "bordered", "lengths_of", "over", "plus_diagonal", "positive_solver"]
+__all__ = ["SINGULAR", "bordered", "lengths_of", "over", "plus_diagonal", "positive_solver", "pseudo_inverse"]
 
 SINGULAR = 1e-12  # of the largest eigenvalue of a matrix of unit diagonal: rounding noise
 
@@ -34,6 +34,17 @@ def plus_diagonal(A, a):
     """The matrices A (n, d, d) with `a`, a number or (n, 1), added to their diagonals in place."""
     np.einsum("tjj->tj", A)[...] += a
     return A
+
+
+def pseudo_inverse(A, smallest=SINGULAR):
+    """Of positive semi-definite matrices A (..., d, d) whose features may differ in length by orders of magnitude.
+
+    Eigenvalues below `smallest`, with diagonals of ones, count as zero.
+    """
+    D = np.sqrt(np.maximum(np.einsum("...jj->...j", A), 0.0))
+    D = np.where(D > 0, D, 1.0)
+    scale = D[..., :, None] * D[..., None, :]
+    return np.linalg.pinv(A / scale, rcond=smallest, hermitian=True) / scale
 
 
 def positive_solver(S, span=None):

@@ -8,7 +8,7 @@ import numpy as np
 
 from skmtl.penalties.base import Chain, Square
 from skmtl.penalties.graph import Edges
-from skmtl.solvers._algebra import SINGULAR
+from skmtl.solvers._algebra import pseudo_inverse
 
 __all__ = ["Decomposed", "Together", "common_null", "gauge_of", "matters", "ways"]
 
@@ -246,7 +246,7 @@ class _Null:
 
     def __init__(self, basis, quadratic):
         self.basis = basis
-        self._inverse = np.array([_pseudo_inverse(self._sum(column, quadratic)) for column in basis.T.tocsr()])
+        self._inverse = np.array([pseudo_inverse(self._sum(column, quadratic)) for column in basis.T.tocsr()])
 
     def _sum(self, column, quadratic):
         return quadratic.gram_sum(column.indices, column.data**2)
@@ -312,13 +312,6 @@ def _among_norms(mismatch, duals, other_gauges, price, ridge):
         yield max(*gauges, *other_gauges), price + np.vdot(mismatch, mismatch) / (2.0 * ridge)
     for k, (f, _) in enumerate(duals):
         yield max(gauge_of(f, U[k] + mismatch), *np.delete(gauges, k), *other_gauges), price
-
-
-def _pseudo_inverse(A):
-    """Of a positive semi-definite A whose features may differ in length by orders of magnitude."""
-    D = np.sqrt(np.diag(A))
-    D[D == 0] = 1.0
-    return np.linalg.pinv(A / D / D[:, None], rcond=SINGULAR, hermitian=True) / D / D[:, None]
 
 
 def matters(term):

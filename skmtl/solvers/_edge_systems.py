@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from skmtl._numba import kernel, read_only
+from skmtl.solvers._algebra import pseudo_inverse
 from skmtl.solvers._fronts import Elimination, Fronts
 from skmtl.solvers._laplacians import Laplacians
 
@@ -79,10 +80,7 @@ class EdgeSystem:
     def _invert_sums(self):
         sums = self._sums.copy()
         np.einsum("tjj->tj", sums)[...] += self._member @ np.broadcast_to(self.diagonal, self.H.shape[:2])
-        size = np.sqrt(np.einsum("tjj->tj", sums))
-        size = np.where(size > 0, size, 1.0)
-        sums /= size[:, :, None] * size[:, None, :]
-        self._inverse_sums = np.linalg.pinv(sums, rcond=1e-13, hermitian=True) / (size[:, :, None] * size[:, None, :])
+        self._inverse_sums = pseudo_inverse(sums, 1e-13)
 
     def solve(self, R, enough=None, rough=False):
         """The solution X for R (n_tasks, d), and D X, which may be exact even where X is much larger.
@@ -142,7 +140,7 @@ class Direct(EdgeSystem):
             try:
                 return self._fronts.factor(H, K, U)
             except LinAlgError:  # positive in exact arithmetic only
-                more = 100.0 * more
+                more = 100.0 * np.maximum(more, 1e-14 * self.H.max())
         raise LinAlgError
 
     def _solve(self, R, enough, rough):

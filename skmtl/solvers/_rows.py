@@ -21,6 +21,7 @@ from scipy.optimize import nnls
 from skmtl._numba import read_only
 from skmtl._products import LongRows, SharedRows
 from skmtl.losses import Logistic
+from skmtl.solvers._algebra import pseudo_inverse
 from skmtl.solvers._intercepts import best_intercepts
 from skmtl.solvers._log_loss import log_losses
 
@@ -336,7 +337,10 @@ class RowLoss:
         H, to_b = H.reshape(K * d, K * d), to_b.reshape(K, K * d)
         if not self.fit_intercept:
             return H, np.zeros_like(to_b)
-        follow = np.linalg.pinv(bb, rcond=_FLAT, hermitian=True) @ to_b
+        follow = pseudo_inverse(bb, _FLAT) @ to_b
+        if K > 1:  # to shift all classes alike changes nothing: the smallest of all that do
+            present = np.diag(bb) > 0
+            follow[present] -= follow[present].mean(axis=0)
         return H - to_b.T @ follow, follow
 
     @cached_property

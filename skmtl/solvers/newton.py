@@ -20,6 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from skmtl._threads import one_blas_thread
+from skmtl.penalties.composite import OfClasses
 from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
@@ -33,12 +34,14 @@ from skmtl.solvers.solution import Certificate, solve
 __all__ = ["RowProblem", "has_moments"]
 
 _LARGEST = 3e7  # numbers in the moments of all tasks; with more, rows are better
+_QUICK = 1e9  # multiplications for the factors of all tasks' classes; with more, steps on the rows are quicker
 _NARROW = 300  # features of sparse rows that dense moments may have
 _SMALL = 1e5  # numbers in X, once for each task that has all of it
+_BUDGET = 500  # steps on the rows before Newton's, at most
 _FAR = 1e-10  # of the loss at zero: steps that cost nothing go on, until rows in another order no longer show
 _STEPS = 50  # of Newton, at most; with more something is wrong
 _NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
-_EXACT = 1e-15  # likewise; a step from 1e-12 gets there
+_EXACT = 1e-15  # likewise, where Newton's steps solve them: one from 1e-12 gets there
 _INEXACT = 0.03  # of the gap that is left: how exactly a model is solved, at first
 _BOLD = 0.01  # of a parabola's curvature: what a Newton step may use where the loss itself has none
 
@@ -176,15 +179,16 @@ class RowProblem:
             zero = descent.at_zero()
             return zero, zero.gap <= enough
         progress, prox = descent.start(*start), descent.prox
-        goal, small = enough, self.rows.data.y.size * self.rows.shape[1] < _SMALL
-        if small:
+        goal, has_model = enough, self._has_model(penalty)
+        if self.rows.data.y.size * self.rows.shape[1] < _SMALL and (prox.closed or has_model):
             goal = min(goal, _FAR * descent.null)
-        if self._has_model(penalty):
-            if all(isinstance(term, (TaskQuadratic, Alike)) for term in prox.terms):
-                goal = _EXACT * descent.null
-            elif prox.closed and not prox.blind:
-                descent.run(progress, goal, min(max_iter, self._budget()))
-            self._newton(descent, penalty, progress, goal, max_iter)
+        if has_model and all(isinstance(term, TaskQuadratic | Alike) for term in prox.terms):
+            self._newton(descent, penalty, progress, *2 * [_EXACT * descent.null], max_iter)
+            goal = enough
+        elif has_model:
+            if prox.closed and not prox.blind:
+                descent.run(progress, goal, min(max_iter, self._budget(penalty)))
+            self._newton(descent, penalty, progress, goal, enough, max_iter)
             goal = enough
         if progress.gap > goal:
             descent.run(progress, goal, max_iter)
@@ -192,12 +196,13 @@ class RowProblem:
 
     # -------------------------------------------------------------------------------------------------- by moments
 
-    def _budget(self):
+    def _budget(self, penalty):
         """Steps on the rows that take about as long as Newton's; no function of n: a weight is many rows."""
-        return int(np.clip(30 + 2 * self.rows.shape[1], 40, 500))
+        few = self.K == 1 or penalty.unfolds  # of steps by Newton; splitting takes long for all classes in one row
+        return int(np.clip(30 + 2 * self.rows.shape[1], 40, _BUDGET)) if few else _BUDGET
 
-    def _newton(self, descent, penalty, progress, goal, max_iter):
-        """Newton's steps until the gap is at most `goal`, or nothing gets better."""
+    def _newton(self, descent, penalty, progress, goal, enough, max_iter):
+        """Newton's steps until the gap is at most `goal`, nothing gets better or, once it is `enough`, not much."""
         idle, boldness, inexact = 0, _BOLD, _INEXACT
         for _ in range(min(_STEPS, max_iter)):
             if progress.gap <= goal or idle == 2:
@@ -210,6 +215,8 @@ class RowProblem:
             prove = descent.prox.closed and (not descent.prox.blind or self.a_b > 0.0)
             descent.certify(progress, copies, a, prove=prove)
             stalled = progress.objective >= before - 1e-15 * abs(before) and progress.gap > 0.5 * left
+            if progress.gap <= enough and progress.gap > 0.5 * left:
+                break
             idle = idle + 1 if stalled else 0
             inexact *= 0.1 if stalled else 1.0
 
@@ -222,13 +229,15 @@ class RowProblem:
         model = ColumnModel(*here, boldness, self.n_jobs) if self.K == 1 else ClassModel(*here)
         null = 0.5 * float(model.c @ model.moments.yy)
         inner = float(np.clip(inexact * progress.gap / null, 1e-14, 1e-4)) if null > 0 else 1e-6
-        init = tuple(descent.prox.view(copy) for copy in progress.copies)
+        init = tuple(copy.reshape(self.rows.n_tasks, -1) for copy in progress.copies)
         init = init if len(init) > 1 else init[0]
-        (solution,) = solve(penalty, [penalty], model.moments, model.c, tol=inner, max_iter=1000, init=init)
+        seen = penalty if self.K == 1 or penalty.unfolds else OfClasses(penalty, self.K)
+        (solution,) = solve(seen, [seen], model.moments, model.c, tol=inner, max_iter=1000, init=init)
         parts = solution.parts if len(progress.copies) > 1 else (solution.W,)
         copies = np.stack([model.outputs(part) for part in parts])
         if self.a_b == 0.0:
             X, duals = solution.dual or (solution.W, None)
+            duals = duals and [seen.of_part(*dual) for dual in duals] if seen is not penalty else duals
             at, there = model.dual(X), np.zeros_like(copies)
             there[0] = model.outputs(X)
             descent.prove(progress, at, descent.prox.ways(there, at.descent, 1.0, duals))
@@ -237,13 +246,16 @@ class RowProblem:
         return copies, model.intercepts(copies.sum(axis=0), solution.b)
 
     def _has_model(self, penalty):
-        """Whether Newton's steps are possible: for several classes, if the penalty sees tasks as one row."""
+        """Whether Newton's steps are possible; for several classes these may have to be few."""
         if self.K == 1:
             return has_moments(self.rows.data, one_gram=False)
-        d = self.rows.shape[1]
-        wide = sparse.issparse(self.rows.data.X) and d > _NARROW
-        size = self.rows.n_tasks * float(self.K * d) ** 2
-        return penalty.unfolds and self.a_b == 0.0 and not wide and size <= _LARGEST
+        n_tasks, d = self.rows.n_tasks, self.rows.shape[1]
+        wide, n_weights = sparse.issparse(self.rows.data.X) and d > _NARROW, float(self.K * d)
+        if penalty.unfolds:
+            small = n_tasks * n_weights**2 <= _LARGEST
+        else:
+            small = n_tasks * n_weights**3 <= _QUICK and OfClasses.suits(penalty, self.rows.data.tasks)
+        return small and self.a_b == 0.0 and not wide
 
     def _along(self, descent, progress, copies, a):
         """How far to go to the model's minimum, all the way as a rule, and the point there."""
