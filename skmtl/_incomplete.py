@@ -126,21 +126,16 @@ class IncompleteMoments(TaskMoments):
     def only(self, kept):
         if kept.all():
             return self
-        names = ("tasks", "n_rows", "weight", "x_mean", "y_mean", "xy", "yy")
-        fields = {name: getattr(self, name)[kept] for name in names}
-        return replace(self, **fields, labelled=self.labelled[:, kept], data=self.data.reindex(self.tasks[kept]))
+        parts = {"labelled": self.labelled[:, kept], "data": self.data.reindex(self.tasks[kept])}
+        return replace(self, **self._sums_of(kept), **parts)
 
     def among(self, tasks):
         if np.array_equal(tasks, self.tasks):
             return self
         at = lookup(self.tasks, tasks)
-        spread = {"tasks": tasks, "labelled": np.zeros((len(self.A), len(tasks)), dtype=bool)}
-        spread["labelled"][:, at] = self.labelled
-        for name in ("n_rows", "weight", "x_mean", "y_mean", "xy", "yy"):
-            mine = getattr(self, name)
-            spread[name] = np.zeros((len(tasks), *mine.shape[1:]), dtype=mine.dtype)
-            spread[name][at] = mine
-        return replace(self, **spread, data=self.data.reindex(tasks))
+        labelled = np.zeros((len(self.A), len(tasks)), dtype=bool)
+        labelled[:, at] = self.labelled
+        return replace(self, **self._sums_among(tasks, at), labelled=labelled, data=self.data.reindex(tasks))
 
     def apart(self):
         """Every task that has rows as usual moments of its own: its position and these."""
@@ -189,14 +184,13 @@ class Resolvent:
             for t in tasks:
                 S = self.rows[t]
                 own = (self.Z[S] * K) @ self.Z[S].T if H is None else H[S[:, None], S]
-                self.X[t] = (
-                    _Between.of_labelled(own, self.unit[S]) if self.few[t] else _Between.of_missing(own, self.unit[S])
-                )
+                between = _Between.of_labelled if self.few[t] else _Between.of_missing
+                self.X[t] = between(own, self.unit[S])
 
     def _groups(self):
         """Each K with its tasks that have rows in S, and whether all rows by all are fewer numbers than theirs."""
         size = np.array([len(S) for S in self.rows])
-        for a, few in {(a, few) for a, few in zip(self.a[:, 0], self.few, strict=True)}:
+        for a, few in set(zip(self.a[:, 0], self.few, strict=True)):
             tasks = np.flatnonzero((self.a[:, 0] == a) & (self.few == few) & (size > 0))
             if len(tasks):
                 yield self.K[tasks[0]], tasks, len(self.Z) ** 2 <= size[tasks] @ size[tasks]

@@ -29,6 +29,7 @@ from skmtl.tasks import TaskData
 
 __all__ = ["Factor", "Rows", "SparseRows", "TaskMoments"]
 
+_SUMS = ("n_rows", "weight", "x_mean", "y_mean", "xy", "yy")
 _CANCELLED = 1e-6  # a remainder below this share of the total is summed again from its rows
 _ONE_THREAD = 256  # features: with fewer, the threads of BLAS wait for each other longer than they work
 _SHORT = 1e9  # multiplications, likewise
@@ -486,8 +487,6 @@ class TaskMoments:
         if kept.all():
             return self
         at = np.cumsum(kept) - 1  # new positions
-        names = ("tasks", "n_rows", "weight", "x_mean", "y_mean", "xy", "yy")
-        fields = {name: getattr(self, name)[kept] for name in names}
         full = kept[self.full]
         gram = self.gram if self.shared else self.gram[full]
         rows = []
@@ -495,7 +494,7 @@ class TaskMoments:
             mine = kept[group.tasks]
             if mine.any():
                 rows.append(group.only(mine, at[group.tasks[mine]]))
-        return replace(self, **fields, full=at[self.full[full]], gram=gram, rows=tuple(rows), data=None)
+        return replace(self, **self._sums_of(kept), full=at[self.full[full]], gram=gram, rows=tuple(rows), data=None)
 
     def among(self, tasks):
         """The same sums for the ids in `tasks`, which hold all of ours; the others have no rows."""
@@ -503,13 +502,22 @@ class TaskMoments:
             return self
         at = lookup(self.tasks, tasks)
         order = np.argsort(at[self.full])
-        spread = {"tasks": tasks, "full": at[self.full][order], "shared": False}
-        for name in ("n_rows", "weight", "x_mean", "y_mean", "xy", "yy"):
+        rows = tuple(replace(rows, tasks=at[rows.tasks]) for rows in self.rows)
+        parts = {"full": at[self.full][order], "gram": self.dense_gram(self.full)[order], "rows": rows}
+        return replace(self, **self._sums_among(tasks, at), **parts, shared=False)
+
+    def _sums_of(self, kept):
+        """The ids and sums of the tasks where the mask `kept` is true, by name."""
+        return {name: getattr(self, name)[kept] for name in ("tasks", *_SUMS)}
+
+    def _sums_among(self, tasks, at):
+        """The ids `tasks` and their sums, by name: ours at the positions `at`, zeros elsewhere."""
+        spread = {"tasks": tasks}
+        for name in _SUMS:
             mine = getattr(self, name)
             spread[name] = np.zeros((len(tasks), *mine.shape[1:]), dtype=mine.dtype)
             spread[name][at] = mine
-        rows = tuple(replace(rows, tasks=at[rows.tasks]) for rows in self.rows)
-        return replace(self, **spread, gram=self.dense_gram(self.full)[order], rows=rows)
+        return spread
 
     def _would_cancel(self, fold):
         """Where hardly anything of some column, of y or of the weight would be left; shape (n_tasks,), bool."""

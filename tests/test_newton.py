@@ -286,7 +286,7 @@ def test_wide_sparse_rows_are_solved_as_they_are(rng):
 
 def test_a_class_that_is_hardly_ever_right_has_a_hessian_of_its_own(rng):
     rows = row_loss(Multinomial(3), rng)
-    p, _ = rows.probabilities(np.zeros(rows.shape), np.tile([0.0, 1.0, -30.0], rows.n_tasks))
+    p, _ = rows.probabilities(rng.normal(size=rows.shape), np.tile([0.0, 1.0, -30.0], rows.n_tasks))
     for t in range(rows.n_tasks):
         H, _ = rows.hessian(t, p)
         X, s, p_t = rows.block(t, p)

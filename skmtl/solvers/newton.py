@@ -183,7 +183,8 @@ class RowProblem:
         if self.rows.data.y.size * self.rows.shape[1] < _SMALL and (prox.closed or has_model):
             goal = min(goal, _FAR * descent.null)
         if has_model and all(isinstance(term, TaskQuadratic | Alike) for term in prox.terms):
-            self._newton(descent, penalty, progress, *2 * [_EXACT * descent.null], max_iter)
+            exact = _EXACT * descent.null
+            self._newton(descent, penalty, progress, exact, exact, max_iter)
             goal = enough
         elif has_model:
             if prox.closed and not prox.blind:
