@@ -338,9 +338,7 @@ class RowLoss:
         if not self.fit_intercept:
             return H, np.zeros_like(to_b)
         follow = pseudo_inverse(bb, _FLAT) @ to_b
-        if K > 1:  # to shift all classes alike changes nothing: the smallest of all that do
-            present = np.diag(bb) > 0
-            follow[present] -= follow[present].mean(axis=0)
+        follow -= follow.mean(axis=0) * (K > 1)  # to shift all classes alike changes nothing: the smallest that does
         return H - to_b.T @ follow, follow
 
     @cached_property

@@ -21,6 +21,7 @@ from scipy import sparse
 
 from skmtl._threads import one_blas_thread
 from skmtl.penalties.composite import OfClasses
+from skmtl.penalties.graph import TaskGraph
 from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
@@ -185,6 +186,8 @@ class RowProblem:
         if has_model and all(isinstance(term, TaskQuadratic | Alike) for term in prox.terms):
             exact = _EXACT * descent.null
             self._newton(descent, penalty, progress, exact, exact, max_iter)
+            if not isinstance(penalty, TaskGraph):  # whose steps, by conjugate gradients, are no more exact than that
+                self._newton(descent, penalty, progress, -np.inf, -np.inf, 1)  # flat directions lag behind their gap
             goal = enough
         elif has_model:
             if prox.closed and not prox.blind:
