@@ -18,7 +18,7 @@ from skmtl._incomplete import IncompleteMoments, nearly_complete
 from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
-from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, Sum, TaskGraph
+from skmtl.penalties import L1, Penalty, Ridge, SharedPlusSpecific, Sum, TaskGraph
 from skmtl.solvers import solve, sums_for
 from skmtl.solvers._algebra import lengths_of
 from skmtl.solvers.newton import RowProblem, has_moments
@@ -51,8 +51,10 @@ def _sums_of(data, penalty, losses):
     if not all(isinstance(loss, Squared) for loss in losses):
         return None
     small = has_moments(data, one_gram=True)
-    if _bears_incomplete(penalty) and nearly_complete(data) and not (small and _uneven(data.X)):
-        return IncompleteMoments.of
+    if _bears_incomplete(penalty) and nearly_complete(data):
+        by_grams = small and (_uneven(data.X) or _has_sparse_step(penalty, data.tasks))
+        if not by_grams:
+            return IncompleteMoments.of
     own_sums = sums_for.dispatch(type(penalty)) is not sums_for.dispatch(Penalty)
     return partial(sums_for, penalty) if own_sums or small else None
 
@@ -62,6 +64,13 @@ def _bears_incomplete(penalty):
     kind = _kind(penalty)
     by_splitting = solve.dispatch(kind) is solve.dispatch(Penalty)
     return (by_splitting or kind in (Ridge, SharedPlusSpecific, TaskGraph)) and not penalty.penalizes_intercepts
+
+
+def _has_sparse_step(penalty, tasks):
+    """Whether absolute values are part of the splitting's exact step, which needs Gram matrices."""
+    nodes = penalty.all_tasks(tasks)
+    terms = () if penalty.decomposition else penalty.placed(nodes).terms(nodes)
+    return any(isinstance(term, L1) and term.alpha > 0 for term in terms)
 
 
 def _uneven(X):

@@ -17,7 +17,7 @@ from skmtl import (
 )
 from skmtl._incomplete import IncompleteMoments, Resolvent, nearly_complete
 from skmtl.moments import TaskMoments
-from skmtl.penalties import TaskGraph, TraceNorm
+from skmtl.penalties import L1, TaskGraph, TraceNorm
 from skmtl.solvers import newton
 from skmtl.tasks import check_data
 
@@ -97,6 +97,19 @@ def test_features_of_very_different_length_go_by_gram_matrices(monkeypatch):
     monkeypatch.setattr(newton, "_LARGEST", 0.0)  # unless these do not fit
     assert model.fit(uneven, Y).objective_ == pytest.approx(known, rel=1e-6)
     assert len(called) == 2
+
+
+def test_absolute_values_go_by_gram_matrices(monkeypatch):
+    X, Y, _ = table(0.2)
+    model, called = MultiTaskRegressor(TraceNorm(1.0) + L1(0.05), tol=1e-8), []
+    of = IncompleteMoments.of
+    monkeypatch.setattr(IncompleteMoments, "of", lambda *args, **how: called.append(1) or of(*args, **how))
+    known = clone(model).fit(X, Y)
+    assert not called
+    monkeypatch.setattr(newton, "_LARGEST", 0.0)  # unless these do not fit
+    fitted = clone(model).fit(X, Y)
+    assert called
+    assert fitted.objective_ == pytest.approx(known.objective_, rel=1e-6)
 
 
 def test_what_is_nearly_complete():
