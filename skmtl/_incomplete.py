@@ -5,12 +5,13 @@ With all rows as A, centred on their mean, and those that a task has no label fo
     G_t = A'A - M'(I + e e' n / n_t) M,        e e' = 1 / n  for rows of weight 1,
 
 whose second part has as many dimensions as labels are missing.  Where these are few, neither d x d numbers are kept for
-each task nor are they needed: by the formula of Woodbury
+each task nor are they needed: by the formula of Woodbury (1950, *Memorandum Report* 42, Princeton University)
 
     (G_t + a I)^-1 = K + K M'(I - H_t)^-1 M K,   K = (A'A + a I)^-1,   H_t = M K M' + e e',
 
-and H_t is a part of one matrix for all tasks, the hat matrix of ridge regression with an intercept.  Where few labels
-are there, ``(G_t + a I)^-1 = K - K L'(I + L K L')^-1 L K`` with the task's own centred rows L and ``K = I / a``.
+and H_t is a part of one matrix for all tasks, the hat matrix of ridge regression with an intercept (Hoaglin, Welsch
+1978, *The American Statistician* 32:17-22).  Where few labels are there, it is ``K - K L'(I + L K L')^-1 L K`` with the
+task's own centred rows L and ``K = I / a``.
 """
 
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ __all__ = ["IncompleteMoments", "Resolvent", "nearly_complete"]
 
 _LARGEST = 6e7  # numbers in the factors of all tasks
 _WIDE = 64  # features; with fewer, Gram matrices are as fast
+_LEAST = 1e-12  # of the largest curvature: less beside it is rounding, and counts as this much
+_ATTEMPTS = 5  # to factor a matrix that is positive definite but for rounding
 
 
 def nearly_complete(data):
@@ -110,11 +113,11 @@ class IncompleteMoments(TaskMoments):
         e = self.labelled * self.unit[:, None]
         return (e / np.sqrt(np.maximum(np.einsum("it,it->t", e, e), 1e-300))).T @ self.A
 
-    @property
-    def factors(self):
-        raise TypeError("Tasks that share rows and lack labels have no factors; see `Resolvent`.")
+    def _lacking(self, *args):
+        raise TypeError("Tasks that share rows and lack labels have no Gram matrices for that: see `with_grams`.")
 
-    thin_factors = factors
+    factors = thin_factors = property(_lacking)
+    with_mean_rows = __add__ = __sub__ = _lacking
 
     def dense_gram(self, tasks):
         return np.array([self.gram_sum(np.eye(1, self.n_tasks, t)[0]) for t in tasks]).reshape(-1, *self.gram.shape[1:])
@@ -157,7 +160,7 @@ class IncompleteMoments(TaskMoments):
 
 
 class Resolvent:
-    """``(c_t G_t + D_t I)^-1`` for D_t > 0: ``1 / c_t (K + K A_S' X_t A_S K)`` with K diagonal in `directions`.
+    """``(c_t G_t + D_t I)^-1`` for D_t >= 0: ``1 / c_t (K + K A_S' X_t A_S K)`` with K diagonal in `directions`.
 
     The rows S are the missing ones of a task, and K is ``(A'A + a I)^-1``; or, where these are fewer, the labelled
     ones, and K is ``1 / a``.
@@ -172,7 +175,7 @@ class Resolvent:
     def __init__(self, moments, c, D):
         self.V, self.Z, self.l = moments.directions
         self.unit, self.c = moments.unit, c[:, None]
-        self.D = np.broadcast_to(np.asarray(D, dtype=float), (len(c), 1))
+        self.D = np.maximum(D, _LEAST * self.c * max(self.l.max(initial=0.0), 1e-100))
         self.a = self.D / self.c
         n_labels = moments.labelled.sum(axis=0)
         self.few = 2 * n_labels <= len(self.Z)
@@ -271,10 +274,10 @@ class _Between:
 
 
 def _upper(A):
-    """The factor of Cholesky of A, which is positive definite but for rounding."""
+    """The factor of Cholesky of A, positive definite but for rounding, for LAPACK: `cho_solve` takes longer to call."""
     more = len(A) * np.finfo(float).eps * np.max(np.diag(A), initial=0.0)
-    factor, failed = lapack.dpotrf(A.T)
-    while failed:
-        factor, failed = lapack.dpotrf(A.T + more * np.eye(len(A)))
-        more *= 10.0
-    return factor
+    for attempt in range(_ATTEMPTS):
+        factor, failed = lapack.dpotrf(A.T if attempt == 0 else A.T + 100.0 ** (attempt - 1) * more * np.eye(len(A)))
+        if not failed:
+            return factor
+    raise np.linalg.LinAlgError("What missing labels take from the moments leaves no positive definite matrix.")

@@ -18,9 +18,11 @@ from skmtl._incomplete import IncompleteMoments, nearly_complete
 from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
-from skmtl.penalties import L1, Penalty, Ridge, SharedPlusSpecific, Sum, TaskGraph
+from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, Sum, TaskGraph
 from skmtl.solvers import solve, sums_for
 from skmtl.solvers._algebra import lengths_of
+from skmtl.solvers._coupling import matters
+from skmtl.solvers._sparse_step import with_absolute_values
 from skmtl.solvers.newton import RowProblem, has_moments
 
 __all__ = ["problem_of"]
@@ -70,7 +72,7 @@ def _has_sparse_step(penalty, tasks):
     """Whether absolute values are part of the splitting's exact step, which needs Gram matrices."""
     nodes = penalty.all_tasks(tasks)
     terms = () if penalty.decomposition else penalty.placed(nodes).terms(nodes)
-    return any(isinstance(term, L1) and term.alpha > 0 for term in terms)
+    return with_absolute_values(term for term in terms if matters(term))
 
 
 def _uneven(X):

@@ -430,7 +430,8 @@ def test_wide_and_long_are_one_model(Classifier, n_classes, rng):
     XL, yl, rows = to_long(X, Y)
     long = clone(model).set_params(task=-1).fit(XL, yl.astype(int))
     # with three classes and two parts first-order steps go on to 1e-12 of the objective, about 1e-6 of the weights
-    atol = 1e-6 if n_classes == 3 and hasattr(wide, "structured_coef_") else 1e-9
+    # and alternating ones to where the objective falls by no more than rounding, about 1e-7 of the weights
+    atol = 1e-6 if n_classes == 3 and (hasattr(wide, "structured_coef_") or not hasattr(wide, "dual_gap_")) else 1e-9
     assert_allclose(wide.coef_, long.coef_, atol=atol)
     assert_allclose(wide.intercept_, long.intercept_, atol=atol)
     assert_allclose(wide.objective_, long.objective_, rtol=1e-9)

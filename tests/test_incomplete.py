@@ -15,7 +15,7 @@ from skmtl import (
     TraceNormRegressor,
     _problem,
 )
-from skmtl._incomplete import IncompleteMoments, Resolvent, nearly_complete
+from skmtl._incomplete import IncompleteMoments, Resolvent, _upper, nearly_complete
 from skmtl.moments import TaskMoments
 from skmtl.penalties import L1, TaskGraph, TraceNorm
 from skmtl.solvers import newton
@@ -35,6 +35,14 @@ def table(share, n=90, d=70, n_tasks=6, weights=False):
     missing = np.linspace(0.05, 0.9, n_tasks) if share is None else share
     Y[rng.random(Y.shape) < missing] = np.nan
     return X, Y, rng.uniform(0.5, 2.0, n) if weights else None
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """As many things as incomplete moments were made."""
+    calls, of = [], IncompleteMoments.of
+    monkeypatch.setattr(IncompleteMoments, "of", lambda *args, **how: calls.append(1) or of(*args, **how))
+    return calls
 
 
 @pytest.mark.parametrize("weights", [False, True])
@@ -84,12 +92,43 @@ def test_resolvent_is_the_inverse(share, shape, fit_intercept, same, D):
     np.testing.assert_allclose(resolvent.sum_damped(), damped, atol=1e-9)
 
 
-def test_features_of_very_different_length_go_by_gram_matrices(monkeypatch):
+def test_what_has_no_gram_matrices_says_so():
+    X, Y, _ = table(0.2)
+    moments = IncompleteMoments.of(check_data(X, Y))
+    for call in (
+        lambda: moments.factors,
+        lambda: moments.thin_factors,
+        lambda: moments + moments,
+        lambda: moments - moments,
+        lambda: moments.with_mean_rows(np.ones(6)),
+    ):
+        with pytest.raises(TypeError, match="no Gram matrices"):
+            call()
+
+
+def test_factors_of_what_rounding_has_made_indefinite(rng):
+    A = rng.normal(size=(20, 5))
+    A = A @ A.T
+    U = np.triu(_upper(A - 1e-14 * np.eye(20)))
+    np.testing.assert_allclose(U.T @ U, A, atol=1e-9)
+    with pytest.raises(np.linalg.LinAlgError, match="missing labels"):
+        _upper(A - 10.0 * np.eye(20))
+
+
+def test_strengths_of_zero_count_as_rounding():
+    X, Y, _ = table(0.2, n=40, d=70)
+    moments = IncompleteMoments.of(check_data(X, Y))
+    R = np.ones_like(moments.xy)
+    assert np.isfinite(Resolvent(moments, np.ones(6), 0.0)(moments.xy)).all()
+    nothing = IncompleteMoments.of(check_data(np.zeros_like(X), Y))
+    assert np.isfinite(Resolvent(nothing, np.ones(6), 0.0)(R)).all()
+    assert not Resolvent(nothing, np.ones(6), 0.0)(0.0 * R).any()
+
+
+def test_features_of_very_different_length_go_by_gram_matrices(called, monkeypatch):
     X, Y, _ = table(0.2)
     uneven = X * np.logspace(-4, 4, X.shape[1])
-    model, called = TraceNormRegressor(alpha=0.5), []
-    of = IncompleteMoments.of
-    monkeypatch.setattr(IncompleteMoments, "of", lambda *args, **how: called.append(1) or of(*args, **how))
+    model = TraceNormRegressor(alpha=0.5)
     model.fit(X, Y)
     assert len(called) == 1
     known = model.set_params(alpha=1e-3 * model.alpha_max(uneven, Y)).fit(uneven, Y).objective_
@@ -99,11 +138,9 @@ def test_features_of_very_different_length_go_by_gram_matrices(monkeypatch):
     assert len(called) == 2
 
 
-def test_absolute_values_go_by_gram_matrices(monkeypatch):
+def test_absolute_values_go_by_gram_matrices(called, monkeypatch):
     X, Y, _ = table(0.2)
-    model, called = MultiTaskRegressor(TraceNorm(1.0) + L1(0.05), tol=1e-8), []
-    of = IncompleteMoments.of
-    monkeypatch.setattr(IncompleteMoments, "of", lambda *args, **how: called.append(1) or of(*args, **how))
+    model = MultiTaskRegressor(TraceNorm(1.0) + L1(0.05), tol=1e-8)
     known = clone(model).fit(X, Y)
     assert not called
     monkeypatch.setattr(newton, "_LARGEST", 0.0)  # unless these do not fit
@@ -152,15 +189,11 @@ MODELS = [
 @pytest.mark.parametrize("shape", [TALL, WIDE])
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("model", MODELS, ids=repr)
-def test_models_do_without_gram_matrices(model, share, shape, monkeypatch):
+def test_models_do_without_gram_matrices(model, share, shape, called, monkeypatch):
     X, Y, s = table(SHARES[share], *shape, weights=True)
-    called = []
     with monkeypatch.context() as patch:
         patch.setattr(_problem, "nearly_complete", lambda data: False)
         known = clone(model).fit(X, Y, s)
-    monkeypatch.setattr(
-        IncompleteMoments, "of", lambda *a, of=IncompleteMoments.of, **k: called.append(1) or of(*a, **k)
-    )
     model = clone(model).fit(X, Y, s)
     assert called
     assert model.objective_ == pytest.approx(known.objective_, rel=1e-8, abs=1e-9)

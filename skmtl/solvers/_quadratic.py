@@ -16,7 +16,6 @@ from skmtl.solvers._sparse_minima import sparse_minima
 
 __all__ = ["PulledIntercepts", "Quadratic", "mean_rows", "quadratic_of"]
 
-_LEAST = 1e-12  # of the curvature of the loss: what is added to the Hessian of a task that lacks labels, at least
 _WORTH_THREADS = 500_000  # numbers in a factor; with fewer, a thread starts later than the product ends
 
 
@@ -125,16 +124,11 @@ class IncompleteQuadratic(Quadratic):
     _latest: Any = (None, None)  # the last step and what solves with it: rho changes rarely
 
     def resolve(self, R, rho):
-        latest, resolvent = self._latest
-        D = np.maximum(rho + self.ridge, _LEAST * self._curvature)
+        (latest, resolvent), D = self._latest, rho + self.ridge
         if resolvent is None or not np.array_equal(latest, D):
             resolvent = Resolvent(self.moments, self.c, D)
             self._latest = D, resolvent
         return resolvent(R)
-
-    @cached_property
-    def _curvature(self):
-        return self.curvature
 
     def gram_sum(self, tasks, share):
         c = np.zeros(len(self.c))

@@ -11,12 +11,18 @@ from skmtl.penalties.sparse import L1
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._quadratic import Quadratic
 
-__all__ = ["SparseStep"]
+__all__ = ["SparseStep", "with_absolute_values"]
 
 _LARGEST = 1e7  # numbers in all Gram matrices; with more, factors are better
 _INEXACT = 0.01  # of the mean difference of copies: what a step may leave of its own equations
 _ROUNDING = 1e-13  # of alpha: what it leaves at least
 _UNHURRIED, _HASTE = 15.0, 4.0  # iterations in which problems end that are no hard ones; for those rho may be so large
+
+
+def with_absolute_values(terms):
+    """Whether there are absolute values among terms, and others."""
+    kinds = {isinstance(term, L1) for term in terms}
+    return len(kinds) == 2
 
 
 class SparseStep(Together):
@@ -31,9 +37,9 @@ class SparseStep(Together):
     @staticmethod
     def suits(problem):
         """Whether there are absolute values besides other terms, and every task is a problem of its own."""
-        inside, quadratic = [isinstance(copy.term, L1) for copy in problem.terms], problem.quadratic
+        quadratic = problem.quadratic
         small = quadratic.B.size * quadratic.B.shape[1] <= _LARGEST
-        return any(inside) and not all(inside) and type(quadratic) is Quadratic and small
+        return small and type(quadratic) is Quadratic and with_absolute_values(copy.term for copy in problem.terms)
 
     def _copied(self, terms):
         self.inside = L1(sum(term.alpha for term in terms if isinstance(term, L1)))

@@ -11,7 +11,7 @@ care how features are scaled, and a handful of steps do (Lee, Sun, Saunders 2014
 Where features are alike in length, steps on the rows (`accelerated`) are cheaper: they go first, for about the time
 that Newton's would take, and what they have not solved by then Newton's steps solve from there.  Where moments would
 not fit in memory or X is sparse and wide, the rows are all there is; and quadratic penalties, where Newton's steps are
-linear equations, begin with those.
+linear equations, begin with those.  Several classes have a model where a task's classes, as one row, are few.
 """
 
 from dataclasses import replace
@@ -21,7 +21,6 @@ from scipy import sparse
 
 from skmtl._threads import one_blas_thread
 from skmtl.penalties.composite import OfClasses
-from skmtl.penalties.graph import TaskGraph
 from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
@@ -183,22 +182,25 @@ class RowProblem:
         goal, has_model = enough, self._has_model(penalty)
         if self.rows.data.y.size * self.rows.shape[1] < _SMALL and (prox.closed or has_model):
             goal = min(goal, _FAR * descent.null)
-        if has_model and all(isinstance(term, TaskQuadratic | Alike) for term in prox.terms):
-            exact = _EXACT * descent.null
-            self._newton(descent, penalty, progress, exact, exact, max_iter)
-            if not isinstance(penalty, TaskGraph):  # whose steps, by conjugate gradients, are no more exact than that
-                self._newton(descent, penalty, progress, -np.inf, -np.inf, 1)  # flat directions lag behind their gap
-            goal = enough
-        elif has_model:
-            if prox.closed and not prox.blind:
-                descent.run(progress, goal, min(max_iter, self._budget(penalty)))
-            self._newton(descent, penalty, progress, goal, enough, max_iter)
+        if has_model:
+            self._by_models(descent, penalty, progress, goal, enough, max_iter)
             goal = enough
         if progress.gap > goal:
             descent.run(progress, goal, max_iter)
         return progress, progress.gap <= enough
 
     # -------------------------------------------------------------------------------------------------- by moments
+
+    def _by_models(self, descent, penalty, progress, goal, enough, max_iter):
+        """Newton's steps, first if they are linear equations, else after some steps on the rows."""
+        if all(isinstance(term, TaskQuadratic | Alike) for term in descent.prox.terms):
+            exact = _EXACT * descent.null
+            self._newton(descent, penalty, progress, exact, exact, max_iter)
+            self._polish(descent, penalty, progress)
+            return
+        if descent.prox.closed and not descent.prox.blind:
+            descent.run(progress, goal, min(max_iter, self._budget(penalty)))
+        self._newton(descent, penalty, progress, goal, enough, max_iter)
 
     def _budget(self, penalty):
         """Steps on the rows that take about as long as Newton's; no function of n: a weight is many rows."""
@@ -223,6 +225,12 @@ class RowProblem:
                 break
             idle = idle + 1 if stalled else 0
             inexact *= 0.1 if stalled else 1.0
+
+    def _polish(self, descent, penalty, progress):
+        """One step more, unless the objective grows by more than rounding: flat directions lag behind their gap."""
+        ahead = descent.start(*self._model_minimum(descent, penalty, progress, _BOLD, _INEXACT))
+        if ahead.copies.any() and ahead.objective <= progress.objective + _EXACT * descent.null:
+            progress.copies, progress.a, progress.objective = ahead.copies, ahead.a, ahead.objective
 
     def _model_minimum(self, descent, penalty, progress, boldness, inexact):
         """Where the parabolas that touch the losses now have their minimum: copies and intercepts.
