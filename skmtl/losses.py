@@ -27,7 +27,6 @@ class Loss(BaseEstimator):
     """A loss l(y, eta) >= 0, convex and smooth in eta; see the module's text for the four methods."""
 
     n_columns = 1  # how many eta a label has
-    steepest = np.inf  # the largest second derivative
 
     def check(self, y, task):
         """Raise ValueError if a label of y is none that the loss knows; `task` is named in the message."""
@@ -83,8 +82,6 @@ class Squared(Loss):
     2.0
     """
 
-    steepest = 1.0
-
     def mean(self, eta):
         return eta
 
@@ -110,8 +107,6 @@ class Logistic(Loss):
     >>> float(Logistic().value(1.0, 0.0).round(3)), float(Logistic().mean(0.0))
     (0.693, 0.5)
     """
-
-    steepest = 0.25
 
     def check(self, y, task):
         wrong = y[(y != 0) & (y != 1)]
@@ -166,8 +161,6 @@ class Multinomial(Loss):
     >>> Multinomial(3).mean(np.zeros((1, 3))).round(2)
     array([[0.33, 0.33, 0.33]])
     """
-
-    steepest = 0.5
 
     def __init__(self, n_classes):
         self.n_classes = n_classes
@@ -267,8 +260,6 @@ class Huber(Loss):
     >>> float(Huber(delta=1.0).value(5.0, 0.0)), float(Huber(delta=1.0).value(0.5, 0.0))
     (4.5, 0.125)
     """
-
-    steepest = 1.0
 
     def __init__(self, delta=1.35):
         self.delta = delta

@@ -197,6 +197,6 @@ def test_models_do_without_gram_matrices(model, share, shape, called, monkeypatc
     model = clone(model).fit(X, Y, s)
     assert called
     assert model.objective_ == pytest.approx(known.objective_, rel=1e-8, abs=1e-9)
-    assert model.dual_gap_ <= 2.0 * known.dual_gap_ + 1e-9
+    assert model.dual_gap_ <= 2.0 * known.dual_gap_ + 1e-8  # both end below tol, in units of F(0) < 10
     np.testing.assert_allclose(model.coef_, known.coef_, atol=1e-4)
     np.testing.assert_allclose(model.intercept_, known.intercept_, atol=1e-3)

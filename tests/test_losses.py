@@ -147,6 +147,29 @@ def test_features_that_cost_nothing_are_solved_to_a_small_gap(case, layout, word
     assert_as_good_as_its_gap_says(problem, model, warned, tol=1e-8)
 
 
+@pytest.mark.parametrize("words", [Logistic(), Multinomial(3)], ids=lambda w: w.name)
+@pytest.mark.parametrize("instance", INSTANCES)
+@pytest.mark.parametrize("case", FREE)
+def test_features_that_cost_nothing_have_honest_gaps(case, instance, words, rng):
+    """On few rows, which they often tell apart: then their weights have no minimum, and some of the others one."""
+    problem = Lossy(FREE[case], INSTANCES[instance](rng, words), words, 0.03)
+    model, warned = fitted(problem)
+    assert_as_good_as_its_gap_says(problem, model, warned)
+    assert "positive" in case or not warned
+
+
+def test_a_gap_is_honest_where_rows_are_told_apart_by_tiny_margins():
+    """Once there was a slope left along what costs nothing, worth more than what was said of it."""
+    case = CASES["joint feature, a free feature"]
+    for words, instance, seed, fraction in [
+        (Logistic(), "columns from 1e-3 to 1e3", 255165300, 0.2065),
+        (Multinomial(3), "more features than rows", 784064752, 0.3614),
+    ]:
+        data = INSTANCES[instance](np.random.default_rng(seed), words)
+        problem = Lossy(case, data, words, fraction, task_weight="auto")
+        assert_as_good_as_its_gap_says(problem, *fitted(problem))
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_what_costs_nothing_may_have_no_minimum(n_classes, rng):
     """The features that cost nothing tell the classes apart: weights grow until the loss is as good as zero."""

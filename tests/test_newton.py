@@ -135,6 +135,21 @@ def test_the_hessian_of_several_classes_is_the_slope_of_their_descent(rng):
     assert_allclose(product.ravel(), -slope.ravel(), rtol=1e-4, atol=1e-5)
 
 
+def test_features_that_cost_nothing_have_their_best_weights_in_the_model(rng):
+    """Whatever the others are, it has no slope along them."""
+    rows = row_loss(Multinomial(3), rng)
+    W, seen = 0.3 * rng.normal(size=rows.shape), np.arange(rows.shape[1]) % 2 > 0
+    a = best_intercepts(rows, rows.margins(W), np.zeros(rows.n_outputs))
+    whole, model = ClassModel(rows, W, a), ClassModel(rows, W, a, seen)
+    ahead = model.outputs(rng.normal(size=model.moments.xy.shape))
+    flat = ahead.reshape(rows.n_tasks, -1)
+    slope = (whole.moments.xy - np.einsum("tij,tj->ti", whole.moments.gram, flat)).reshape(rows.n_tasks, rows.K, -1)
+    assert_allclose(slope[:, :, ~seen], 0.0, atol=1e-10)
+    assert_allclose(model.dual(model.inputs(ahead)).descent, slope.reshape(rows.shape), atol=1e-10)
+    left = model.moments.xy - np.einsum("tij,tj->ti", model.moments.gram, model.inputs(ahead))
+    assert_allclose(left, slope[:, :, seen].reshape(rows.n_tasks, -1), atol=1e-10)
+
+
 # One task is scikit-learn's model
 
 

@@ -134,11 +134,20 @@ def _takes(penalty, strengths):
 
 
 class OfClasses(Penalty):
-    """A belief that sees every class of a task, as a function of tasks (n_tasks, n_classes * n_features)."""
+    """A belief that sees every class of a task, as a function of tasks (n_tasks, n_classes * n_features).
 
-    def __init__(self, part, n_classes):
+    Parameters
+    ----------
+    part : Penalty
+    n_classes : int
+    seen : bool array, or None
+        The features that W has; others are zero.  None stands for all.
+    """
+
+    def __init__(self, part, n_classes, seen=None):
         self.part = part
         self.n_classes = n_classes
+        self.seen = seen
         self.decomposition = part.decomposition
 
     @property
@@ -146,48 +155,58 @@ class OfClasses(Penalty):
         return self.part.ridge
 
     def value(self, W):
-        return self.part.value(_classes(W, self.n_classes))
+        return self.part.value(self.unfolded(W))
 
     def scaled(self, factor):
-        return OfClasses(self.part.scaled(factor), self.n_classes)
+        return OfClasses(self.part.scaled(factor), self.n_classes, self.seen)
 
     @classmethod
     def suits(cls, part, tasks):
-        """Whether a belief is one of norms that see all features."""
+        """Whether a belief is one of norms, of features each in the same way unless they cost nothing."""
         norms = [norm for term in part.terms(tasks) for norm in getattr(term, "norms", [term])]
-        return all(isinstance(norm, Norm) and getattr(norm, "unseen_features", None) is None for norm in norms)
+        return all(hasattr(norm, "dual_norm") for norm in norms)
 
     def terms(self, tasks):
-        return tuple(self._seen(term) for term in self.part.terms(tasks))
+        return tuple(self._of_classes(term) for term in self.part.terms(tasks))
 
     def of_part(self, norm, U):
         """A norm of a term and its subgradient, as the belief itself has them."""
-        return norm.norm, _classes(U, self.n_classes)
+        return norm.norm, self.unfolded(U)
 
-    def _seen(self, term):
+    def unfolded(self, W):
+        """W as the belief itself sees it, (n_tasks * n_classes, n_features)."""
+        W = W.reshape(len(W) * self.n_classes, -1)
+        if self.seen is None:
+            return W
+        all_features = np.zeros((len(W), len(self.seen)))
+        all_features[:, self.seen] = W
+        return all_features
+
+    def folded(self, W):
+        """The other way round."""
+        W = W if self.seen is None else W[:, self.seen]
+        return W.reshape(len(W) // self.n_classes, -1)
+
+    def _of_classes(self, term):
         if isinstance(term, Chain):
-            return Chain(*map(self._seen, term.norms))
-        return _NormOfClasses(term, self.n_classes)
+            return Chain(*map(self._of_classes, term.norms))
+        return _NormOfClasses(term, self)
 
 
 class _NormOfClasses(Norm):
     """A norm of (n_tasks * n_classes, n_features) as one of (n_tasks, n_classes * n_features)."""
 
-    def __init__(self, norm, n_classes):
+    def __init__(self, norm, fold):
         self.norm = norm
-        self.n_classes = n_classes
+        self.fold = fold
         self.alpha = norm.alpha
         self.constrains = getattr(norm, "constrains", False)
 
     def value(self, W):
-        return self.norm.value(_classes(W, self.n_classes))
+        return self.norm.value(self.fold.unfolded(W))
 
     def prox(self, V, step):
-        return self.norm.prox(_classes(V, self.n_classes), step).reshape(V.shape)
+        return self.fold.folded(self.norm.prox(self.fold.unfolded(V), step))
 
     def dual_norm(self, Z):
-        return self.norm.dual_norm(_classes(Z, self.n_classes))
-
-
-def _classes(W, n_classes):
-    return W.reshape(len(W) * n_classes, -1)
+        return self.norm.dual_norm(self.fold.unfolded(Z))

@@ -27,6 +27,7 @@ _SAFE = 1e-5  # smallest pivot of a Cholesky factor of unit diagonal; below, the
 _ROUNDS = (6, 3), (12, 1)  # so many steps from each start, so many of the starts that are best then go on
 _DIGITS = 9  # of objectives in units of that at W = 0: what is closer is equally good
 _ROUNDING = 1e-14  # of the objective at W = 0
+_SETTLING = 0.5  # of the change before: W still settles where the objective has no more digits to say so
 
 
 class Step(NamedTuple):
@@ -52,8 +53,8 @@ def descend(step, x, *, unit, tol, max_iter):
     """Repeat ``x -> step(x).x`` until it changes W by no more than `tol`; the objective never grows.
 
     Anderson's extrapolation proposes the next point; where that would raise the objective, the plain step is taken.
-    A step that lowers the objective by no more than ``tol^2 unit`` ends the iteration, too: the square, as near a
-    minimum.  Returns the last step, the number of steps and whether they came to rest.
+    A step that lowers the objective by no more than ``tol^2 unit`` ends the iteration, too, unless W still settles
+    quickly: the square, as near a minimum.  Returns the last step, the number of steps and whether they came to rest.
     """
     mixing, now, n_iter = Anderson(), step(x), 1
     while now.change > tol:
@@ -64,7 +65,8 @@ def descend(step, x, *, unit, tol, max_iter):
         if following.objective > now.objective:
             mixing.reset()
             proposed, following, n_iter = now.x, step(now.x), n_iter + 1
-        if now.objective - following.objective <= max(_ROUNDING, tol**2) * unit:
+        gain = now.objective - following.objective
+        if gain <= max(_ROUNDING, tol**2) * unit and following.change > _SETTLING * now.change:
             return following, n_iter, True
         x, now = proposed, following
     return now, n_iter, True

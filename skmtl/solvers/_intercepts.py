@@ -102,19 +102,7 @@ def _loss(rows, margins, a):
         return np.inf, None, None
     slope = rows.per_output(rows.weighted(theta).reshape(margins.shape)) - rows.price_slope(a)
     weighted = rows.weighted(third).reshape(margins.shape)
-    diagonal = rows.per_output(weighted).reshape(rows.n_tasks, rows.K)
-    H = diagonal[:, :, None] * np.eye(rows.K)
-    if rows.K > 1:
-        H -= _products(rows, weighted, third.reshape(margins.shape))
-    return total + rows.price(a), slope, H
-
-
-def _products(rows, A, B):
-    """``sum_i A_ik B_il`` for the labels i of every task, (n_tasks, K, K)."""
-    if rows.data.shared:
-        A, B = (M.reshape(len(M), rows.n_tasks, rows.K) for M in (A, B))
-        return np.einsum("itk,itl->tkl", A, B, optimize=True)
-    return np.array([A[s:e].T @ B[s:e] for s, e in zip(rows.data.starts, rows.data.starts[1:], strict=False)])
+    return total + rows.price(a), slope, rows.intercept_hessian(weighted, third.reshape(margins.shape))
 
 
 def _newton_step(rows, slope, H):

@@ -10,9 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from skmtl.moments import TaskMoments
+from skmtl.solvers._algebra import pseudo_inverse
 
 __all__ = ["ClassModel", "ColumnModel"]
 
+_FLAT = 1e-10  # of the largest curvature: the smallest that labels have
 _SINGULAR = 1e-12  # of the largest eigenvalue: curvature that is none
 
 
@@ -32,14 +34,19 @@ class ColumnModel:
     def __init__(self, rows, W, a, boldness, n_jobs=None):
         self.rows, self.c = rows, np.repeat(rows.c, rows.K)
         eta, theta, h = rows.slopes(W, a, boldness)
+        h = np.maximum(h, max(_FLAT * h.max(initial=0.0), 1e-100))
         self._h, self._z = h, eta + theta / h
         weight = rows.data.label_weight()
         weight = (weight[..., None] if rows.K > 1 else weight) * h
         data = replace(rows.data_of_outputs, y=rows.of_outputs(self._z), weight=rows.of_outputs(weight))
         self.moments = TaskMoments.from_data(data, fit_intercept=rows.fit_intercept, n_jobs=n_jobs)
 
+    def inputs(self, W):
+        """Weights as the moments have them, for those of every output."""
+        return W
+
     def outputs(self, W):
-        """Weights as the moments have them, for every output."""
+        """Weights of every output, for those of the moments."""
         return W
 
     def intercepts(self, W, b):
@@ -54,7 +61,7 @@ class ColumnModel:
 
 
 class ClassModel:
-    """The same for `Multinomial` losses, intercepts eliminated.
+    """The same for `Multinomial` losses, intercepts eliminated, and the weights of features that cost nothing.
 
     Parameters
     ----------
@@ -62,9 +69,11 @@ class ClassModel:
         With free intercepts or none.
     W, a : arrays of shape (n_outputs, n_features), (n_outputs,)
         The point, at its best intercepts.
+    seen : bool array of shape (n_features,), or None
+        The features whose weights cost something; None stands for all.
     """
 
-    def __init__(self, rows, W, a):
+    def __init__(self, rows, W, a, seen=None):
         self.rows, self._W, self._a = rows, W, a
         self._p, self._theta = rows.probabilities(W, a)
         T, K, d = rows.n_tasks, rows.K, rows.shape[1]
@@ -73,12 +82,14 @@ class ClassModel:
         for t in range(T):
             gram[t], self._to_b[t] = rows.hessian(t, self._p)
         xy = np.einsum("tij,tj->ti", gram, W.reshape(T, -1)) + rows.dual_point(self._theta).descent.reshape(T, -1)
+        self._seen = np.tile(np.ones(d, dtype=bool) if seen is None else seen, K)
+        gram, xy = self._eliminated(gram, xy)
         weight = rows.task_weight
         self.moments = TaskMoments(
             tasks=rows.data.tasks,
-            n_rows=np.where(weight > 0, K * d, 0),
+            n_rows=np.where(weight > 0, xy.shape[1], 0),
             weight=weight,
-            x_mean=np.zeros((T, K * d)),
+            x_mean=np.zeros(xy.shape),
             y_mean=np.zeros(T),
             xy=xy,
             yy=np.array([_least_square(*system) for system in zip(gram, xy, strict=True)]),
@@ -87,21 +98,40 @@ class ClassModel:
             centered=rows.fit_intercept,
         )
 
+    def _eliminated(self, gram, xy):
+        """What is left for the features that are seen, if the others have their best weights."""
+        if self._seen.all():
+            return gram, xy
+        seen, free = self._seen, ~self._seen
+        inverse = pseudo_inverse(gram[:, free][:, :, free], _SINGULAR)
+        side = gram[:, free][:, :, seen]
+        self._to_free, self._free = np.matmul(inverse, side), np.einsum("tij,tj->ti", inverse, xy[:, free])
+        left = gram[:, seen][:, :, seen] - np.matmul(side.swapaxes(1, 2), self._to_free)
+        return 0.5 * (left + left.swapaxes(1, 2)), xy[:, seen] - np.einsum("tij,ti->tj", side, self._free)
+
+    def inputs(self, W):
+        """Weights as the moments have them (n_tasks, n_weights), for those of every output."""
+        return W.reshape(self.rows.n_tasks, -1)[:, self._seen]
+
     def outputs(self, W):
-        """Weights of every output, for those of the moments (n_tasks, K n_features)."""
-        return W.reshape(self.rows.shape)
+        """Weights of every output, for those of the moments."""
+        if self._seen.all():
+            return W.reshape(self.rows.shape)
+        all_features = np.empty((len(W), len(self._seen)))
+        all_features[:, self._seen] = W
+        all_features[:, ~self._seen] = self._free - np.einsum("tij,tj->ti", self._to_free, W)
+        return all_features.reshape(self.rows.shape)
 
     def intercepts(self, W, b):
         """The best intercepts for weights of the outputs."""
-        change = (self.outputs(W) - self._W).reshape(self.rows.n_tasks, -1)
+        change = (W.reshape(self.rows.shape) - self._W).reshape(self.rows.n_tasks, -1)
         return self._a - np.einsum("tkj,tj->tk", self._to_b, change).ravel()
 
     def dual(self, X):
         """The residuals at weights X of the moments and their best intercepts: an `At` without a loss."""
         rows, X = self.rows, self.outputs(X)
         change = rows.labelled(rows.margins(X - self._W) + rows.spread(self.intercepts(X, None) - self._a))
-        change -= (self._p * change).sum(axis=-1, keepdims=True)
-        return rows.dual_point(self._theta - rows.weight[..., None] * self._p * change)
+        return rows.dual_point(self._theta - rows.bent(self._p, change))
 
 
 def _least_square(G, q):

@@ -73,6 +73,17 @@ class Unseen:
         """Whether it is the same for all features."""
         return isinstance(self.features, slice)
 
+    @property
+    def of_each_task(self):
+        """Whether they are all weights of these features, those of every task by itself."""
+        return not self.positive and self.basis.shape[0] == self.basis.shape[1]
+
+    def mask(self, n_features):
+        """The features as bool (n_features,)."""
+        mask = np.zeros(n_features, dtype=bool)
+        mask[self.features] = True
+        return mask
+
 
 class _Proximal:
     """What all three have in common."""

@@ -299,17 +299,15 @@ class RowLoss:
         about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
         return float(np.max(about, initial=0.0)) / X.shape[1]
 
-    def unseen_step(self, W, a, unseen, slope, here):
+    def unseen_step(self, at, unseen, slope, here):
         """Newton's step along the `Unseen` weights of a penalty; of many numbers, each class by itself, and shorter.
 
+        at : array, the `bends` of the losses.
         slope, here : arrays (n_null, n_columns, n_seen), the negative gradient and the weights; so is the step.
         """
-        coupled = slope[0].size <= _COUPLED
-        if self.K == 1:
-            curvatures = [self.slopes(W, a, _BOLD)[2]]
-        else:
-            p, _ = self.probabilities(W, a)
-            curvatures = [p] if coupled else list(np.moveaxis(2.0 * p * (1.0 - p), -1, 0))  # the bound of `curvature`
+        curvatures = [at]
+        if not self.coupled(slope):
+            curvatures = list(np.moveaxis(2.0 * at * (1.0 - at), -1, 0))  # the bound of `Multinomial.curvature`
         step = np.zeros((len(slope), len(curvatures), slope[0].size // len(curvatures)))
         for v, column in enumerate(unseen.basis.T.tocsr()):
             members = list(zip(column.indices, column.data, strict=True))
@@ -318,6 +316,44 @@ class RowLoss:
                 H = sum(x**2 * self.hessian(t, curvature, unseen.features)[0] for t, x in members)
                 step[v, k] = _to_minimum(H, g, w if unseen.positive else None)
         return step.reshape(slope.shape)
+
+    def coupled(self, slope):
+        """Whether a Newton step along such unseen weights takes the classes of a task together."""
+        return self.K == 1 or slope[0].size <= _COUPLED
+
+    def bends(self, W, a):
+        """What Newton's model makes of the labels: curvatures h, or the probabilities p of ``diag(p) - p p'``."""
+        return self.slopes(W, a, _BOLD)[2] if self.K == 1 else self.probabilities(W, a)[0]
+
+    def bent(self, bends, change):
+        """What a change of the margins takes off theta, by Newton's model; all shaped as y, perhaps with classes."""
+        if self.K > 1:
+            change = change - (bends * change).sum(axis=-1, keepdims=True)
+        return self.weighted(bends * change)
+
+    def along(self, bends, V):
+        """What a step V of the weights takes off theta, by Newton's model, and how the intercepts follow.
+
+        Each task's do, so that the pull on them stays what it was.
+        """
+        change, follow = self.margins(V), np.zeros(self.n_outputs)
+        if self.fit_intercept:
+            shape = change.shape
+            pull = self.per_output(self.bent(bends, self.labelled(change)).reshape(shape)).reshape(-1, self.K)
+            H = self.intercept_hessian(self.weighted(bends).reshape(shape), bends.reshape(shape))
+            follow = -np.einsum("tkl,tl->tk", pseudo_inverse(H, _FLAT), pull).ravel()
+            change += self.spread(follow)
+        return self.bent(bends, self.labelled(change)).reshape(change.shape), follow
+
+    def intercept_hessian(self, weighted, p):
+        """The Hessian (n_tasks, K, K) in the intercepts: of curvatures with their weights, or of probabilities p."""
+        H = self.per_output(weighted).reshape(self.n_tasks, self.K)[:, :, None] * np.eye(self.K)
+        if self.K == 1:
+            return H
+        if self.data.shared:
+            A, B = (M.reshape(len(M), self.n_tasks, self.K) for M in (weighted, p))
+            return H - np.einsum("itk,itl->tkl", A, B, optimize=True)
+        return H - np.array([weighted[s:e].T @ p[s:e] for s, e in pairwise(self.data.starts)])
 
     def hessian(self, t, of_labels, features=slice(None)):
         """``X' diag(h) X`` of task t for curvatures h, ``X' (diag(p) - p p') X`` for probabilities p (n_labels, K).
@@ -384,8 +420,7 @@ class RowLoss:
         eta = self.labelled(eta)
         if self._some is not None:
             eta = np.where(self._some[..., None] if self.K > 1 else self._some, eta, 0.0)
-        eta = np.where(np.isfinite(eta), eta, 0.0)  # classes that a task has not
-        return eta, theta, np.maximum(h, max(1e-10 * h.max(initial=0.0), 1e-100))
+        return np.where(np.isfinite(eta), eta, 0.0), theta, h  # without the classes that a task has not
 
     def probabilities(self, W, a):
         """Those of all classes, and the weighted residuals, shaped as y with one more axis."""

@@ -29,6 +29,7 @@ from skmtl.solvers.solution import Certificate
 __all__ = ["Descent", "Progress"]
 
 _ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
+_EQUAL = 1e-15  # likewise: what two objectives may differ by, of which the later point is the better one
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
 _SETTLING = 4  # iterations before curvatures are worth computing
@@ -123,14 +124,14 @@ class Descent:
     def certify(self, progress, copies, a, prove=True):
         """Take this point, at its best intercepts, if it is the best so far, and what it proves of all others."""
         copies, a, at = self._at_best(copies, a)
-        left = 0.0
+        dual, left = at, 0.0
         if prove and self.prox.unseen is not None:
-            copies, a, at, left = self._levelled(progress, copies, a, at)
+            copies, a, at, dual, left = self._levelled(progress, copies, a, at)
         objective = at.loss + self.prox.value(copies)
-        if objective < progress.objective:
+        if objective <= progress.objective + _EQUAL * self.null:
             progress.copies, progress.a, progress.objective = copies, a, objective
         if prove:
-            self._prove_by_prox(progress, copies, a, at, left)
+            self._prove_by_prox(progress, copies, a, dual, left)
 
     def _at_best(self, copies, a):
         """The point with its best intercepts, and the loss there."""
@@ -180,36 +181,65 @@ class Descent:
     # ------------------------------------------------------------------------------ along what the penalty does not see
 
     def _levelled(self, progress, copies, a, at):
-        """The point moved along what costs nothing, by Newton's steps, to where the loss has hardly a slope there.
+        """The point moved along what costs nothing, by Newton's steps, until the loss has little to gain there.
 
-        And what the rest of the slope, set to zero, could gain: a small share of the gap that is left.
+        And the dual point (`At`) that is left of it without a slope there, with what it may lack.
         """
-        enough, left = max(_LEVEL * progress.gap, _ROUNDING * self.null), np.inf
+        enough = max(_LEVEL * progress.gap, _ROUNDING * self.null)
         if progress.copies.any():  # which may be levelled, and near
             near = self._at_best(copies + self._spread(self._unseen(progress.copies - copies)), a)
             copies, a, at = near if near[2].loss <= at.loss else (copies, a, at)
+        gain = np.inf
         for _ in range(_SHIFTS):
-            slope, last, here = self._unseen(at.descent), left, self._unseen(copies)
-            step = self.rows.unseen_step(copies[0], a, self.prox.unseen, slope, here)
-            if self.prox.unseen.positive:  # weights of zero that would be negative gain nothing
-                slope = np.where((here > 0.0) | (slope > 0.0), slope, 0.0)
-            # to the minimum, and as far again: it is not quite there, and at infinity if the data leave no other
-            left = float(np.vdot(np.abs(slope), np.abs(here) + 2.0 * np.abs(step)))
-            stalled = left > 0.9 * last and np.vdot(slope, step) <= _STALLED * self.null
-            new = None if left <= enough or stalled else self._lower(copies, self._spread(step), a, at.loss)
+            slope, last, here = self._unseen(at.descent), gain, self._unseen(copies)
+            bends = self.rows.bends(copies[0], a)
+            step = self.rows.unseen_step(bends, self.prox.unseen, slope, here)
+            gain = float(np.vdot(slope, step))
+            shift = self._spread(step)
+            bent, follow = self.rows.along(bends, shift[0])
+            dual, left = self._without_slope(at, bent, slope, step, here)
+            if gain <= enough and left <= enough and np.isfinite(self.rows.dual_value(dual, 1.0, 0.0)):
+                return copies, a, at, dual, left
+            stalled = gain > 0.9 * last and gain <= _STALLED * self.null
+            new = None if stalled else self._lower(copies, shift, a, follow, at.loss)
             if new is None:
                 break
             copies, a, at = new
-        return copies, a, at, left
+        return copies, a, at, dual, left
 
-    def _lower(self, copies, shift, a, loss):
-        """The point at the end of a step, halved until the loss does not rise; None where the step leads nowhere."""
+    def rounding(self, at, copies):
+        """What a slope of the dual point `at` along what costs nothing may gain, where only rounding has left it."""
+        if self.prox.unseen is None:
+            return 0.0
+        return float(np.vdot(np.abs(self._unseen(at.descent)), np.abs(self._unseen(copies))))
+
+    def _without_slope(self, at, bent, slope, step, here):
+        """The dual point after a step along what costs nothing, by Newton's model, and what its slope may still gain.
+
+        Newton's step makes the slope zero, whatever the loss does: but for rounding the point is a proof.  Where it
+        takes every class by itself, the slope at the point itself may gain what is between it and the minimum, and as
+        much again.
+        """
+        dual, reach = at, np.abs(here) + 2.0 * np.abs(step)
+        if self.rows.coupled(slope):
+            dual = self.rows.dual_point(at.theta - bent)
+            slope = self._unseen(dual.descent)
+        if self.prox.unseen.positive:  # which negative slopes do not gain by
+            slope = np.maximum(slope, 0.0)
+        return dual, float(np.vdot(np.abs(slope), reach))
+
+    def _lower(self, copies, shift, a, follow, loss):
+        """The point at the end of a step, halved until the loss does not rise; None where the step leads nowhere.
+
+        Intercepts are looked for from where Newton's model has them: from where they were it can be far.
+        """
         eta, change = (self.rows.margins(part[0]) for part in (copies, shift))
         if np.abs(change).max() > _FAR * max(np.abs(eta).max(), np.abs(self.rows.data.y).max(), 1.0):
             return None
         for halvings in range(30):
-            ahead = copies + 0.5**halvings * shift
-            new = self._at_best(np.maximum(ahead, 0.0) if self.prox.unseen.positive else ahead, a)
+            share = 0.5**halvings
+            ahead = copies + share * shift
+            new = self._at_best(np.maximum(ahead, 0.0) if self.prox.unseen.positive else ahead, a + share * follow)
             if new[2].loss <= loss + 1e-14 * self.null:
                 return new
         return None

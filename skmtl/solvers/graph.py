@@ -13,7 +13,7 @@ from scipy.sparse import linalg as sparse_linalg
 
 from skmtl._ids import lookup
 from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, TaskGraph
-from skmtl.solvers._algebra import SINGULAR, over
+from skmtl.solvers._algebra import SINGULAR, lengths_of, over, pseudo_inverse
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers.solution import Certificate, harmonic, largest_of, loss_of, residual_norm, solution_of, solve
@@ -132,30 +132,47 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
 
     The preconditioner inverts the blocks ``c_t G_t + K_tt I``, and adds what blocks cannot see: the smooth functions of
     the graph, as if every task had the mean of all c_t G_t.  Without that the iterations on a chain grow with alpha.
+    Where features differ much in length, residuals are measured in units of each: those of a short one are else lost.
     """
     B = c[:, None] * moments.xy
     shape, W = B.shape, np.zeros_like(B) if init is None else init
     quadratic = quadratic_of(moments, c)
     mu, smooth = _smooth_functions(L[: len(B), : len(B)])
-    mean, V = np.linalg.eigh(moments.gram_sum(c) / len(B))
+    mean = moments.gram_sum(c) / len(B)
+    D = lengths_of(np.diagonal(mean))
     for graph in path:
         K = _coupling(L, len(B), graph)
         k = K.diagonal()[:, None]
-        coarse = (graph.alpha * mu + graph.alpha_ridge)[:, None] + mean
-        coarse[coarse < SINGULAR * coarse.max()] = 0.0
+        coarse = _together(mean, graph.alpha * mu + graph.alpha_ridge, D)
         steps: list[np.ndarray] = []
 
-        def product(w, K=K):
-            return (c[:, None] * moments.times_gram(w.reshape(shape)) + K @ w.reshape(shape)).ravel()
+        def product(z, K=K):
+            W = z.reshape(shape) / D
+            return ((c[:, None] * moments.times_gram(W) + K @ W) / D).ravel()
 
         def precondition(r, k=k, coarse=coarse):
-            R = r.reshape(shape)
-            return (quadratic.resolve(R, k) + smooth @ over(smooth.T @ R @ V, coarse) @ V.T).ravel()
+            R = r.reshape(shape) * D
+            return ((quadratic.resolve(R, k) + smooth @ coarse(smooth.T @ R)) * D).ravel()
 
         A, M = (sparse_linalg.LinearOperator((B.size, B.size), f, dtype=float) for f in (product, precondition))
-        w, _ = sparse_linalg.cg(A, B.ravel(), W.ravel(), rtol=1e-11, maxiter=max_iter, M=M, callback=steps.append)
-        W = w.reshape(shape)
+        right, start = (B / D).ravel(), (W * D).ravel()
+        z, _ = sparse_linalg.cg(A, right, start, rtol=1e-11, maxiter=max_iter, M=M, callback=steps.append)
+        W = z.reshape(shape) / D
         yield W, max(len(steps), 1), None
+
+
+def _together(mean, a, D):
+    """A function that solves ``(mean + a_i I) x_i = r_i`` for each of a, r (n, d); D are the lengths of features.
+
+    Where these differ an inverse for each a_i bears what eigenvalues do not.
+    """
+    if (D != 1.0).any():
+        inverse = pseudo_inverse(mean + a[:, None, None] * np.eye(len(mean)))
+        return lambda R: np.matmul(R[:, None, :], inverse)[:, 0]
+    l, V = np.linalg.eigh(mean)  # noqa: E741
+    scale = a[:, None] + l
+    scale[scale < SINGULAR * scale.max()] = 0.0
+    return lambda R: over(R @ V, scale) @ V.T
 
 
 def _bound(graph, moments, c, W, KW):

@@ -25,7 +25,9 @@ from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, Reduced
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
 from skmtl.solvers._hearing import Hearing
+from skmtl.solvers._coupling import Together
 from skmtl.solvers._models import ClassModel, ColumnModel
+from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers.accelerated import Descent, Progress
 from skmtl.solvers.adaptive import STAGE, Stage, reweighted
 from skmtl.solvers.factored import factored
@@ -179,7 +181,7 @@ class RowProblem:
             zero = descent.at_zero()
             return zero, zero.gap <= enough
         progress, prox = descent.start(*start), descent.prox
-        goal, has_model = enough, self._has_model(penalty)
+        goal, has_model = enough, self._has_model(descent, penalty)
         if self.rows.data.y.size * self.rows.shape[1] < _SMALL and (prox.closed or has_model):
             goal = min(goal, _FAR * descent.null)
         if has_model:
@@ -237,27 +239,37 @@ class RowProblem:
 
         The dual point that proves it a minimum is near one of the losses themselves, and is tried as such.
         """
-        here = self.rows, progress.W, progress.a
-        model = ColumnModel(*here, boldness, self.n_jobs) if self.K == 1 else ClassModel(*here)
+        here, seen, features = (self.rows, progress.W, progress.a), penalty, None
+        if self.K > 1 and not penalty.unfolds:
+            features = self._seen_features(descent)
+            seen = OfClasses(penalty, self.K, features)
+        model = ColumnModel(*here, boldness, self.n_jobs) if self.K == 1 else ClassModel(*here, features)
         null = 0.5 * float(model.c @ model.moments.yy)
         inner = float(np.clip(inexact * progress.gap / null, 1e-14, 1e-4)) if null > 0 else 1e-6
-        init = tuple(copy.reshape(self.rows.n_tasks, -1) for copy in progress.copies)
+        init = tuple(model.inputs(copy) for copy in progress.copies)
         init = init if len(init) > 1 else init[0]
-        seen = penalty if self.K == 1 or penalty.unfolds else OfClasses(penalty, self.K)
         (solution,) = solve(seen, [seen], model.moments, model.c, tol=inner, max_iter=1000, init=init)
         parts = solution.parts if len(progress.copies) > 1 else (solution.W,)
         copies = np.stack([model.outputs(part) for part in parts])
-        if self.a_b == 0.0:
+        if self.a_b == 0.0 and features is None:
             X, duals = solution.dual or (solution.W, None)
+            if descent.prox.blind:
+                X = Together(seen, quadratic_of(model.moments, model.c)).level(X)
             duals = duals and [seen.of_part(*dual) for dual in duals] if seen is not penalty else duals
             at, there = model.dual(X), np.zeros_like(copies)
             there[0] = model.outputs(X)
-            descent.prove(progress, at, descent.prox.ways(there, at.descent, 1.0, duals))
+            ways = descent.prox.ways(there, at.descent, 1.0, duals)
+            descent.prove(progress, at, ways, descent.rounding(at, there))
         if not self.fit_intercept:
             return copies, np.zeros(self.rows.n_outputs)
         return copies, model.intercepts(copies.sum(axis=0), solution.b)
 
-    def _has_model(self, penalty):
+    def _seen_features(self, descent):
+        """Which features cost something, bool (n_features,); None if all do."""
+        unseen = descent.prox.unseen
+        return None if unseen is None or unseen.whole else ~unseen.mask(self.rows.shape[1])
+
+    def _has_model(self, descent, penalty):
         """Whether Newton's steps are possible; for several classes these may have to be few."""
         if self.K == 1:
             return has_moments(self.rows.data, one_gram=False)
@@ -266,7 +278,9 @@ class RowProblem:
         if penalty.unfolds:
             small = n_tasks * n_weights**2 <= _LARGEST
         else:
-            small = n_tasks * n_weights**3 <= _QUICK and OfClasses.suits(penalty, self.rows.data.tasks)
+            unseen, features = descent.prox.unseen, self._seen_features(descent)
+            apart = features is None or (unseen.of_each_task and features.any())
+            small = n_tasks * n_weights**3 <= _QUICK and apart and OfClasses.suits(penalty, self.rows.data.tasks)
         return small and self.a_b == 0.0 and not wide
 
     def _along(self, descent, progress, copies, a):
