@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from skmtl._algebra import lengths_of
 from skmtl._ids import canonical_ids, describe, lookup
 from skmtl._incomplete import IncompleteMoments, nearly_complete
 from skmtl._threads import one_blas_thread
@@ -20,7 +21,6 @@ from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
 from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, Sum, TaskGraph
 from skmtl.solvers import solve, sums_for
-from skmtl.solvers._algebra import lengths_of
 from skmtl.solvers._coupling import matters
 from skmtl.solvers._sparse_step import with_absolute_values
 from skmtl.solvers.newton import RowProblem, has_moments

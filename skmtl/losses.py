@@ -21,6 +21,7 @@ __all__ = ["Huber", "Logistic", "Loss", "Multinomial", "Poisson", "Squared", "is
 
 
 _SLACK = 1e-12  # of rounding
+_REACH = 1e4  # margins where probabilities are all but zero
 
 
 class Loss(BaseEstimator):
@@ -142,8 +143,8 @@ class Logistic(Loss):
         return y - mu, mu * (1.0 - mu)
 
     def dual(self, y, theta):
-        mu = _at_least_zero(y - theta)
-        return entr(mu) + entr(_at_least_zero(1.0 - mu))
+        mu = y - theta
+        return _entropy(mu) + _entropy(1.0 - mu)
 
 
 class Multinomial(Loss):
@@ -193,7 +194,7 @@ class Multinomial(Loss):
     def dual(self, y, theta):
         mu, at = -theta, y.astype(np.intp)[..., None]
         np.put_along_axis(mu, at, 1.0 + np.take_along_axis(mu, at, axis=-1), axis=-1)
-        return entr(_at_least_zero(mu)).sum(axis=-1)
+        return _entropy(mu).sum(axis=-1)
 
 
 class Poisson(Loss):
@@ -235,8 +236,8 @@ class Poisson(Loss):
         return y - mu, mu
 
     def dual(self, y, theta):
-        mu = _at_least_zero(y - theta)
-        return mu + entr(mu) + (xlogy(y, y) - y)
+        mu = y - theta
+        return mu + _entropy(mu) + (xlogy(y, y) - y)
 
 
 class Huber(Loss):
@@ -290,9 +291,9 @@ class Huber(Loss):
         return np.where(inside, theta * (y - 0.5 * theta), -np.inf)
 
 
-def _at_least_zero(mu):
-    """Zero for what is below it by no more than rounding; the rest stays, and has no entropy."""
-    return np.where((mu < 0.0) & (mu > -_SLACK), 0.0, mu)
+def _entropy(mu):
+    """``-mu log(mu)``; of what is below zero by no more than rounding, what it costs where margins are within reach."""
+    return np.where((mu < 0.0) & (mu > -_SLACK), _REACH * mu, entr(mu))
 
 
 _NAMES = {"squared": Squared, "logistic": Logistic, "poisson": Poisson, "huber": Huber}

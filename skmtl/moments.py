@@ -20,6 +20,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from scipy import sparse
 
+from skmtl._algebra import lengths_of
 from skmtl._ids import encode, lookup
 from skmtl._numba import read_only
 from skmtl._sums import CACHE, large_task, small_tasks
@@ -334,7 +335,11 @@ class TaskMoments:
             Q[first:last] = vectors.swapaxes(1, 2)
 
         _in_threads(fill, np.full(len(l), _EIGH * self.n_features**3), self.n_jobs)
-        return Factor(self.full, Q, _without_noise(l, l[:, -1:]))
+        l = _without_noise(l, l[:, -1:])  # noqa: E741
+        D = lengths_of(np.einsum("tjj->tj", self.gram))
+        for t in np.flatnonzero((D != 1.0).any(axis=1)):
+            l[t], Q[t] = _of_uneven_features(self.gram[t], D[t])
+        return Factor(self.full, Q, l)
 
     @cached_property
     def thin_factors(self):
@@ -535,6 +540,20 @@ class TaskMoments:
         for rows in self.rows:
             out[rows.tasks] = rows.squares()
         return out
+
+
+def _of_uneven_features(gram, D):
+    """Eigenvalues and eigenvectors of a Gram matrix whose features have lengths D, from 1e-4 to 1e4 say.
+
+    In ``D^-1 G D^-1 = R'R`` all are alike, and the singular values of R D say what beside the largest eigenvalue of G
+    is rounding noise.
+    """
+    l, Q = np.linalg.eigh(gram / D / D[:, None])  # noqa: E741
+    solid = _without_noise(l[None], l[-1])[0] > 0.0
+    _, s, V = np.linalg.svd(np.sqrt(l[solid])[:, None] * Q[:, solid].T * D, full_matrices=True)
+    l = np.zeros(len(D))  # noqa: E741
+    l[: len(s)] = s**2
+    return l[::-1], V[::-1]
 
 
 def _thin_factor(rows, centered):

@@ -1,6 +1,7 @@
 """Every loss under every penalty: as good as a general solver's minimiser, and the gap says how good."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy.optimize import approx_fprime
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import MultiTaskClassifier, MultiTaskRegressor, losses, penalties
-from tests.convex import CASES, JointFeature, Point
+from tests.convex import CASES, JointFeature, Point, SharedPlusSpecific, TaskGraph, Temporal
 from tests.losses import Huber, Logistic, Lossy, Multinomial, Poisson, Squared
 from tests.oracles import Instance
 
@@ -168,6 +169,48 @@ def test_a_gap_is_honest_where_rows_are_told_apart_by_tiny_margins():
         data = INSTANCES[instance](np.random.default_rng(seed), words)
         problem = Lossy(case, data, words, fraction, task_weight="auto")
         assert_as_good_as_its_gap_says(problem, *fitted(problem))
+
+
+QUADRATIC = {
+    "chain": lambda u: TaskGraph(alpha=u.curvature, graph=u.chain(), alpha_ridge=0.0),
+    "normalized chain": lambda u: TaskGraph(alpha=u.curvature, graph=u.chain(), alpha_ridge=0.0, normalized=True),
+    "complete graph": lambda u: TaskGraph(alpha=u.curvature, alpha_ridge=0.0),
+    "mean": lambda u: SharedPlusSpecific(alpha=u.curvature, alpha_shared=0.0),
+    "in order": lambda u: Temporal(alpha=u.curvature, smooth=True),
+}
+
+
+@pytest.mark.parametrize("words", [Squared(), Logistic(), Poisson()], ids=lambda w: w.name)
+@pytest.mark.parametrize("layout", ["long", "wide"])
+@pytest.mark.parametrize("case", QUADRATIC)
+def test_what_tasks_have_in_common_is_solved_in_units_of_each_feature(case, layout, words, rng):
+    """Of features from 1e-4 to 1e4 that nothing pulls to zero a short one must not stay where a step has left it."""
+    data = long_table(rng, words) if layout == "long" else wide_table(rng, words, missing=0.0)
+    data = replace(data, X=data.X * 10.0 ** np.array([-4.0, 0.0, 4.0]))
+    for fraction in (0.3, 0.03):
+        problem = Lossy(QUADRATIC[case], data, words, fraction)
+        model, warned = fitted(problem)
+        assert not warned
+        assert_as_good_as_its_gap_says(problem, model, warned)
+
+
+def test_the_dual_of_nearly_certain_labels_counts_what_is_outside_of_its_domain():
+    """There margins are large, and what rounding leaves outside is worth that much more."""
+    for loss, theta in ((losses.Logistic(), -1e-13), (losses.Multinomial(2), np.array([[1e-13, -1e-13]]))):
+        assert -1e-8 < loss.dual(np.array([1.0]), np.asarray(theta)).item() < -1e-10
+    assert losses.Logistic().dual(1.0, -1e-11) == -np.inf
+
+
+def test_constant_features_that_cost_nothing_have_no_weight(rng):
+    """Less its mean such a feature is rounding, which must not become weights of 1e15."""
+    data = long_table(rng, Multinomial(3), sizes=(40, 30, 50), d=4)
+    data.X[:, 2], data.X[:, 3] = 5.1, data.X[:, 1]
+    for case in (QUADRATIC["mean"], FREE["all"], FREE["nothing else"]):
+        problem = Lossy(case, data, Multinomial(3), 0.2)
+        model, warned = fitted(problem)
+        assert not warned
+        assert np.abs(model.coef_).max() < 100.0
+        assert_as_good_as_its_gap_says(problem, model, warned)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

@@ -38,6 +38,10 @@ class TaskQuadratic(Square):
         W = self._ranged(W)  # what costs nothing, large as it may be, brings no rounding errors
         return float(0.5 * np.vdot(W, self.K @ W))
 
+    def slope(self, W):
+        """The gradient ``K W``, likewise."""
+        return self.K @ self._ranged(W)
+
     def prox(self, V, step):
         """``(I + step K)^-1 V``; solvers keep their step, and so does this."""
         latest, apply = self._latest

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.sparse.linalg import LinearOperator, cg
 
+from skmtl._algebra import over, positive_solver
 from skmtl.moments import TaskMoments
-from skmtl.solvers._algebra import over, positive_solver
 from skmtl.solvers._anderson import Anderson
 
 __all__ = ["Components", "Step", "best_of", "descend", "relative_change", "seen_by"]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from skmtl._algebra import positive_solver
 from skmtl.moments import TaskMoments
-from skmtl.solvers._algebra import positive_solver
 
 __all__ = ["LARGEST", "Columns", "columns_of", "least_squares"]
 

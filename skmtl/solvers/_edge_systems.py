@@ -11,8 +11,8 @@ from numpy.linalg import LinAlgError
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from skmtl._algebra import pseudo_inverse
 from skmtl._numba import kernel, read_only
-from skmtl.solvers._algebra import pseudo_inverse
 from skmtl.solvers._fronts import Elimination, Fronts
 from skmtl.solvers._laplacians import Laplacians
 

@@ -7,7 +7,7 @@ a linear problem, that of all tau together after every task's other weights are 
 
 import numpy as np
 
-from skmtl.solvers._algebra import over
+from skmtl._algebra import over
 
 __all__ = ["face_price", "face_step", "stepped_on_face"]
 

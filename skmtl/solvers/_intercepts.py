@@ -61,18 +61,18 @@ def _by_newton(rows, margins, a):
     a = np.where(rows.present, a, 0.0)
     best, slope, hessian = _loss(rows, margins, a)
     decrement = np.inf
+    nothing = 1e-16 * rows.task_weight.sum() if rows.K > 1 else 0.0  # of a log-loss, which has no units
     for _ in range(_ROUNDS):
         step, last = _newton_step(rows, slope, hessian), decrement
         decrement = float(np.vdot(slope, step))
-        nothing = 1e-18 * rows.task_weight.sum() if rows.K > 1 else 0.0  # of a log-loss, which has no units
         if best <= nothing or not decrement > 1e-30 * max(abs(best), 1e-300):
             break
-        if last <= decrement < 1e-14 * abs(best):  # near the end it shrinks with each step, or is rounding
+        if last <= decrement < max(1e-14 * abs(best), nothing):  # it shrinks with each step, or is rounding
             break
         for halvings in range(40):
             new = a + 0.5**halvings * step
             value, new_slope, new_hessian = _loss(rows, margins, new)
-            rounding = 1e-15 * abs(best)
+            rounding = max(1e-15 * abs(best), nothing)
             if value <= best - 1e-4 * 0.5**halvings * decrement + rounding:
                 break
             if 0.5**halvings * decrement <= 0.1 * rounding:

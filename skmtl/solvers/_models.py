@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from skmtl._algebra import pseudo_inverse
 from skmtl.moments import TaskMoments
-from skmtl.solvers._algebra import pseudo_inverse
 
 __all__ = ["ClassModel", "ColumnModel"]
 

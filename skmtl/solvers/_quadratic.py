@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from joblib import effective_n_jobs
 
+from skmtl._algebra import over
 from skmtl._incomplete import IncompleteMoments, Resolvent
 from skmtl._numba import read_only
 from skmtl.moments import Factor
-from skmtl.solvers._algebra import over
 from skmtl.solvers._sparse_minima import sparse_minima
 
 __all__ = ["PulledIntercepts", "Quadratic", "mean_rows", "quadratic_of"]

@@ -18,15 +18,16 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import nnls
 
+from skmtl._algebra import pseudo_inverse
 from skmtl._numba import read_only
 from skmtl._products import LongRows, SharedRows
 from skmtl.losses import Logistic
-from skmtl.solvers._algebra import pseudo_inverse
 from skmtl.solvers._intercepts import best_intercepts
 from skmtl.solvers._log_loss import log_losses
 
 __all__ = ["At", "RowLoss"]
 
+_CONSTANT = 1e-13  # of its mean: what rounding leaves of a feature that is constant
 _FLAT = 1e-12  # of the largest eigenvalue of a Hessian: curvature that is none
 _BOLD = 0.01  # of a parabola's curvature: what Newton's step uses where the loss itself has none
 _COUPLED = 600  # numbers in the weights of all classes of a task whose Hessian is worth its time
@@ -299,6 +300,13 @@ class RowLoss:
         about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
         return float(np.max(about, initial=0.0)) / X.shape[1]
 
+    @cached_property
+    def lengths(self):
+        """The lengths of the features."""
+        X = self.data.X
+        squares = X.multiply(X).sum(axis=0) if sparse.issparse(X) else np.einsum("ij,ij->j", X, X)
+        return np.sqrt(np.asarray(squares).ravel())
+
     def unseen_step(self, at, unseen, slope, here):
         """Newton's step along the `Unseen` weights of a penalty; of many numbers, each class by itself, and shorter.
 
@@ -438,7 +446,10 @@ class RowLoss:
             X, s, of_labels = self.data.X[labelled], self.weight[labelled], of_labels[labelled]
         X = X[:, features]
         X = X.toarray() if sparse.issparse(X) else X
-        return X - self.means[t % len(self.means)][features], s, of_labels
+        mean = self.means[t % len(self.means)][features]
+        X = X - mean
+        X[:, np.abs(X).max(axis=0, initial=0.0) <= _CONSTANT * np.abs(mean)] = 0.0
+        return X, s, of_labels
 
     def dual_point(self, theta):
         """An `At` without a loss, for weighted residuals theta shaped as y, with one more axis for several columns."""

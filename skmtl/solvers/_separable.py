@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skmtl._algebra import over
 from skmtl.penalties.sparse import L1, soft_threshold
-from skmtl.solvers._algebra import over
 
 __all__ = ["Separable", "row_lengths"]
 

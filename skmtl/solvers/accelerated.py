@@ -38,7 +38,9 @@ _HOPELESS = 3.0  # times the gap that is asked for: with more left to gain, none
 _AHEAD = 0.5  # of the gap: by how much more Newton's steps along what costs nothing may lead the others
 _MANY = 60_000  # bytes of weights of which two copies are remembered half as long
 _SHIFTS = 50  # Newton steps along what the penalty does not see, at most
+_NOISE = 1e-11  # of theta's length times a feature's: a slope that is rounding
 _LEVEL = 0.003  # of the gap that is left: what the slope there may gain
+_IDLE = 5  # proofs in a row that are no better
 _STALLED = 1e-10  # of the loss at zero: if a step gains less and none gets smaller, it is rounding, or no minimum
 _FAR = 100.0  # times the largest margin: where a step leads that has no curvature to go by
 
@@ -216,9 +218,9 @@ class Descent:
     def _without_slope(self, at, bent, slope, step, here):
         """The dual point after a step along what costs nothing, by Newton's model, and what its slope may still gain.
 
-        Newton's step makes the slope zero, whatever the loss does: but for rounding the point is a proof.  Where it
-        takes every class by itself, the slope at the point itself may gain what is between it and the minimum, and as
-        much again.
+        Newton's step makes the slope zero, whatever the loss does: but for rounding the point is a proof, and none if
+        curvature is so small that a step says nothing.  Where it takes every class by itself, the slope at the point
+        itself may gain what is between it and the minimum, and as much again.
         """
         dual, reach = at, np.abs(here) + 2.0 * np.abs(step)
         if self.rows.coupled(slope):
@@ -226,6 +228,9 @@ class Descent:
             slope = self._unseen(dual.descent)
         if self.prox.unseen.positive:  # which negative slopes do not gain by
             slope = np.maximum(slope, 0.0)
+        noise = _NOISE * np.linalg.norm(dual.theta) * self.rows.lengths[self.prox.unseen.features]
+        if self.rows.coupled(slope) and (np.abs(slope) > noise).any():
+            return dual, np.inf
         return dual, float(np.vdot(np.abs(slope), reach))
 
     def _lower(self, copies, shift, a, follow, loss):
@@ -258,8 +263,8 @@ class Descent:
 
     # -------------------------------------------------------------------------------------------------- iterations
 
-    def run(self, progress, tol, max_iter):
-        """Steps until the gap is at most `tol`; whether it is."""
+    def run(self, progress, tol, max_iter, enough=0.0):
+        """Steps until the gap is at most `tol`, or `enough` and proofs get no better; whether it is at most `tol`."""
         rows, n = self.rows, self.zeros.size
         self._units = self._intercept_units(progress)
         point = progress.copies, progress.a
@@ -268,7 +273,7 @@ class Descent:
         z, plain = self._before_prox(point, at, step), None
         mixing = Anderson(20 if self.zeros.nbytes < _MANY else 20 // self.prox.n_copies)
         value = at.loss + self.prox.value(progress.copies)
-        check, pace = 4, _Pace(value)
+        check, pace, idle = 4, _Pace(value), 0
         first = self._first = progress.n_iter
         while progress.n_iter < max_iter:
             progress.n_iter += 1
@@ -296,9 +301,13 @@ class Descent:
                 self._step = step
                 near, levels = pace.left(value) <= _HOPELESS * tol, self.prox.unseen is not None
                 if near or levels:
+                    before = progress.gap
                     self.certify(progress, *point)
                     if self._enough(progress, tol):
                         return True
+                    idle = idle + 1 if progress.gap > 0.9 * before else 0
+                    if idle >= _IDLE and progress.gap <= enough:
+                        return False
                     if levels and value - progress.objective > _AHEAD * progress.gap:  # go on from the levelled point
                         point, value = (progress.copies, progress.a), progress.objective
                         at = rows.at(progress.W, progress.a)

@@ -25,12 +25,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmtl._algebra import over, plus_diagonal
 from skmtl.moments import TaskMoments
 from skmtl.penalties.base import Penalty
 from skmtl.penalties.shared import Ridge
 from skmtl.penalties.sparse import L1, JointFeature
 from skmtl.solvers import _support
-from skmtl.solvers._algebra import over, plus_diagonal
 from skmtl.solvers._columns import LARGEST, Columns, least_squares
 from skmtl.solvers._descent import MEMORY, Descent, descent_over, extrapolated
 from skmtl.solvers._separable import Separable

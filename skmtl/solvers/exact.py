@@ -7,10 +7,10 @@ solving or inverting is cheaper, and bears features of very different length.
 
 import numpy as np
 
+from skmtl._algebra import SINGULAR, bordered, lengths_of, over, plus_diagonal, positive_solver
 from skmtl._incomplete import IncompleteMoments, Resolvent
 from skmtl.moments import Factor
 from skmtl.penalties import Penalty, Pooled, Ridge, SharedPlusSpecific
-from skmtl.solvers._algebra import SINGULAR, bordered, lengths_of, over, plus_diagonal, positive_solver
 from skmtl.solvers._quadratic import mean_rows
 from skmtl.solvers.solution import Certificate, largest_of, loss_of, residual_norm, solution_of, solve
 

@@ -11,10 +11,11 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg as sparse_linalg
 
+from skmtl._algebra import SINGULAR, lengths_of, over, pseudo_inverse
 from skmtl._ids import lookup
 from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, TaskGraph
-from skmtl.solvers._algebra import SINGULAR, lengths_of, over, pseudo_inverse
-from skmtl.solvers._coupling import Together
+from skmtl.penalties.quadratic import TaskQuadratic
+from skmtl.solvers._coupling import Null, Together
 from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers.solution import Certificate, harmonic, largest_of, loss_of, residual_norm, solution_of, solve
 
@@ -49,8 +50,8 @@ def _(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter=1000, init=Non
 
         def certificate(W=W, graph=graph, solve_again=solve_again):
             K = _coupling(L, len(W), graph)
-            GW = moments.times_gram(W)
-            R = B - c[:, None] * GW - K @ W
+            GW, KW = moments.times_gram(W), _times(K, graph)(W)
+            R = B - c[:, None] * GW - KW
             residual = residual_norm((R,), largest + K.diagonal().max(), (W,), (B,))
             objective = loss_of(moments, c, W, GW) + graph.value(_with_hidden(L, W, graph), nodes)
             if graph.alpha_ridge > 0:
@@ -58,7 +59,7 @@ def _(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter=1000, init=Non
             elif solve_again is not None:
                 gap = 0.5 * np.vdot(R, solve_again(R))
             else:
-                gap = objective - _bound(graph, moments, c, W, K @ W)
+                gap = objective - _bound(graph, moments, c, W, KW)
             return Certificate(objective, max(float(gap), 0.0), residual)
 
         b = harmonic(penalty.adjacency(nodes), moments.intercepts(W), moments.active)
@@ -111,20 +112,26 @@ def _by_eigenvectors(path, L, moments, c):
     root = np.sqrt(c)[:, None]
     commuting = len(L) == len(c) and np.ptp(c) == 0.0
     if commuting:
-        mu_L, U = np.linalg.eigh(L)
+        mu_L, U = _eigh(L)
         Q = U.T @ f.down(root * moments.xy)
     for graph in path:
         if commuting:
             mu = (graph.alpha * mu_L + graph.alpha_ridge) / c[0]
         else:
-            mu, U = np.linalg.eigh(_coupling(L, len(c), graph) / (root * root.T))
+            mu, U = _eigh(_coupling(L, len(c), graph) / (root * root.T))
             Q = U.T @ f.down(root * moments.xy)
-        scale = np.maximum(mu, 0.0)[:, None] + f.l
+        scale = mu[:, None] + f.l
 
         def solve_again(R, U=U, scale=scale):
             return (U @ f.up(over(U.T @ f.down(R / root), scale))) / root
 
         yield (U @ f.up(over(Q, scale))) / root, 1, solve_again
+
+
+def _eigh(K):
+    """Eigenvalues and eigenvectors of K >= 0; zeros are zeros, beside which a feature may be short."""
+    mu, U = np.linalg.eigh(K)
+    return np.where(mu > len(K) * np.finfo(float).eps * mu[-1], mu, 0.0), U
 
 
 def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
@@ -133,6 +140,7 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
     The preconditioner inverts the blocks ``c_t G_t + K_tt I``, and adds what blocks cannot see: the smooth functions of
     the graph, as if every task had the mean of all c_t G_t.  Without that the iterations on a chain grow with alpha.
     Where features differ much in length, residuals are measured in units of each: those of a short one are else lost.
+    What costs nothing has equations of its own, without K, beside which G may be rounding noise.
     """
     B = c[:, None] * moments.xy
     shape, W = B.shape, np.zeros_like(B) if init is None else init
@@ -144,21 +152,40 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
         K = _coupling(L, len(B), graph)
         k = K.diagonal()[:, None]
         coarse = _together(mean, graph.alpha * mu + graph.alpha_ridge, D)
+        level, times_K = _levelling(graph, K, quadratic), _times(K, graph)
+        common = level(np.zeros_like(B))
         steps: list[np.ndarray] = []
 
-        def product(z, K=K):
+        def product(z, times_K=times_K):
             W = z.reshape(shape) / D
-            return ((c[:, None] * moments.times_gram(W) + K @ W) / D).ravel()
+            return ((c[:, None] * moments.times_gram(W) + times_K(W)) / D).ravel()
 
         def precondition(r, k=k, coarse=coarse):
             R = r.reshape(shape) * D
             return ((quadratic.resolve(R, k) + smooth @ coarse(smooth.T @ R)) * D).ravel()
 
         A, M = (sparse_linalg.LinearOperator((B.size, B.size), f, dtype=float) for f in (product, precondition))
-        right, start = (B / D).ravel(), (W * D).ravel()
+        right, start = (quadratic.at(common)[1] / D).ravel(), ((W - common) * D).ravel()
         z, _ = sparse_linalg.cg(A, right, start, rtol=1e-11, maxiter=max_iter, M=M, callback=steps.append)
-        W = z.reshape(shape) / D
+        W = level(common + z.reshape(shape) / D)
         yield W, max(len(steps), 1), None
+
+
+def _times(K, graph):
+    """The function ``W -> K W``, free of rounding errors of what costs nothing, large as that may be."""
+    return TaskQuadratic(K).slope if graph.alpha_ridge == 0.0 else K.__matmul__
+
+
+def _levelling(graph, K, quadratic):
+    """A function that moves W along what costs nothing to where the loss has no slope there."""
+    null = Null(TaskQuadratic(K).null, quadratic) if graph.alpha_ridge == 0.0 else None
+
+    def level(W):
+        for _ in range(0 if null is None else 2):  # once, and once more for what rounding has left
+            W = W + null.shift(quadratic.at(W)[1])
+        return W
+
+    return level
 
 
 def _together(mean, a, D):

@@ -24,8 +24,8 @@ from skmtl.penalties.composite import OfClasses
 from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
-from skmtl.solvers._hearing import Hearing
 from skmtl.solvers._coupling import Together
+from skmtl.solvers._hearing import Hearing
 from skmtl.solvers._models import ClassModel, ColumnModel
 from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers.accelerated import Descent, Progress
@@ -188,7 +188,7 @@ class RowProblem:
             self._by_models(descent, penalty, progress, goal, enough, max_iter)
             goal = enough
         if progress.gap > goal:
-            descent.run(progress, goal, max_iter)
+            descent.run(progress, goal, max_iter, enough)
         return progress, progress.gap <= enough
 
     # -------------------------------------------------------------------------------------------------- by moments
@@ -201,7 +201,7 @@ class RowProblem:
             self._polish(descent, penalty, progress)
             return
         if descent.prox.closed and not descent.prox.blind:
-            descent.run(progress, goal, min(max_iter, self._budget(penalty)))
+            descent.run(progress, goal, min(max_iter, self._budget(penalty)), enough)
         self._newton(descent, penalty, progress, goal, enough, max_iter)
 
     def _budget(self, penalty):

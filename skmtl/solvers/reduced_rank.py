@@ -4,8 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
+from skmtl._algebra import SINGULAR, lengths_of, over
 from skmtl.penalties import ReducedRank, Ridge
-from skmtl.solvers._algebra import SINGULAR, lengths_of, over
 from skmtl.solvers._alternating import Components, Step, best_of, relative_change, seen_by
 from skmtl.solvers.solution import Certificate, loss_of, solution_of, solve
 
