@@ -10,7 +10,17 @@ from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegr
 from skmtl import MultiTaskClassifier, MultiTaskRegressor, TraceNormClassifier
 from skmtl._products import LongRows, SharedRows, row_products
 from skmtl.losses import Huber, Logistic, Multinomial, Poisson, Squared
-from skmtl.penalties import L1, FusedTasks, JointFeature, Pooled, Ridge, SharedPlusSpecific, TaskGraph, TraceNorm
+from skmtl.penalties import (
+    L1,
+    FusedTasks,
+    JointFeature,
+    Pooled,
+    Ridge,
+    SharedPlusSpecific,
+    TaskGraph,
+    TaskRelationship,
+    TraceNorm,
+)
 from skmtl.solvers._intercepts import best_intercepts
 from skmtl.solvers._models import ClassModel
 from skmtl.solvers._rows import RowLoss
@@ -148,6 +158,17 @@ def test_features_that_cost_nothing_have_their_best_weights_in_the_model(rng):
     assert_allclose(model.dual(model.inputs(ahead)).descent, slope.reshape(rows.shape), atol=1e-10)
     left = model.moments.xy - np.einsum("tij,tj->ti", model.moments.gram, model.inputs(ahead))
     assert_allclose(left, slope[:, :, seen].reshape(rows.n_tasks, -1), atol=1e-10)
+
+
+@pytest.mark.parametrize("belief", [TaskRelationship, JointFeature])
+def test_a_loss_that_is_linear_at_zero_gives_no_endless_first_step(belief, rng):
+    """Huber's, where all labels are far off and no intercept is: there is no curvature to go by."""
+    X, task = rng.normal(size=(15, 3)), np.repeat(np.arange(3), 5)
+    y = 100.0 * np.sign(X[:, 0]) + X[:, 1]
+    model = MultiTaskRegressor(belief(1e-3), loss=Huber(0.1), fit_intercept=False).fit(X, y, task=task)
+    at_zero = 0.1 * np.abs(y).sum() - 0.5 * 0.1**2 * len(y)
+    assert model.dual_gap_ <= 1e-6 * at_zero * 3 / len(y)
+    assert model.coef_.any()
 
 
 # One task is scikit-learn's model

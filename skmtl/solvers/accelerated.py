@@ -31,6 +31,7 @@ __all__ = ["Descent", "Progress"]
 _ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 _EQUAL = 1e-15  # likewise: what two objectives may differ by, of which the later point is the better one
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
+_LINEAR = 1e-4  # of the features' mean square: curvature to begin with where a loss has none, as Huber's far off
 _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
 _SETTLING = 4  # iterations before curvatures are worth computing
 _SLOW = 0.9  # a gain after the one before: what is guessed where it is unknown, or not less
@@ -342,7 +343,8 @@ class Descent:
         ahead = rows.at(progress.W + h * d, progress.a + h * e)
         bend = np.vdot(d, d - (ahead.descent - at.descent) / h) - np.vdot(d, d)
         bend += np.vdot(e, -(ahead.pull - at.pull) / h)
-        curvature = max(float(bend) / length**2, 1e-300) + self.prox.ridge_of_sum
+        least = _LINEAR * max(rows.mean_square(), 1e-300)
+        curvature = max(float(bend) / length**2, least) + self.prox.ridge_of_sum
         return 0.8 / (self.prox.n_copies * curvature)
 
     def _before_prox(self, point, at, step):
