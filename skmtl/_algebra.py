@@ -3,8 +3,9 @@
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-__all__ = ["SINGULAR", "bordered", "lengths_of", "over", "plus_diagonal", "positive_solver", "pseudo_inverse"]
+__all__ = ["SINGULAR", "TINY", "bordered", "lengths_of", "over", "plus_diagonal", "positive_solver", "pseudo_inverse"]
 
+TINY = 1e-140  # a length whose square has not all digits
 SINGULAR = 1e-12  # of the largest eigenvalue of a matrix of unit diagonal: rounding noise
 
 
@@ -42,7 +43,7 @@ def pseudo_inverse(A, smallest=SINGULAR):
     Eigenvalues below `smallest`, with diagonals of ones, count as zero.
     """
     D = np.sqrt(np.maximum(np.einsum("...jj->...j", A), 0.0))
-    D = np.where(D > 0, D, 1.0)
+    D = np.where(D > TINY, D, 1.0)
     scale = D[..., :, None] * D[..., None, :]
     return np.linalg.pinv(A / scale, rcond=smallest, hermitian=True) / scale
 

@@ -8,6 +8,7 @@ from scipy.optimize import approx_fprime
 from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegressor
 
 from skmtl import MultiTaskClassifier, MultiTaskRegressor, TraceNormClassifier
+from skmtl._algebra import pseudo_inverse
 from skmtl._products import LongRows, SharedRows, row_products
 from skmtl.losses import Huber, Logistic, Multinomial, Poisson, Squared
 from skmtl.penalties import (
@@ -158,6 +159,14 @@ def test_features_that_cost_nothing_have_their_best_weights_in_the_model(rng):
     assert_allclose(model.dual(model.inputs(ahead)).descent, slope.reshape(rows.shape), atol=1e-10)
     left = model.moments.xy - np.einsum("tij,tj->ti", model.moments.gram, model.inputs(ahead))
     assert_allclose(left, slope[:, :, seen].reshape(rows.n_tasks, -1), atol=1e-10)
+
+
+def test_the_pseudo_inverse_bears_lengths_that_have_hardly_any_digits(rng):
+    """Curvatures of labels that are told apart become as small as numbers can."""
+    X = rng.normal(size=(9, 4)) * np.array([1e-157, 1e-4, 1.0, 1e4])
+    inverse = pseudo_inverse(X.T @ X)
+    assert np.isfinite(inverse).all()
+    assert_allclose(inverse[1:, 1:], np.linalg.inv(X[:, 1:].T @ X[:, 1:]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("belief", [TaskRelationship, JointFeature])

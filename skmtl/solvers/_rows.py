@@ -18,7 +18,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import nnls
 
-from skmtl._algebra import pseudo_inverse
+from skmtl._algebra import TINY, pseudo_inverse
 from skmtl._numba import read_only
 from skmtl._products import LongRows, SharedRows
 from skmtl.losses import Logistic
@@ -461,7 +461,7 @@ class RowLoss:
 def _to_minimum(H, g, w):
     """The smallest step u to the minimum of ``u'Hu / 2 - g'u``; among those with ``w + u >= 0``, if there is a w."""
     D = np.sqrt(np.maximum(np.diag(H), 0.0))
-    D[D == 0] = 1.0
+    D[D <= TINY] = 1.0
     l, Q = np.linalg.eigh(H / D / D[:, None])  # noqa: E741
     solid = l > _FLAT * l[-1]
     root, Q = np.sqrt(l[solid]), Q[:, solid]
