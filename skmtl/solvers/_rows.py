@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import nnls
 
-from skmtl._algebra import TINY, pseudo_inverse
+from skmtl._algebra import pseudo_inverse
 from skmtl._numba import read_only
 from skmtl._products import LongRows, SharedRows
 from skmtl.losses import Logistic
@@ -30,7 +29,6 @@ __all__ = ["At", "RowLoss"]
 _CONSTANT = 1e-13  # of its mean: what rounding leaves of a feature that is constant
 _FLAT = 1e-12  # of the largest eigenvalue of a Hessian: curvature that is none
 _BOLD = 0.01  # of a parabola's curvature: what Newton's step uses where the loss itself has none
-_COUPLED = 600  # numbers in the weights of all classes of a task whose Hessian is worth its time
 
 
 @dataclass
@@ -193,7 +191,14 @@ class RowLoss:
     def at_zero(self):
         """The best intercepts at W = 0, and the loss there."""
         margins = np.zeros((self.data.X.shape[0], self.n_outputs if self.data.shared else self.K))
-        a = best_intercepts(self, margins, np.zeros(self.n_outputs))
+        return self._at_best(margins, np.zeros(self.n_outputs))
+
+    def at_best(self, W, a):
+        """The best intercepts for W, looked for from `a` on, and the loss there."""
+        return self._at_best(self.margins(W), a)
+
+    def _at_best(self, margins, a):
+        a = best_intercepts(self, margins, a)
         return a, self.at_margins(margins, a)
 
     def at(self, W, a):
@@ -299,35 +304,6 @@ class RowLoss:
         total = self.weight.T @ squares if self.data.shared else self.per_task(self.weight * squares)
         about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
         return float(np.max(about, initial=0.0)) / X.shape[1]
-
-    @cached_property
-    def lengths(self):
-        """The lengths of the features."""
-        X = self.data.X
-        squares = X.multiply(X).sum(axis=0) if sparse.issparse(X) else np.einsum("ij,ij->j", X, X)
-        return np.sqrt(np.asarray(squares).ravel())
-
-    def unseen_step(self, at, unseen, slope, here):
-        """Newton's step along the `Unseen` weights of a penalty; of many numbers, each class by itself, and shorter.
-
-        at : array, the `bends` of the losses.
-        slope, here : arrays (n_null, n_columns, n_seen), the negative gradient and the weights; so is the step.
-        """
-        curvatures = [at]
-        if not self.coupled(slope):
-            curvatures = list(np.moveaxis(2.0 * at * (1.0 - at), -1, 0))  # the bound of `Multinomial.curvature`
-        step = np.zeros((len(slope), len(curvatures), slope[0].size // len(curvatures)))
-        for v, column in enumerate(unseen.basis.T.tocsr()):
-            members = list(zip(column.indices, column.data, strict=True))
-            slopes, weights = (part[v].reshape(step[v].shape) for part in (slope, here))
-            for k, (curvature, g, w) in enumerate(zip(curvatures, slopes, weights, strict=True)):
-                H = sum(x**2 * self.hessian(t, curvature, unseen.features)[0] for t, x in members)
-                step[v, k] = _to_minimum(H, g, w if unseen.positive else None)
-        return step.reshape(slope.shape)
-
-    def coupled(self, slope):
-        """Whether a Newton step along such unseen weights takes the classes of a task together."""
-        return self.K == 1 or slope[0].size <= _COUPLED
 
     def bends(self, W, a):
         """What Newton's model makes of the labels: curvatures h, or the probabilities p of ``diag(p) - p p'``."""
@@ -456,17 +432,3 @@ class RowLoss:
         theta = theta.reshape(len(theta), -1)
         pull = self.per_output(theta)
         return At(np.nan, self.rows.pulls(theta) - self._outer_means(pull), pull, pull, theta)
-
-
-def _to_minimum(H, g, w):
-    """The smallest step u to the minimum of ``u'Hu / 2 - g'u``; among those with ``w + u >= 0``, if there is a w."""
-    D = np.sqrt(np.maximum(np.diag(H), 0.0))
-    D[D <= TINY] = 1.0
-    l, Q = np.linalg.eigh(H / D / D[:, None])  # noqa: E741
-    solid = l > _FLAT * l[-1]
-    root, Q = np.sqrt(l[solid]), Q[:, solid]
-    target = Q.T @ (g / D) / root
-    if w is None:
-        return Q @ (target / root) / D
-    R = root[:, None] * Q.T
-    return nnls(R, target + R @ (w * D), maxiter=100 * len(w))[0] / D - w

@@ -22,7 +22,7 @@ import numpy as np
 
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._curved import Curved
-from skmtl.solvers._intercepts import best_intercepts
+from skmtl.solvers._levelling import Levelling
 from skmtl.solvers._proximal import proximal
 from skmtl.solvers.solution import Certificate
 
@@ -38,12 +38,7 @@ _SLOW = 0.9  # a gain after the one before: what is guessed where it is unknown,
 _HOPELESS = 3.0  # times the gap that is asked for: with more left to gain, none is computed
 _AHEAD = 0.5  # of the gap: by how much more Newton's steps along what costs nothing may lead the others
 _MANY = 60_000  # bytes of weights of which two copies are remembered half as long
-_SHIFTS = 50  # Newton steps along what the penalty does not see, at most
-_NOISE = 1e-11  # of theta's length times a feature's: a slope that is rounding
-_LEVEL = 0.003  # of the gap that is left: what the slope there may gain
 _IDLE = 5  # proofs in a row that are no better
-_STALLED = 1e-10  # of the loss at zero: if a step gains less and none gets smaller, it is rounding, or no minimum
-_FAR = 100.0  # times the largest margin: where a step leads that has no curvature to go by
 
 
 @dataclass
@@ -100,6 +95,7 @@ class Descent:
         self.zeros = np.zeros((self.prox.n_copies, *rows.shape))
         self.a_null, self.at_null = rows.at_zero()
         self.null = self.at_null.loss
+        self.levelling = None if self.prox.unseen is None else Levelling(rows, self.prox.unseen, self.null)
         self._step, self._model, self._first = None, None, 0
         usual = rows.K == 1 and rows.a_b == 0.0 and self.prox.n_copies == 1
         self._moves = usual and self.prox.closed and not self.prox.blind  # whether residuals may be moved
@@ -126,21 +122,16 @@ class Descent:
 
     def certify(self, progress, copies, a, prove=True):
         """Take this point, at its best intercepts, if it is the best so far, and what it proves of all others."""
-        copies, a, at = self._at_best(copies, a)
+        a, at = self.rows.at_best(copies.sum(axis=0), a)
         dual, left = at, 0.0
-        if prove and self.prox.unseen is not None:
-            copies, a, at, dual, left = self._levelled(progress, copies, a, at)
+        if prove and self.levelling is not None:
+            level = self.levelling.level(copies[0], a, at, progress.W, progress.gap)
+            copies, a, at, dual, left = level.W[None], level.a, level.at, level.dual, level.left
         objective = at.loss + self.prox.value(copies)
         if objective <= progress.objective + _EQUAL * self.null:
             progress.copies, progress.a, progress.objective = copies, a, objective
         if prove:
             self._prove_by_prox(progress, copies, a, dual, left)
-
-    def _at_best(self, copies, a):
-        """The point with its best intercepts, and the loss there."""
-        margins = self.rows.margins(copies.sum(axis=0))
-        a = best_intercepts(self.rows, margins, a)
-        return copies, a, self.rows.at_margins(margins, a)
 
     def _prove_by_prox(self, progress, copies, a, at, left):
         """The bound of the residuals at a point, with subgradients of the penalty where a step from there leads."""
@@ -181,87 +172,6 @@ class Descent:
         progress.bound = max([progress.bound, *bounds])
         return bool(np.isfinite(bounds).any())
 
-    # ------------------------------------------------------------------------------ along what the penalty does not see
-
-    def _levelled(self, progress, copies, a, at):
-        """The point moved along what costs nothing, by Newton's steps, until the loss has little to gain there.
-
-        And the dual point (`At`) that is left of it without a slope there, with what it may lack.
-        """
-        enough = max(_LEVEL * progress.gap, _ROUNDING * self.null)
-        if progress.copies.any():  # which may be levelled, and near
-            near = self._at_best(copies + self._spread(self._unseen(progress.copies - copies)), a)
-            copies, a, at = near if near[2].loss <= at.loss else (copies, a, at)
-        gain = np.inf
-        for _ in range(_SHIFTS):
-            slope, last, here = self._unseen(at.descent), gain, self._unseen(copies)
-            bends = self.rows.bends(copies[0], a)
-            step = self.rows.unseen_step(bends, self.prox.unseen, slope, here)
-            gain = float(np.vdot(slope, step))
-            shift = self._spread(step)
-            bent, follow = self.rows.along(bends, shift[0])
-            dual, left = self._without_slope(at, bent, slope, step, here)
-            if gain <= enough and left <= enough and np.isfinite(self.rows.dual_value(dual, 1.0, 0.0)):
-                return copies, a, at, dual, left
-            stalled = gain > 0.9 * last and gain <= _STALLED * self.null
-            new = None if stalled else self._lower(copies, shift, a, follow, at.loss)
-            if new is None:
-                break
-            copies, a, at = new
-        return copies, a, at, dual, left
-
-    def rounding(self, at, copies):
-        """What a slope of the dual point `at` along what costs nothing may gain, where only rounding has left it."""
-        if self.prox.unseen is None:
-            return 0.0
-        return float(np.vdot(np.abs(self._unseen(at.descent)), np.abs(self._unseen(copies))))
-
-    def _without_slope(self, at, bent, slope, step, here):
-        """The dual point after a step along what costs nothing, by Newton's model, and what its slope may still gain.
-
-        Newton's step makes the slope zero, whatever the loss does: but for rounding the point is a proof, and none if
-        curvature is so small that a step says nothing.  Where it takes every class by itself, the slope at the point
-        itself may gain what is between it and the minimum, and as much again.
-        """
-        dual, reach = at, np.abs(here) + 2.0 * np.abs(step)
-        if self.rows.coupled(slope):
-            dual = self.rows.dual_point(at.theta - bent)
-            slope = self._unseen(dual.descent)
-        if self.prox.unseen.positive:  # which negative slopes do not gain by
-            slope = np.maximum(slope, 0.0)
-        noise = _NOISE * np.linalg.norm(dual.theta) * self.rows.lengths[self.prox.unseen.features]
-        if self.rows.coupled(slope) and (np.abs(slope) > noise).any():
-            return dual, np.inf
-        return dual, float(np.vdot(np.abs(slope), reach))
-
-    def _lower(self, copies, shift, a, follow, loss):
-        """The point at the end of a step, halved until the loss does not rise; None where the step leads nowhere.
-
-        Intercepts are looked for from where Newton's model has them: from where they were it can be far.
-        """
-        eta, change = (self.rows.margins(part[0]) for part in (copies, shift))
-        if np.abs(change).max() > _FAR * max(np.abs(eta).max(), np.abs(self.rows.data.y).max(), 1.0):
-            return None
-        for halvings in range(30):
-            share = 0.5**halvings
-            ahead = copies + share * shift
-            new = self._at_best(np.maximum(ahead, 0.0) if self.prox.unseen.positive else ahead, a + share * follow)
-            if new[2].loss <= loss + 1e-14 * self.null:
-                return new
-        return None
-
-    def _unseen(self, W):
-        """The part of W (n_outputs, n_features) that costs nothing, as numbers (n_null, n_columns, n_seen)."""
-        W = W.reshape(self.rows.n_tasks, self.rows.K, -1)[:, :, self.prox.unseen.features]
-        return (self.prox.unseen.basis.T @ W.reshape(len(W), -1)).reshape(-1, *W.shape[1:])
-
-    def _spread(self, numbers):
-        """Such numbers as copies of weights."""
-        W = np.zeros((self.rows.n_tasks, self.rows.K, self.rows.shape[1]))
-        part = self.prox.unseen.basis @ numbers.reshape(len(numbers), -1)
-        W[:, :, self.prox.unseen.features] = part.reshape(len(W), *numbers.shape[1:])
-        return W.reshape(self.zeros.shape)
-
     # -------------------------------------------------------------------------------------------------- iterations
 
     def run(self, progress, tol, max_iter, enough=0.0):
@@ -300,7 +210,7 @@ class Descent:
             z = plain if (progress.n_iter - first) < 2 else proposal
             if progress.n_iter - first >= check:
                 self._step = step
-                near, levels = pace.left(value) <= _HOPELESS * tol, self.prox.unseen is not None
+                near, levels = pace.left(value) <= _HOPELESS * tol, self.levelling is not None
                 if near or levels:
                     before = progress.gap
                     self.certify(progress, *point)

@@ -17,7 +17,6 @@ import numpy as np
 
 from skmtl.penalties import LatentBasis, ReducedRank, Ridge
 from skmtl.solvers._alternating import Step, best_of, relative_change
-from skmtl.solvers._intercepts import best_intercepts
 from skmtl.solvers._models import ColumnModel
 from skmtl.solvers.latent_basis import BasisSteps, directions, ordered
 from skmtl.solvers.reduced_rank import RankSteps
@@ -108,9 +107,8 @@ class _Steps:
 
     def objective(self, S, B, a=None):
         """The value at the best intercepts, looked for from `a`, and these."""
-        margins = self.rows.margins(S @ B)
-        a = best_intercepts(self.rows, margins, self.a_null if a is None else a)
-        return float(np.nan_to_num(self.rows.at_margins(margins, a).loss + self._price(S, B), nan=np.inf)), a
+        a, at = self.rows.at_best(S @ B, self.a_null if a is None else a)
+        return float(np.nan_to_num(at.loss + self._price(S, B), nan=np.inf)), a
 
     def __call__(self, x):
         """Better loadings, and better components for these."""

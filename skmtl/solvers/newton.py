@@ -259,7 +259,7 @@ class RowProblem:
             at, there = model.dual(X), np.zeros_like(copies)
             there[0] = model.outputs(X)
             ways = descent.prox.ways(there, at.descent, 1.0, duals)
-            descent.prove(progress, at, ways, descent.rounding(at, there))
+            descent.prove(progress, at, ways, descent.levelling.rounding(at, there[0]) if descent.levelling else 0.0)
         if not self.fit_intercept:
             return copies, np.zeros(self.rows.n_outputs)
         return copies, model.intercepts(copies.sum(axis=0), solution.b)

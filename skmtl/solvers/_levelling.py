@@ -1,0 +1,179 @@
+"""Along weights that cost nothing: Newton's steps to where the loss has no slope there, and what that proves.
+
+Such weights, of features without a penalty or what tasks have in common, are intercepts with features: for any others
+the best ones are sought first.  They may be at infinity, where rows of different labels are told apart.  So a slope
+that is left, however small, proves nothing: a dual point must have none at all.  A step of Newton's model takes it off
+theta, exactly, and that costs the dual value about as much as the loss would still have gained.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import nnls
+
+from skmtl._algebra import SINGULAR, TINY
+
+__all__ = ["Level", "Levelling"]
+
+_ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
+_SHIFTS = 50  # Newton steps, at most
+_LEVEL = 0.003  # of the gap that is left: what the slope may gain
+_STALLED = 1e-10  # of the loss at zero: if a step gains less and none gets smaller, it is rounding, or no minimum
+_NOISE = 1e-11  # of theta's length times a feature's: a slope that is rounding
+_FAR = 100.0  # times the largest margin: where a step leads that has no curvature to go by
+_COUPLED = 600  # numbers in the weights of all classes of a task whose Hessian is worth its time
+
+
+class Level(NamedTuple):
+    """Weights with hardly a slope along what costs nothing, and the dual point that has none.
+
+    W : array of shape (n_outputs, n_features)
+    a : array of shape (n_outputs,)
+        The best intercepts, counted from the means.
+    at : At
+        The loss there.
+    dual : At
+        The dual point.
+    left : float
+        What this may lack; infinite where it proves nothing.
+    """
+
+    W: Any
+    a: Any
+    at: Any
+    dual: Any
+    left: float
+
+
+class Levelling:
+    """Newton's steps along the `Unseen` weights of a penalty.
+
+    Parameters
+    ----------
+    rows : RowLoss
+    unseen : Unseen
+    null : float
+        The loss at zero weights.
+    """
+
+    def __init__(self, rows, unseen, null):
+        self.rows, self.unseen, self.null = rows, unseen, null
+        X = rows.data.X
+        squares = X.multiply(X).sum(axis=0) if sparse.issparse(X) else np.einsum("ij,ij->j", X, X)
+        self._lengths = np.sqrt(np.asarray(squares).ravel())[unseen.features]
+
+    def level(self, W, a, at, known, gap):
+        """The `Level` of a point W, of which the loss is `at`; or of weights whose level is nearer to that of `known`.
+
+        gap : float
+            That of `known`: the less is left, the more exact is the level.
+        """
+        enough = max(_LEVEL * gap, _ROUNDING * self.null)
+        if known.any():
+            near = W + self._weights(self._part(known - W))
+            a_near, at_near = self.rows.at_best(near, a)
+            W, a, at = (near, a_near, at_near) if at_near.loss <= at.loss else (W, a, at)
+        gain = np.inf
+        for _ in range(_SHIFTS):
+            slope, last, here = self._part(at.descent), gain, self._part(W)
+            bends = self.rows.bends(W, a)
+            step = self._step(bends, slope, here)
+            gain, shift = float(np.vdot(slope, step)), self._weights(step)
+            bent, follow = self.rows.along(bends, shift)
+            dual, left = self._without_slope(at, bent, slope, step, here)
+            if gain <= enough and left <= enough and np.isfinite(self.rows.dual_value(dual, 1.0, 0.0)):
+                break
+            stalled = gain > 0.9 * last and gain <= _STALLED * self.null
+            new = None if stalled else self._lower(W, shift, a, follow, at.loss)
+            if new is None:
+                break
+            W, a, at = new
+        return Level(W, a, at, dual, left)
+
+    def rounding(self, at, W):
+        """What the slope of a dual point `at` near W may gain, where it is known to be nothing but rounding."""
+        return float(np.vdot(np.abs(self._part(at.descent)), np.abs(self._part(W))))
+
+    def _part(self, W):
+        """The part of W (n_outputs, n_features) that costs nothing, as numbers (n_null, n_columns, n_seen)."""
+        W = W.reshape(self.rows.n_tasks, self.rows.K, -1)[:, :, self.unseen.features]
+        return (self.unseen.basis.T @ W.reshape(len(W), -1)).reshape(-1, *W.shape[1:])
+
+    def _weights(self, numbers):
+        """Weights W for such numbers, the other way round."""
+        W = np.zeros((self.rows.n_tasks, self.rows.K, self.rows.shape[1]))
+        part = self.unseen.basis @ numbers.reshape(len(numbers), -1)
+        W[:, :, self.unseen.features] = part.reshape(len(W), *numbers.shape[1:])
+        return W.reshape(self.rows.shape)
+
+    def _step(self, bends, slope, here):
+        """Newton's step; of many numbers, each class by itself, and shorter.
+
+        bends : array, those of the losses.
+        slope, here : arrays (n_null, n_columns, n_seen), the negative gradient and the weights; so is the step.
+        """
+        curvatures = [bends]
+        if not self._coupled(slope):
+            curvatures = list(np.moveaxis(2.0 * bends * (1.0 - bends), -1, 0))  # the bound of `Multinomial.curvature`
+        step = np.zeros((len(slope), len(curvatures), slope[0].size // len(curvatures)))
+        for v, column in enumerate(self.unseen.basis.T.tocsr()):
+            members = list(zip(column.indices, column.data, strict=True))
+            slopes, weights = (part[v].reshape(step[v].shape) for part in (slope, here))
+            for k, (curvature, g, w) in enumerate(zip(curvatures, slopes, weights, strict=True)):
+                H = sum(x**2 * self.rows.hessian(t, curvature, self.unseen.features)[0] for t, x in members)
+                step[v, k] = _to_minimum(H, g, w if self.unseen.positive else None)
+        return step.reshape(slope.shape)
+
+    def _coupled(self, slope):
+        """Whether a step takes the classes of a task together."""
+        return self.rows.K == 1 or slope[0].size <= _COUPLED
+
+    def _without_slope(self, at, bent, slope, step, here):
+        """The dual point after a step, by Newton's model, and what its slope may still gain.
+
+        Newton's step makes the slope zero, whatever the loss does: but for rounding the point is a proof, and none if
+        curvature is so small that a step says nothing.  Where it takes every class by itself, the slope at the point
+        itself may gain what is between it and the minimum, and as much again.
+        """
+        dual, reach = at, np.abs(here) + 2.0 * np.abs(step)
+        if self._coupled(slope):
+            dual = self.rows.dual_point(at.theta - bent)
+            slope = self._part(dual.descent)
+        if self.unseen.positive:  # which negative slopes do not gain by
+            slope = np.maximum(slope, 0.0)
+        if self._coupled(slope) and (np.abs(slope) > _NOISE * np.linalg.norm(dual.theta) * self._lengths).any():
+            return dual, np.inf
+        return dual, float(np.vdot(np.abs(slope), reach))
+
+    def _lower(self, W, shift, a, follow, loss):
+        """W at the end of a step, halved until the loss does not rise, its intercepts and the loss there, or None.
+
+        None where the step leads nowhere.  Intercepts are looked for from where Newton's model has them: from where
+        they were it can be far.
+        """
+        eta, change = self.rows.margins(W), self.rows.margins(shift)
+        if np.abs(change).max() > _FAR * max(np.abs(eta).max(), np.abs(self.rows.data.y).max(), 1.0):
+            return None
+        for halvings in range(30):
+            share = 0.5**halvings
+            ahead = W + share * shift
+            ahead = np.maximum(ahead, 0.0) if self.unseen.positive else ahead
+            a_ahead, at = self.rows.at_best(ahead, a + share * follow)
+            if at.loss <= loss + _ROUNDING * self.null:
+                return ahead, a_ahead, at
+        return None
+
+
+def _to_minimum(H, g, w):
+    """The smallest step u to the minimum of ``u'Hu / 2 - g'u``; among those with ``w + u >= 0``, if there is a w."""
+    D = np.sqrt(np.maximum(np.diag(H), 0.0))
+    D[D <= TINY] = 1.0
+    l, Q = np.linalg.eigh(H / D / D[:, None])  # noqa: E741
+    solid = l > SINGULAR * l[-1]
+    root, Q = np.sqrt(l[solid]), Q[:, solid]
+    target = Q.T @ (g / D) / root
+    if w is None:
+        return Q @ (target / root) / D
+    R = root[:, None] * Q.T
+    return nnls(R, target + R @ (w * D), maxiter=100 * len(w))[0] / D - w
