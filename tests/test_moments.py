@@ -584,3 +584,14 @@ def test_a_fold_read_anew_is_not_taken_for_rows_of_the_total(rng):
     assert (total - TaskMoments.from_data(data.take(fold))).n_rows.tolist() == [4, 4]
     with pytest.raises(ValueError, match="rows that the total has not"):
         total - anew
+
+
+def test_factors_of_uneven_features_are_those_of_the_rows(rng):
+    """Beside a feature of length 1e4 the eigenvalues of a Gram matrix lose one of 1e-4; singular values of rows do not."""
+    X = rng.normal(size=(40, 4)) * np.array([1e-4, 1.0, 1e4, 1.0])
+    X[:, 3] = 2.0 * X[:, 1]  # and what is no direction at all stays none
+    (factor,) = TaskMoments.from_data(check_data(X, rng.normal(size=40)), fit_intercept=False).factors
+    s = np.linalg.svd(X, compute_uv=False)
+    assert_allclose(np.sqrt(factor.l[0][::-1][:3]), s[:3], rtol=1e-6)
+    assert factor.l[0][0] == 0.0
+    assert_allclose(factor.V[0] @ factor.V[0].T, np.eye(4), atol=1e-12)

@@ -162,7 +162,7 @@ class OfClasses(Penalty):
 
     @classmethod
     def suits(cls, part, tasks):
-        """Whether a belief is one of norms, of features each in the same way unless they cost nothing."""
+        """Whether a belief is made of norms alone."""
         norms = [norm for term in part.terms(tasks) for norm in getattr(term, "norms", [term])]
         return all(hasattr(norm, "dual_norm") for norm in norms)
 

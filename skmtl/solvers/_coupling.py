@@ -10,7 +10,7 @@ from skmtl._algebra import pseudo_inverse
 from skmtl.penalties.base import Chain, Square
 from skmtl.penalties.graph import Edges
 
-__all__ = ["Decomposed", "Null", "Together", "common_null", "gauge_of", "matters", "ways"]
+__all__ = ["Decomposed", "Together", "common_null", "gauge_of", "matters", "ways"]
 
 _NEAR, _ROUNDS = 1.005, 3  # how far outside dual balls it pays to share out a mismatch among norms, and how often
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
@@ -76,7 +76,7 @@ class Together:
         self.degree = sum(term.degree for term in self.terms)
         self._shapes = [term.shape(quadratic.B) for term in self.terms]
         self._cuts = np.cumsum([0, *(int(np.prod(shape)) for shape in self._shapes)])
-        self._null = Null.of(terms, quadratic)
+        self._null = _Null.of(terms, quadratic)
 
     def _copied(self, terms):
         """The terms that have copies."""
@@ -238,7 +238,7 @@ class Decomposed(Together):
         yield max(gauge_of(term.term, U) for term in self.terms), 0.5 * ridge * np.vdot(X, X)
 
 
-class Null:
+class _Null:
     """Weights that cost nothing, ``N a`` with N (n_tasks, n_null): constants in the connected components of a graph.
 
     With the best a, ``N' direction`` is zero, and then what costs nothing elsewhere can take a mismatch.

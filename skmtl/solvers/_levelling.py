@@ -14,9 +14,9 @@ from scipy.optimize import nnls
 
 from skmtl._algebra import SINGULAR, TINY
 
-__all__ = ["Level", "Levelling"]
+__all__ = ["ROUNDING", "Level", "Levelling"]
 
-_ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
+ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 _SHIFTS = 50  # Newton steps, at most
 _LEVEL = 0.003  # of the gap that is left: what the slope may gain
 _STALLED = 1e-10  # of the loss at zero: if a step gains less and none gets smaller, it is rounding, or no minimum
@@ -69,7 +69,7 @@ class Levelling:
         gap : float
             That of `known`: the less is left, the more exact is the level.
         """
-        enough = max(_LEVEL * gap, _ROUNDING * self.null)
+        enough = max(_LEVEL * gap, ROUNDING * self.null)
         if known.any():
             near = W + self._weights(self._part(known - W))
             a_near, at_near = self.rows.at_best(near, a)
@@ -160,7 +160,7 @@ class Levelling:
             ahead = W + share * shift
             ahead = np.maximum(ahead, 0.0) if self.unseen.positive else ahead
             a_ahead, at = self.rows.at_best(ahead, a + share * follow)
-            if at.loss <= loss + _ROUNDING * self.null:
+            if at.loss <= loss + ROUNDING * self.null:
                 return ahead, a_ahead, at
         return None
 

@@ -22,14 +22,13 @@ import numpy as np
 
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._curved import Curved
-from skmtl.solvers._levelling import Levelling
+from skmtl.solvers._levelling import ROUNDING, Levelling
 from skmtl.solvers._proximal import proximal
 from skmtl.solvers.solution import Certificate
 
 __all__ = ["Descent", "Progress"]
 
-_ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
-_EQUAL = 1e-15  # likewise: what two objectives may differ by, of which the later point is the better one
+_EQUAL = 1e-15  # of the loss at zero: what two objectives may differ by, of which the later point is the better one
 _AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 _LINEAR = 1e-4  # of the features' mean square: curvature to begin with where a loss has none, as Huber's far off
 _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
@@ -230,7 +229,7 @@ class Descent:
         return self._enough(progress, tol)
 
     def _enough(self, progress, tol):
-        if progress.gap > max(tol, _ROUNDING * self.null):
+        if progress.gap > max(tol, ROUNDING * self.null):
             return False
         return bool(progress.copies.any()) or self.zero_is_optimal()
 

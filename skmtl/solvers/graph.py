@@ -15,7 +15,7 @@ from skmtl._algebra import SINGULAR, lengths_of, over, pseudo_inverse
 from skmtl._ids import lookup
 from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, TaskGraph
 from skmtl.penalties.quadratic import TaskQuadratic
-from skmtl.solvers._coupling import Null, Together
+from skmtl.solvers._coupling import Together
 from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers.solution import Certificate, harmonic, largest_of, loss_of, residual_norm, solution_of, solve
 
@@ -152,7 +152,7 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
         K = _coupling(L, len(B), graph)
         k = K.diagonal()[:, None]
         coarse = _together(mean, graph.alpha * mu + graph.alpha_ridge, D)
-        level, times_K = _levelling(graph, K, quadratic), _times(K, graph)
+        level, times_K = _level(graph, quadratic), _times(K, graph)
         common = level(np.zeros_like(B))
         steps: list[np.ndarray] = []
 
@@ -176,16 +176,9 @@ def _times(K, graph):
     return TaskQuadratic(K).slope if graph.alpha_ridge == 0.0 else K.__matmul__
 
 
-def _levelling(graph, K, quadratic):
-    """A function that moves W along what costs nothing to where the loss has no slope there."""
-    null = Null(TaskQuadratic(K).null, quadratic) if graph.alpha_ridge == 0.0 else None
-
-    def level(W):
-        for _ in range(0 if null is None else 2):  # once, and once more for what rounding has left
-            W = W + null.shift(quadratic.at(W)[1])
-        return W
-
-    return level
+def _level(graph, quadratic):
+    """The function that moves W along what costs nothing to where the loss has no slope there."""
+    return Together(graph, quadratic).level if graph.alpha_ridge == 0.0 else lambda W: W
 
 
 def _together(mean, a, D):

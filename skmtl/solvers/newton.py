@@ -198,7 +198,8 @@ class RowProblem:
         if all(isinstance(term, TaskQuadratic | Alike) for term in descent.prox.terms):
             exact = _EXACT * descent.null
             self._newton(descent, penalty, progress, exact, exact, max_iter)
-            self._polish(descent, penalty, progress)
+            ahead = self._model_minimum(descent, penalty, progress, _BOLD, _INEXACT)
+            descent.certify(progress, *ahead, prove=False)  # one step more: flat directions lag behind their gap
             return
         if descent.prox.closed and not descent.prox.blind:
             descent.run(progress, goal, min(max_iter, self._budget(penalty)), enough)
@@ -227,12 +228,6 @@ class RowProblem:
                 break
             idle = idle + 1 if stalled else 0
             inexact *= 0.1 if stalled else 1.0
-
-    def _polish(self, descent, penalty, progress):
-        """One step more, unless the objective grows by more than rounding: flat directions lag behind their gap."""
-        ahead = descent.start(*self._model_minimum(descent, penalty, progress, _BOLD, _INEXACT))
-        if ahead.copies.any() and ahead.objective <= progress.objective + _EXACT * descent.null:
-            progress.copies, progress.a, progress.objective = ahead.copies, ahead.a, ahead.objective
 
     def _model_minimum(self, descent, penalty, progress, boldness, inexact):
         """Where the parabolas that touch the losses now have their minimum: copies and intercepts.
