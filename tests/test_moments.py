@@ -587,7 +587,7 @@ def test_a_fold_read_anew_is_not_taken_for_rows_of_the_total(rng):
 
 
 def test_factors_of_uneven_features_are_those_of_the_rows(rng):
-    """Beside a feature of length 1e4 the eigenvalues of a Gram matrix lose one of 1e-4; singular values of rows do not."""
+    """Beside a feature of length 1e4 eigenvalues of a Gram matrix lose one of 1e-4, and singular values do not."""
     X = rng.normal(size=(40, 4)) * np.array([1e-4, 1.0, 1e4, 1.0])
     X[:, 3] = 2.0 * X[:, 1]  # and what is no direction at all stays none
     (factor,) = TaskMoments.from_data(check_data(X, rng.normal(size=40)), fit_intercept=False).factors
