@@ -22,13 +22,14 @@ def lose_squares(packed, theta, n_items, t, at, step, first, n):
     heads, Q, Y, y_row, columns, rate, losses, seen = take(packed, theta, "heads Q Y y_row columns rate losses seen")
     (_, _, k, target, _), width, zero = fields(heads, t, 5), columns[0], Q.dtype.type(0)
     scale = 1.0 / (n_items * rate[t]) if rate[t] > 0.0 else 0.0
-    total, count, factor = 0.0, 0, Q.dtype.type(scale)
+    total, count, factor, rows = 0.0, 0, Q.dtype.type(scale), part(y_row, first, n)
     for c in range(k):
-        for i in range(n):
-            d = Q[at + i * step + c] - Y[y_row[first + i] * width + target + c]
+        for i in range(n):  # places are computed, and may be negative for all the compiler knows: parts are not
+            output, label = part(Q, at + i * step + c, 1), part(Y, rows[i] * width + target + c, 1)
+            d = output[0] - label[0]
             known = d == d  # not NaN
             d = d if known else zero
-            Q[at + i * step + c] = d * factor
+            output[0] = d * factor
             total += d * d
             count += known
     losses[t], seen[t] = 0.5 * total * scale, count

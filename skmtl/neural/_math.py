@@ -61,7 +61,7 @@ product = _plain_product if config.DISABLE_JIT else _product
 
 @intrinsic
 def _prefetch(typing_context, array, place):
-    """Have ``array[place]`` brought to the cache, without waiting for it."""
+    """Have ``array[place]`` brought to the second cache, without waiting for it; the first is soon full."""
 
     def generate(context, builder, signature, args):
         data = arrayobj.make_array(array)(context, builder, args[0]).data
@@ -69,7 +69,7 @@ def _prefetch(typing_context, array, place):
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
         fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(fetch, [pointer, number(0), number(3), number(1)])  # to read, for long, data
+        builder.call(fetch, [pointer, number(0), number(2), number(1)])  # to read, for a while, data
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate

@@ -28,7 +28,7 @@ from skmtl.neural._random import uniform
 __all__ = ["backward", "backward_heads", "drop_units", "forward", "load_pairs", "load_rows"]
 
 
-_AHEAD, _LINE = 8, 8  # rows in an order at random are asked for early, every so many numbers
+_AHEAD = 8  # rows in an order at random are asked for so many rows before
 # ------------------------------------------------------------------------------------------------------ rows in
 
 
@@ -40,11 +40,12 @@ def load_rows(packed, theta, begin, n):
     """
     order, X, Y, columns, H = take(packed, theta, "order X Y columns H")
     first, sizes, x_start, y_row = take(packed, theta, "first sizes x_start y_row")
-    n_tasks, width, n_columns = len(x_start) - 1, columns[2], columns[0]
+    n_tasks, width, n_columns, line = len(x_start) - 1, columns[2], columns[0], 64 // X.itemsize
     for b in range(n):
-        item, later = order[begin + b], order[begin + min(b + _AHEAD, n - 1)]
-        for j in range(0, width, _LINE):
+        item, later = order[begin + b], order[min(begin + b + _AHEAD, len(order) - 1)]
+        for j in range(0, width, line):
             prefetch(X, later * width + j)
+        prefetch(X, later * width + width - 1)  # rows do not begin where lines of memory do
         prefetch(Y, item * n_columns)
         y_row[b] = item
         source, row = part(X, item * width, width), part(H, b * width, width)
