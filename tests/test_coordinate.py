@@ -271,6 +271,87 @@ def test_truncated_newton_steps_find_what_epochs_find(rng, monkeypatch, penalty,
     assert with_steps.n_iter < epochs_only.n_iter
 
 
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.9])
+def test_newton_steps_on_few_rows_solve_the_equations_of_all_weights(rng, monkeypatch, l1_ratio):
+    """In single precision, of features as long as 0.01 or 100."""
+    n_tasks, (X, Y) = 8, shared(rng, 30, 200, 8)
+    X *= 10.0 ** rng.uniform(-2, 2, X.shape[1])
+    penalty = JointFeature(0.02, l1_ratio=l1_ratio, feature_weights=X.std(axis=0))
+    monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
+    monkeypatch.setattr(_support, "_CALLS", 0.0)
+    monkeypatch.setattr(_support, "_ACCURACY_OF_LENGTHS", 1e-4)
+    few_rows, errors = _support._step_of_few_rows, []
+
+    def compared(descent):
+        step, omega, c = few_rows(descent), descent.omega, descent.columns.c[0]
+        used = np.flatnonzero(descent.W.any(axis=1))
+        unit = descent.unit_scale[used, None]
+        W, A = descent.W[used], unit * descent.A[0][0][used]
+        d = omega.lam[used] / np.linalg.norm(W, axis=1)
+        H = np.kron(c * A @ A.T + np.diag(unit[:, 0] ** 2 * (omega.ridge + d)), np.eye(n_tasks))
+        for j, w in enumerate(W):
+            at = slice(n_tasks * j, n_tasks * (j + 1))
+            H[at, at] -= unit[j] ** 2 * d[j] * np.outer(w, w) / (w @ w)
+        right = (unit * (c * descent.H[used] - (omega.ridge + d)[:, None] * W)).ravel()
+        error, exact = (step[used] / unit).ravel(), np.linalg.solve(H, right)
+        error -= exact
+        if descent.damping == 0.0:
+            errors.append(np.sqrt((error @ H @ error) / (exact @ H @ exact)))
+        return step
+
+    monkeypatch.setattr(_support, "_step_of_few_rows", compared)
+    solution, moments, c = fit(penalty, X, Y, tol=1e-9)
+    assert solution.converged
+    assert solution.dual_gap <= 1e-9 * unit_of(moments, c)
+    assert len(errors) >= 2
+    assert max(errors) < 0.01
+
+
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.9])
+def test_more_features_than_labels_at_weak_strengths_take_few_epochs(rng, monkeypatch, l1_ratio):
+    """Every feature twice, nearly. With steps to where the first feature ends these took more than 10,000 epochs."""
+    X, Y = shared(rng, 20, 160, 4, noise=0.1)
+    X[:, 80:] = X[:, :80] + 0.01 * rng.normal(size=(20, 80))
+    monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
+    solution, moments, c = fit(JointFeature(1e-3, l1_ratio=l1_ratio), X, Y, tol=1e-9)
+    assert solution.converged
+    assert solution.dual_gap <= 1e-9 * unit_of(moments, c)
+    assert solution.n_iter < 2500
+
+
+@pytest.mark.parametrize("layout", ["shared", "blocks", "own", "shared residuals", "own residuals"])
+def test_newton_steps_of_lassos_are_those_of_each_task(rng, monkeypatch, layout):
+    """From the few features that a task uses itself, whatever others do."""
+    X, Y = shared(rng, 400, 450, 5)
+    task = None
+    if layout.startswith("own"):
+        task, Y = np.arange(400) % 5, Y[:, 0]
+    if layout.endswith("residuals"):
+        monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
+    elif layout == "blocks":
+        monkeypatch.setattr(_descent, "_BLOCK", 7)
+    each_task, taken = _support._step_of_each_task, []
+
+    def compared(descent):
+        step, c, omega = each_task(descent), descent.columns.c, descent.omega
+        used = np.flatnonzero(descent.W.any(axis=1))
+        grams = np.broadcast_to(descent.gram_of(used), (5, len(used), len(used)))
+        for t, G in enumerate(grams):
+            w, h = descent.W[used, t], descent.H[used, t]
+            mine = w != 0
+            right = c[t] * h - omega.mu * np.sign(w)
+            alone = np.zeros(len(used))
+            alone[mine] = np.linalg.solve(c[t] * G[mine][:, mine], right[mine])
+            assert_allclose(step[used, t], alone, rtol=1e-5, atol=1e-5 * np.abs(alone).max(initial=1e-9))
+        taken.append(len(used))
+        return step
+
+    monkeypatch.setattr(_support, "_step_of_each_task", compared)
+    solution = fit(L1(0.1), X, Y, task=task, tol=1e-9)[0]
+    assert solution.converged
+    assert taken
+
+
 @pytest.mark.parametrize("layout", ["shared", "own", "missing labels"])
 @pytest.mark.parametrize("size", [(200, 40, 3), (40, 200, 3)], ids=["more rows", "more features"])
 @pytest.mark.parametrize("penalty", [JointFeature(0.005), L1(0.003)], ids=repr)

@@ -34,18 +34,23 @@ class Descent:
         self.columns, self.at, self.count = columns, at, 0
         self.blocks = [slice(start, min(start + size, len(at))) for start in range(0, len(at), size)]
         self.q, self.curvature = np.ascontiguousarray(columns.q[at]), columns.c * columns.squares[at]
-        self.W = np.zeros_like(self.q)
+        self.W, self.shortened = np.zeros_like(self.q), 0  # the latter: Newton steps in a row not taken as a whole
         n_tasks = self.q.shape[1]
         self.step, self.work = np.empty((size, n_tasks)), np.empty((3, n_tasks))
         self.c, self.whole, self._single = read_only(columns.c), int(len(self.blocks) == 1), None
         largest = self.curvature.max(axis=1)
         self.unit_scale = 1.0 / np.sqrt(np.where(largest > 0.0, largest, 1.0))  # after which the largest curvature is 1
 
-    has_gram = True  # of the features that are in use
+    few_rows = False  # whether tasks share dense rows, which may be fewer than the features in use
     objective: Any
     state: Any  # given by a subclass, as a property
     H: Any
     grams: Any  # of the blocks
+
+    @property
+    def damping(self):
+        """Of the next Newton step: the share of the curvature along the weights of a feature that is added to it."""
+        return 0.0 if self.shortened < 2 else 0.01 * 3.0 ** min(self.shortened, 4)
 
     def begin(self, omega, W, H):
         """Go on from the weights W of all features, whose products are H, with another penalty."""
@@ -119,9 +124,18 @@ class OnGram(Descent):
         W, H = state or self.state
         return self.columns.loss_of(W, H, self.q) + self.omega.value(W)
 
+    def gram_price(self, n_used):
+        """Multiplications of `gram_of`; infinite where there is none."""
+        return 0.0
+
     def gram_of(self, used):
         """Gram matrices (n_tasks, n_used, n_used), or (1, n_used, n_used) for all, of some of the features."""
         return np.ascontiguousarray(np.moveaxis(self.G[used[:, None], used], 2, 0))
+
+    def grams_of(self, at):
+        """Gram matrices (n_tasks, k, k) of the features at positions `at` (n_tasks, k), others for each task."""
+        tasks = 0 if self.columns.shared else np.arange(len(at))[:, None, None]
+        return self.G[at[:, :, None], at[:, None, :], tasks]
 
     def product_price(self):
         """Multiplications of a product with the Gram matrices."""
@@ -167,6 +181,11 @@ class OnLargeGram(OnGram):
         """The Gram matrix (1, n_used, n_used) of some of the features."""
         return np.ascontiguousarray(np.moveaxis(self.columns.with_grams(self.at[used]), 2, 0))
 
+    def grams_of(self, at):
+        """Gram matrices (n_tasks, k, k) of the features at positions `at` (n_tasks, k), others for each task."""
+        unit = self.unit[at, 0]
+        return self.G[at[:, :, None], at[:, None, :]] / unit[:, :, None] / unit[:, None]
+
     def single(self):
         """The function ``V -> D G D v_t`` in single precision, D the diagonal `unit_scale`."""
         more = (self.unit_scale[:, None] / self.unit).astype(np.float32)  # one number, but for features without length
@@ -176,22 +195,34 @@ class OnLargeGram(OnGram):
 class OnRows(Descent):
     """Epochs on residuals: between blocks by matrix products with their columns."""
 
-    has_gram = False
-
     def __init__(self, columns, at):
         super().__init__(columns, at, _BLOCK)
-        self.rows = columns.moments.rows
+        self.rows, self.few_rows = columns.moments.rows, columns.shared
         self.A = [columns.grams.columns(at)[None]] if columns.shared else [columns_of(rows, at) for rows in self.rows]
-        self.grams = [read_only(self._gram(block)) for block in self.blocks]
+        self.grams = [read_only(np.ascontiguousarray(np.moveaxis(self.gram_of(block), 0, 2))) for block in self.blocks]
 
-    def _gram(self, block):
-        G = np.zeros((block.stop - block.start,) * 2 + (1 if self.columns.shared else self.q.shape[1],))
+    def gram_price(self, n_used):
+        """Multiplications of `gram_of`."""
+        return n_used**2 * sum(A.shape[0] * A.shape[2] for A in self.A)
+
+    def gram_of(self, used):
+        """Gram matrices (n_tasks, n_used, n_used), or (1, n_used, n_used) for all, of some of the features."""
+        parts = [A[:, used] for A in self.A]
+        if self.columns.shared:
+            return np.matmul(parts[0], parts[0].swapaxes(1, 2))
+        G = np.zeros((self.q.shape[1], *parts[0].shape[1:2] * 2))
+        for rows, A in zip(self.rows, parts, strict=True):
+            G[rows.tasks] = np.matmul(A, A.swapaxes(1, 2))
+        t, j = np.nonzero(~self.columns.curved[self.at[used]].T)
+        G[t, j, j] = 0.0
+        return G
+
+    def grams_of(self, at):
+        """Gram matrices (n_tasks, k, k) of the features at positions `at` (n_tasks, k), others for each task."""
+        G = np.zeros((*at.shape, at.shape[1]))
         for rows, A in zip(self.rows, self.A, strict=True):
-            tasks = slice(None) if self.columns.shared else rows.tasks
-            G[:, :, tasks] = np.moveaxis(np.matmul(A[:, block], A[:, block].swapaxes(1, 2)), 0, 2)
-        if not self.columns.shared:
-            j, t = np.nonzero(~self.columns.curved[self.at[block]])
-            G[j, j, t] = 0.0
+            part = A[np.zeros(1, dtype=int) if self.columns.shared else np.arange(len(A))[:, None], at[rows.tasks]]
+            G[rows.tasks] = np.matmul(part, part.swapaxes(1, 2))
         return G
 
     def _start(self, W, H):
@@ -247,17 +278,22 @@ class OnRows(Descent):
         """Multiplications of a product with the columns and one back."""
         return 2 * len(self.q) * sum(R.size for R in self.R)
 
-    def single(self):
-        """The function ``V -> D G_t D v_t`` in single precision, D the diagonal `unit_scale`."""
+    def single_columns(self):
+        """The columns ``D A_t`` in single precision, D the diagonal `unit_scale`."""
         if self._single is None:
             self._single = [(A * self.unit_scale[:, None]).astype(np.float32) for A in self.A]
+        return self._single
+
+    def single(self):
+        """The function ``V -> D G_t D v_t`` in single precision, D the diagonal `unit_scale`."""
+        columns = self.single_columns()
 
         def product(V):
             if self.columns.shared:
-                A = self._single[0][0]
-                return A @ (A.T @ V)
+                A = columns[0][0]
+                return A @ (V.T @ A).T
             out = np.zeros_like(V)
-            for rows, A in zip(self.rows, self._single, strict=True):
+            for rows, A in zip(self.rows, columns, strict=True):
                 R = np.matmul(V.T[rows.tasks][:, None], A)
                 out[:, rows.tasks] = np.matmul(A, R.swapaxes(1, 2))[:, :, 0].T
             return out
@@ -283,6 +319,10 @@ class OnSparseRows(OnRows):
         self.parts = [[rows.take(at[block]) for rows in self.rows] for block in self.blocks]
         self.all = [rows.take(at) for rows in self.rows]
         self.grams = [read_only(columns.with_grams(at[block])) for block in self.blocks]
+
+    def gram_price(self, n_used):
+        """Multiplications of `gram_of`."""
+        return np.inf
 
     def _visit(self, k, block):
         step = self._descend(k, block, self._with(self.parts[k], self.R))

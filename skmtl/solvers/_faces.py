@@ -9,15 +9,10 @@ import numpy as np
 
 from skmtl._algebra import over
 
-__all__ = ["face_price", "face_step", "stepped_on_face"]
+__all__ = ["face_step", "stepped_on_face"]
 
 _LARGEST = 1.0 - 1e-10  # of the largest weight of a row: one of the largest, too
 _SOFT = 1e-7  # of the curvatures, added to them: a task may have more other weights than rows, or nearly as many
-
-
-def face_price(descent):
-    """Multiplications of a step."""
-    return 4.0 * np.count_nonzero(descent.W.any(axis=1)) ** 3 * descent.W.shape[1]
 
 
 def face_step(descent):

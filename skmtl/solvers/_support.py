@@ -2,34 +2,39 @@ r"""Newton steps in the weights of a descent that are not zero, where the penalt
 
 With d_j = lam_j / |W_j| and u_j = W_j / |W_j| the second derivatives are ``c_t G_t + diag(ridge + d)`` for each task,
 less d_j u_j u_j' for each feature. A few weights: `exact_step`, by Sherman, Morrison, Woodbury. Many: `truncated_step`,
-by conjugate gradients, of which a few make more progress than as many epochs.
+by conjugate gradients, of which a few make more progress than as many epochs; where features outnumber the rows that
+tasks share, in one number for each feature.
 """
 
 import numpy as np
+from scipy.linalg.blas import strsm
 
 from skmtl._numba import kernel
-from skmtl.solvers._faces import face_price, face_step, stepped_on_face
+from skmtl.solvers._faces import face_step, stepped_on_face
 from skmtl.solvers._separable import row_lengths
 
 __all__ = ["exact_price", "exact_step", "stepped", "truncated_price", "truncated_step"]
 
 _ACCURACY = 0.1  # of a truncated step, relative, in the norm of the preconditioner
+_ACCURACY_OF_LENGTHS = 0.03  # likewise, where the iterations cost less than what comes before them
 _ITERATIONS = 30  # of conjugate gradients, at most
+_CALLS = 1e6  # multiplications in the time that the calls of a truncated step take
 
 
 def exact_price(descent):
-    """Multiplications of an exact step; infinite where there is none."""
-    if not descent.has_gram:
-        return np.inf
-    if descent.omega.infinite:
-        return face_price(descent)
-    together = descent.columns.alike and descent.omega.smooth
-    return 2.0 * np.count_nonzero(descent.W.any(axis=1)) ** 3 * (1 if together else descent.W.shape[1])
+    """Multiplications of an exact step, or of one on a face; infinite where there is none."""
+    omega, n_tasks = descent.omega, descent.W.shape[1]
+    if omega.lam.any():
+        n_used = np.count_nonzero(descent.W.any(axis=1))
+        cubes = 2.0 if descent.columns.alike and omega.smooth else 4.0 * n_tasks if omega.infinite else 2.0 * n_tasks
+    else:
+        n_used, cubes = np.count_nonzero(descent.W, axis=0).max(), 2.0 * n_tasks
+    return cubes * n_used**3 + descent.gram_price(n_used)
 
 
 def truncated_price(descent):
     """Multiplications of a truncated step of ten iterations; single precision is twice as fast."""
-    return np.inf if descent.omega.infinite else 5.0 * descent.product_price()
+    return np.inf if descent.omega.infinite else 5.0 * descent.product_price() + _CALLS
 
 
 def exact_step(descent):
@@ -40,6 +45,8 @@ def exact_step(descent):
     used = np.flatnonzero(descent.W.any(axis=1))
     if not len(used):
         return None
+    if not omega.lam.any():
+        return _step_of_each_task(descent)
     W, c = descent.W[used].T, columns.c
     length = row_lengths(W.T)
     d = omega.lam[used] / length
@@ -60,7 +67,9 @@ def exact_step(descent):
         U = np.sqrt(d) * W / length
         step = -_times(gradient, inverse)
         K = (U.T @ U) * inverse[0] if len(M) == 1 else np.einsum("tj,tjk,tk->jk", U, inverse, U)
-        z = np.linalg.solve((1.0 + 1e-12) * np.eye(len(used)) - K, np.einsum("tj,tj->j", U, step))
+        S = (1.0 + 1e-12) * np.eye(len(used)) - K
+        S[np.diag_indices_from(S)] *= 1.0 + descent.damping
+        z = np.linalg.solve(S, np.einsum("tj,tj->j", U, step))
     except np.linalg.LinAlgError:
         return None
     step += _times(U * z, inverse)
@@ -69,12 +78,42 @@ def exact_step(descent):
     return out
 
 
+def _step_of_each_task(descent):
+    """The exact step where nothing joins tasks, each in its own weights: few, where those of all tasks are many."""
+    omega, c, W = descent.omega, descent.columns.c[:, None], descent.W.T
+    still = W == 0
+    at = np.argsort(still, axis=1, kind="stable")[:, : np.count_nonzero(W, axis=1).max()]
+    W, H, still = (np.take_along_axis(part, at, axis=1) for part in (W, descent.H.T, still))
+    M = c[:, :, None] * descent.grams_of(at)
+    M[still[:, :, None] | still[:, None, :]] = 0.0
+    diagonal = np.einsum("tjj->tj", M)
+    diagonal += omega.ridge
+    diagonal *= 1.0 + 1e-13
+    diagonal[still | (diagonal == 0.0)] = 1.0
+    right = np.where(still, 0.0, c * H - omega.ridge * W - omega.mu * np.sign(W))
+    try:
+        step = np.linalg.solve(M, right[:, :, None])[:, :, 0]
+    except np.linalg.LinAlgError:
+        return None
+    out = np.zeros_like(descent.W)
+    np.put_along_axis(out.T, at, step, axis=1)
+    return out
+
+
 @np.errstate(all="ignore")  # what overflows in single precision shows in the step
 def truncated_step(descent):
     """The change of the weights in a few conjugate gradients of a Newton step, (n_features, n_tasks).
 
-    In single precision, on features of unit curvature. The preconditioner is what concerns each feature alone.
+    In single precision, on features of unit curvature.
     """
+    try:
+        return _step_of_few_rows(descent) if _has_few_rows(descent) else _step_of_features(descent)
+    except np.linalg.LinAlgError:  # positive in exact arithmetic only
+        return _step_of_features(descent)
+
+
+def _step_of_features(descent):
+    """All weights at once. The preconditioner is what concerns each feature alone."""
     omega, W, scale = descent.omega, descent.W, descent.unit_scale[:, None]
     length = row_lengths(W)
     used = length > 0
@@ -86,7 +125,8 @@ def truncated_step(descent):
     D = descent.curvature * scale**2 + (omega.ridge + d) * scale**2
     D[(W == 0 if omega.mu or omega.positive else ~used[:, None]) | (D == 0)] = np.inf  # what is zero stays
     D, d, diagonal = _single(D), _single(d * scale**2)[:, 0], _single((omega.ridge + d) * scale**2)[:, 0]
-    around = d / np.maximum(1.0 - d * np.einsum("jt,jt->j", U, U / D), np.finfo(np.float32).eps)
+    d /= 1.0 + np.float32(descent.damping) * _alone(d, U, D)
+    around = d / _alone(d, U, D)
     product, c = descent.single(), _single(descent.columns.c)
     R, step, Z, curved = _single(gradient * scale), np.zeros_like(U), np.empty_like(U), np.empty_like(U)
     size = descend_along(0.0, U, curved, D, U, around, step, R, Z)
@@ -101,6 +141,77 @@ def truncated_step(descent):
         P *= np.float32(size / before)
         P += Z
     return scale * step.astype(np.float64)
+
+
+def _alone(d, U, D):
+    """What is left of 1 after the share of each feature in ``U' D^-1 U diag(d)``."""
+    return np.maximum(1.0 - d * np.einsum("jt,jt->j", U, U / D), np.finfo(np.float32).eps)
+
+
+def _has_few_rows(descent):
+    """Whether the features in use outnumber the rows, dense ones, that all tasks share."""
+    columns, omega = descent.columns, descent.omega
+    if not (descent.few_rows and columns.alike and omega.smooth and omega.lam.all()):
+        return False
+    return 2 * columns.n_entries <= np.count_nonzero(descent.W.any(axis=1))
+
+
+def _step_of_few_rows(descent):
+    r"""The same step, from what features have in common and, for each, how much longer it becomes.
+
+    With ``P = c A A' + diag(D)``, D = ridge + d, the second derivatives are P less d_j u_j u_j', and the step is
+
+        P^-1 (g + U z),    (diag(1/d - 1/D) + U' B B' U) z = U' P^-1 g,    P^-1 = diag(1/D) - B B'
+
+    from the gradient g, by Sherman, Morrison, Woodbury, once for features and once for rows,
+
+        B = D^-1 A L^-T,    L L' = I / c + A' D^-1 A.
+
+    About five conjugate gradients find z, one number for each feature, where those in all weights become more and more
+    as alpha falls. Where rows do not say how long features are, as of more features than there are labels, steps go
+    too far: the descent's damping adds to the curvature along z (Levenberg, Marquardt).
+    """
+    omega, c = descent.omega, np.float32(descent.columns.c[0])
+    used = np.flatnonzero(descent.W.any(axis=1))
+    W, scale = descent.W[used], descent.unit_scale[used]
+    length = row_lengths(W)
+    d = omega.lam[used] / length
+    D = omega.ridge + d
+    gradient = _single((descent.columns.c * descent.H[used] - D[:, None] * W) * scale[:, None])
+    U, root = _single(W / length[:, None]), _single(1.0 / (np.sqrt(D) * scale))[:, None]
+    A = root * descent.single_columns()[0][0][used]
+    K = c * (A.T @ A)
+    np.einsum("ii->i", K)[...] += 1.0
+    B = np.sqrt(c) * root * strsm(1.0, np.linalg.cholesky(K).T, A.T, trans_a=True, overwrite_b=True).T
+
+    def times_squares(V):
+        return B @ (V.T @ B).T
+
+    step = root**2 * gradient - times_squares(gradient)
+    rest = _single(omega.ridge / (d * D * scale**2))
+    squares = np.einsum("jn,jn->j", B, B)
+    rest += descent.damping * squares
+    diagonal = rest + squares
+    r = np.einsum("jt,jt->j", U, step)
+    z, p = np.zeros_like(r), r / diagonal
+    size = np.vdot(r, p)
+    enough = _ACCURACY_OF_LENGTHS**2 * size
+    for _ in range(_ITERATIONS):
+        curved = rest * p + np.einsum("jt,jt->j", U, times_squares(U * p[:, None]))
+        along = np.vdot(p, curved)
+        if not along > 0.0:
+            break
+        z += size / along * p
+        r -= size / along * curved
+        before, size = size, np.vdot(r, r / diagonal)
+        if not size > enough:
+            break
+        p = r / diagonal + size / before * p
+    longer = U * z[:, None]
+    step += root**2 * longer - times_squares(longer)
+    out = np.zeros_like(descent.W)
+    out[used] = step.astype(np.float64) * scale[:, None]
+    return out
 
 
 def stepped(descent, step, to_boundary=False):

@@ -45,6 +45,8 @@ _PASSES = 20  # times that a fit is expected to visit a feature
 _CROWD = 3  # times as many features as are in use join them at most
 _PATIENCE = 500  # iterations of splitting before the descent, where both are tried
 _WIDE = 20  # features for each task, with more of which working sets are what counts
+# shares of a Newton step, past which features that turn around stay at zero; at last, until the first one does
+_TRIALS = *((share, False) for share in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)), (1.0, True)
 _SURE = 0.3  # of the goal, for the gap of a working set: that of all features is larger
 
 
@@ -342,14 +344,20 @@ class _Fit:
 
     def _newton(self, descent, now, newton_step):
         """Whether a Newton step fails to make the objective smaller than `now`, and the objective after it."""
-        step, before = newton_step(descent), now
+        step = newton_step(descent)
         if step is None or not np.isfinite(step).all():
             return True, now
-        for to_boundary in (False, True):
-            if now >= before:
-                W = _support.stepped(descent, step, to_boundary)
-                now = self._improve(descent, now, descent.at_weights(W))
-        return now >= before, now
+        for share, to_boundary in _TRIALS:
+            W = _support.stepped(descent, share * step, to_boundary)
+            trial = descent.at_weights(np.maximum(W, 0.0) if self.omega.positive else W)
+            at_trial = descent.objective(trial)
+            if at_trial < now:
+                break
+        descent.shortened = 0 if share == 1.0 and not to_boundary else descent.shortened + 1
+        if at_trial >= now:
+            return True, now
+        descent.move_to(trial)
+        return False, at_trial
 
     def _improve(self, descent, now, trial):
         """Move the descent to the trial state if its objective is smaller than `now`; the objective."""
