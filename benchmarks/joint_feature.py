@@ -3,7 +3,8 @@
 Both to the same duality gap, 1e-6 of the objective at W = 0, computed by one function for both: scikit-learn gets the
 loosest of a list of tolerances that reaches it. celer and skglm are timed, too, where they are installed.
 
-``python -m benchmarks.joint_feature [seed]``
+``python -m benchmarks.joint_feature [seed] [eps]``: data of the seed; paths down to eps times the largest strength, by
+default 0.01. scikit-learn's own paths go down to 0.001, and its last fits there take minutes.
 """
 
 import sys
@@ -150,7 +151,7 @@ def main():
     seed = int(sys.argv[1]) if sys.argv[1:2] and sys.argv[1].isdecimal() else 0
     print(f"{machine()}; seed {seed}")
     one_fit(seed)
-    paths(seed)
+    paths(seed, eps=float(sys.argv[2]) if sys.argv[2:3] else 1e-2)
 
 
 if __name__ == "__main__":
