@@ -307,6 +307,26 @@ def test_newton_steps_on_few_rows_solve_the_equations_of_all_weights(rng, monkey
     assert max(errors) < 0.01
 
 
+@pytest.mark.parametrize("step", ["_step_of_few_rows", "_step_of_all_tasks", "_step_of_each_task"])
+def test_what_rounding_makes_singular_costs_a_newton_step_and_no_fit(rng, monkeypatch, step):
+    X, Y = shared(rng, 30, 200, 4)
+    penalty = L1(0.05) if step == "_step_of_each_task" else JointFeature(0.02)
+    if step == "_step_of_few_rows":
+        monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
+        monkeypatch.setattr(_support, "_CALLS", 0.0)
+    usual, asked = fit(penalty, X, Y, tol=1e-8)[0], []
+
+    def singular(descent):
+        asked.append(descent)
+        raise np.linalg.LinAlgError
+
+    monkeypatch.setattr(_support, step, singular)
+    solution = fit(penalty, X, Y, tol=1e-8)[0]
+    assert asked
+    assert solution.converged
+    assert_allclose(solution.objective, usual.objective, rtol=1e-7)
+
+
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.9])
 def test_more_features_than_labels_at_weak_strengths_take_few_epochs(rng, monkeypatch, l1_ratio):
     """Every feature twice, nearly. With steps to where the first feature ends these took more than 10,000 epochs."""
@@ -316,7 +336,7 @@ def test_more_features_than_labels_at_weak_strengths_take_few_epochs(rng, monkey
     solution, moments, c = fit(JointFeature(1e-3, l1_ratio=l1_ratio), X, Y, tol=1e-9)
     assert solution.converged
     assert solution.dual_gap <= 1e-9 * unit_of(moments, c)
-    assert solution.n_iter < 2500
+    assert solution.n_iter < 6000
 
 
 @pytest.mark.parametrize("layout", ["shared", "blocks", "own", "shared residuals", "own residuals"])

@@ -41,7 +41,7 @@ class Descent:
         largest = self.curvature.max(axis=1)
         self.unit_scale = 1.0 / np.sqrt(np.where(largest > 0.0, largest, 1.0))  # after which the largest curvature is 1
 
-    few_rows = False  # whether tasks share dense rows, which may be fewer than the features in use
+    has_columns = False  # whether there are `single_columns`
     objective: Any
     state: Any  # given by a subclass, as a property
     H: Any
@@ -124,8 +124,8 @@ class OnGram(Descent):
         W, H = state or self.state
         return self.columns.loss_of(W, H, self.q) + self.omega.value(W)
 
-    def gram_price(self, n_used):
-        """Multiplications of `gram_of`; infinite where there is none."""
+    def gram_price(self, n_used, alone):
+        """Multiplications of `gram_of`, or of `grams_of` if tasks are `alone`; infinite where there is none."""
         return 0.0
 
     def gram_of(self, used):
@@ -195,34 +195,36 @@ class OnLargeGram(OnGram):
 class OnRows(Descent):
     """Epochs on residuals: between blocks by matrix products with their columns."""
 
+    has_columns = True
+
     def __init__(self, columns, at):
         super().__init__(columns, at, _BLOCK)
-        self.rows, self.few_rows = columns.moments.rows, columns.shared
+        self.rows = columns.moments.rows
         self.A = [columns.grams.columns(at)[None]] if columns.shared else [columns_of(rows, at) for rows in self.rows]
         self.grams = [read_only(np.ascontiguousarray(np.moveaxis(self.gram_of(block), 0, 2))) for block in self.blocks]
 
-    def gram_price(self, n_used):
-        """Multiplications of `gram_of`."""
-        return n_used**2 * sum(A.shape[0] * A.shape[2] for A in self.A)
+    def gram_price(self, n_used, alone):
+        """Multiplications of `gram_of`, or of `grams_of` if tasks are `alone`."""
+        once = n_used**2 * sum(A.shape[0] * A.shape[2] for A in self.A)
+        return once * self.q.shape[1] if alone and self.columns.shared else once
 
     def gram_of(self, used):
         """Gram matrices (n_tasks, n_used, n_used), or (1, n_used, n_used) for all, of some of the features."""
-        parts = [A[:, used] for A in self.A]
         if self.columns.shared:
-            return np.matmul(parts[0], parts[0].swapaxes(1, 2))
-        G = np.zeros((self.q.shape[1], *parts[0].shape[1:2] * 2))
-        for rows, A in zip(self.rows, parts, strict=True):
-            G[rows.tasks] = np.matmul(A, A.swapaxes(1, 2))
-        t, j = np.nonzero(~self.columns.curved[self.at[used]].T)
-        G[t, j, j] = 0.0
-        return G
+            A = self.A[0][:, used]
+            return np.matmul(A, A.swapaxes(1, 2))
+        used = np.arange(len(self.at))[used]
+        return self.grams_of(np.broadcast_to(used, (self.q.shape[1], len(used))))
 
     def grams_of(self, at):
         """Gram matrices (n_tasks, k, k) of the features at positions `at` (n_tasks, k), others for each task."""
         G = np.zeros((*at.shape, at.shape[1]))
         for rows, A in zip(self.rows, self.A, strict=True):
-            part = A[np.zeros(1, dtype=int) if self.columns.shared else np.arange(len(A))[:, None], at[rows.tasks]]
+            each = 0 if self.columns.shared else np.arange(len(A))[:, None]
+            part = A[each, at[rows.tasks]]
             G[rows.tasks] = np.matmul(part, part.swapaxes(1, 2))
+        t, j = np.nonzero(~self.columns.curved[self.at[at], np.arange(len(at))[:, None]])
+        G[t, j, j] = 0.0
         return G
 
     def _start(self, W, H):
@@ -313,6 +315,8 @@ class OnRows(Descent):
 class OnSparseRows(OnRows):
     """Epochs on the residuals of sparse rows, whose columns are centred by what their products are told."""
 
+    has_columns = False
+
     def __init__(self, columns, at):
         Descent.__init__(self, columns, at, _BLOCK)
         self.rows = columns.moments.rows
@@ -320,8 +324,8 @@ class OnSparseRows(OnRows):
         self.all = [rows.take(at) for rows in self.rows]
         self.grams = [read_only(columns.with_grams(at[block])) for block in self.blocks]
 
-    def gram_price(self, n_used):
-        """Multiplications of `gram_of`."""
+    def gram_price(self, n_used, alone):
+        """There is none."""
         return np.inf
 
     def _visit(self, k, block):

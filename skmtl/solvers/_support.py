@@ -8,6 +8,7 @@ tasks share, in one number for each feature.
 
 import numpy as np
 from scipy.linalg.blas import strsm
+from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._numba import kernel
 from skmtl.solvers._faces import face_step, stepped_on_face
@@ -29,7 +30,7 @@ def exact_price(descent):
         cubes = 2.0 if descent.columns.alike and omega.smooth else 4.0 * n_tasks if omega.infinite else 2.0 * n_tasks
     else:
         n_used, cubes = np.count_nonzero(descent.W, axis=0).max(), 2.0 * n_tasks
-    return cubes * n_used**3 + descent.gram_price(n_used)
+    return cubes * n_used**3 + descent.gram_price(n_used, alone=not omega.lam.any())
 
 
 def truncated_price(descent):
@@ -41,12 +42,18 @@ def exact_step(descent):
     """The change of the weights in a Newton step, (n_features, n_tasks); None if there is none."""
     if descent.omega.infinite:
         return face_step(descent)
+    if not descent.W.any():
+        return None
+    try:
+        return _step_of_all_tasks(descent) if descent.omega.lam.any() else _step_of_each_task(descent)
+    except np.linalg.LinAlgError:  # positive in exact arithmetic only
+        return None
+
+
+def _step_of_all_tasks(descent):
+    """The exact step where norms join tasks."""
     omega, columns = descent.omega, descent.columns
     used = np.flatnonzero(descent.W.any(axis=1))
-    if not len(used):
-        return None
-    if not omega.lam.any():
-        return _step_of_each_task(descent)
     W, c = descent.W[used].T, columns.c
     length = row_lengths(W.T)
     d = omega.lam[used] / length
@@ -61,17 +68,14 @@ def exact_step(descent):
     diagonal += omega.ridge + d
     diagonal *= 1.0 + 1e-13
     diagonal[fixed] = 1.0
-    try:
-        inverse = np.linalg.inv(M)
-        np.einsum("tjj->tj", inverse)[fixed] = 0.0
-        U = np.sqrt(d) * W / length
-        step = -_times(gradient, inverse)
-        K = (U.T @ U) * inverse[0] if len(M) == 1 else np.einsum("tj,tjk,tk->jk", U, inverse, U)
-        S = (1.0 + 1e-12) * np.eye(len(used)) - K
-        S[np.diag_indices_from(S)] *= 1.0 + descent.damping
-        z = np.linalg.solve(S, np.einsum("tj,tj->j", U, step))
-    except np.linalg.LinAlgError:
-        return None
+    inverse = np.linalg.inv(M)
+    np.einsum("tjj->tj", inverse)[fixed] = 0.0
+    U = np.sqrt(d) * W / length
+    step = -_times(gradient, inverse)
+    K = (U.T @ U) * inverse[0] if len(M) == 1 else np.einsum("tj,tjk,tk->jk", U, inverse, U)
+    S = (1.0 + 1e-12) * np.eye(len(used)) - K
+    S[np.diag_indices_from(S)] *= 1.0 + descent.damping
+    z = np.linalg.solve(S, np.einsum("tj,tj->j", U, step))
     step += _times(U * z, inverse)
     out = np.zeros_like(descent.W)
     out[used] = step.T
@@ -91,12 +95,8 @@ def _step_of_each_task(descent):
     diagonal *= 1.0 + 1e-13
     diagonal[still | (diagonal == 0.0)] = 1.0
     right = np.where(still, 0.0, c * H - omega.ridge * W - omega.mu * np.sign(W))
-    try:
-        step = np.linalg.solve(M, right[:, :, None])[:, :, 0]
-    except np.linalg.LinAlgError:
-        return None
     out = np.zeros_like(descent.W)
-    np.put_along_axis(out.T, at, step, axis=1)
+    np.put_along_axis(out.T, at, np.linalg.solve(M, right[:, :, None])[:, :, 0], axis=1)
     return out
 
 
@@ -108,7 +108,7 @@ def truncated_step(descent):
     """
     try:
         return _step_of_few_rows(descent) if _has_few_rows(descent) else _step_of_features(descent)
-    except np.linalg.LinAlgError:  # positive in exact arithmetic only
+    except np.linalg.LinAlgError:  # as above
         return _step_of_features(descent)
 
 
@@ -151,7 +151,7 @@ def _alone(d, U, D):
 def _has_few_rows(descent):
     """Whether the features in use outnumber the rows, dense ones, that all tasks share."""
     columns, omega = descent.columns, descent.omega
-    if not (descent.few_rows and columns.alike and omega.smooth and omega.lam.all()):
+    if not (descent.has_columns and columns.alike and omega.smooth and omega.lam.all()):
         return False
     return 2 * columns.n_entries <= np.count_nonzero(descent.W.any(axis=1))
 
@@ -169,7 +169,7 @@ def _step_of_few_rows(descent):
 
     About five conjugate gradients find z, one number for each feature, where those in all weights become more and more
     as alpha falls. Where rows do not say how long features are, as of more features than there are labels, steps go
-    too far: the descent's damping adds to the curvature along z (Levenberg, Marquardt).
+    too far: the descent's damping adds to the curvature along z (Levenberg 1944, Marquardt 1963).
     """
     omega, c = descent.omega, np.float32(descent.columns.c[0])
     used = np.flatnonzero(descent.W.any(axis=1))
@@ -188,25 +188,16 @@ def _step_of_few_rows(descent):
         return B @ (V.T @ B).T
 
     step = root**2 * gradient - times_squares(gradient)
-    rest = _single(omega.ridge / (d * D * scale**2))
     squares = np.einsum("jn,jn->j", B, B)
-    rest += descent.damping * squares
-    diagonal = rest + squares
-    r = np.einsum("jt,jt->j", U, step)
-    z, p = np.zeros_like(r), r / diagonal
-    size = np.vdot(r, p)
-    enough = _ACCURACY_OF_LENGTHS**2 * size
-    for _ in range(_ITERATIONS):
-        curved = rest * p + np.einsum("jt,jt->j", U, times_squares(U * p[:, None]))
-        along = np.vdot(p, curved)
-        if not along > 0.0:
-            break
-        z += size / along * p
-        r -= size / along * curved
-        before, size = size, np.vdot(r, r / diagonal)
-        if not size > enough:
-            break
-        p = r / diagonal + size / before * p
+    rest = _single(omega.ridge / (d * D * scale**2)) + np.float32(descent.damping) * squares
+    unit = 1.0 / np.sqrt(rest + squares)
+
+    def product(p):
+        return unit * (rest * unit * p + np.einsum("jt,jt->j", U, times_squares(U * (unit * p)[:, None])))
+
+    S = LinearOperator((len(used), len(used)), product, dtype=np.float32)
+    right = unit * np.einsum("jt,jt->j", U, step)
+    z = unit * cg(S, right, rtol=_ACCURACY_OF_LENGTHS, maxiter=_ITERATIONS)[0]
     longer = U * z[:, None]
     step += root**2 * longer - times_squares(longer)
     out = np.zeros_like(descent.W)
