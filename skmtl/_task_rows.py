@@ -68,6 +68,13 @@ class Rows:
             columns -= self.mean[at]
         return columns
 
+    def columns_of_each(self, k, at):
+        """The columns of A of the features at `at` (n, m), others for each of the tasks k (n,), a copy (n, r, m)."""
+        columns = np.empty((len(k), self.raw.shape[1], at.shape[1]))
+        for t, features, out in zip(k, at, columns, strict=True):
+            self.raw[0 if len(self.raw) == 1 else t].take(features, axis=1, out=out, mode="clip")
+        return columns if self.mean is None else np.subtract(columns, self.mean[at][:, None], out=columns)
+
     def take(self, at):
         """These rows with the features at `at` only, centred."""
         return Rows(self.tasks, self.columns(at), self.v)
@@ -86,6 +93,12 @@ class Rows:
         H = R @ self.raw[0]
         return H if self.mean is None else _minus_outer(H, R.sum(axis=1), self.mean)
 
+    def products_of(self, k, R):
+        """The products ``A_t' r_t`` of the tasks k (n,), for R (n, r); shape (n, d)."""
+        return (
+            self.products(R) if len(self.raw) == 1 else np.stack([r @ self.raw[t] for t, r in zip(k, R, strict=True)])
+        )
+
     def cross(self, other):
         """The products ``A_t' B_t`` with other features of the same rows; shape (g, d, d'), or (1, d, d') for all."""
         A = self.A
@@ -96,7 +109,7 @@ class Rows:
         return np.einsum("trj,trj->tj", self.raw, self.raw) if self.square is None else self.square[None]
 
     def only(self, mine, at):
-        """The tasks where the mask `mine` (g,) is true, whose positions are `at` from now on."""
+        """The tasks of a slice, or where the mask `mine` (g,) is true, whose positions are `at` from now on."""
         raw = self.raw if len(self.raw) == 1 else self.raw[mine]
         return replace(self, tasks=at, raw=raw, v=self.v[mine])
 
@@ -207,6 +220,28 @@ class SparseRows:
         out = np.ascontiguousarray(-(N[:, None] * self.mean)[:, :, None] * other.mean[:, None, :])
         sparse_cross(*mine, *theirs, read_only(weight), r if self.own else 0, out)
         return out
+
+    def one_by_one(self):
+        """The rows of each task alone."""
+        g, r = self.v.shape
+        raw = self.raw.tocsr() if self.own else self.raw
+        for t in range(g):
+            b = slice(t, t + 1) if len(self.mean) > 1 else slice(None)
+            yield SparseRows(
+                self.tasks[t : t + 1],
+                raw[t * r : (t + 1) * r].tocsc() if self.own else raw,
+                self.v[t : t + 1],
+                self.mean[b],
+                None if self.root is None else self.root[b],
+            )
+
+    def columns_of_each(self, k, at):
+        """The columns of A of the features at `at` (1, m), for a task alone: (1, r, m)."""
+        return self.columns(at[0])
+
+    def products_of(self, k, R):
+        """The product ``A' r``, for a task alone: (1, d)."""
+        return self.products(R)
 
     def squares(self):
         """The diagonal of every ``A_t' A_t``, shape (b, d)."""

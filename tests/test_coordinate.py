@@ -14,6 +14,7 @@ from skmtl.penalties import L1, JointFeature
 from skmtl.solvers import _descent, _support, solve, sums_for
 from skmtl.solvers._columns import Columns
 from skmtl.solvers._epochs import gram_epoch, solve_row, take_off
+from skmtl.solvers._lassos import Lassos
 from skmtl.tasks import check_data
 
 
@@ -83,16 +84,6 @@ def test_one_task_is_the_lasso_and_the_elastic_net(rng, positive):
     assert_allclose(fit(JointFeature(0.1, l1_ratio=0.7, positive=positive), X, y)[0].W[0], net.coef_, atol=1e-8)
     if not positive:
         assert_allclose(fit(L1(0.1), X, y)[0].W[0], lasso.coef_, atol=1e-8)
-
-
-def test_l1_is_one_lasso_per_task(rng):
-    X, y, task, _ = own(rng)
-    solution, moments, c = fit(L1(0.05), X, y, task=task)
-    for t in range(1, moments.n_tasks):
-        rows = task == t
-        theirs = Lasso(0.05 / (c[t] * rows.sum()), tol=1e-13, max_iter=100_000).fit(X[rows], y[rows])
-        fitted = X[rows] @ solution.W[t] + solution.b[t]  # the weights of the repeated column are not unique
-        assert_allclose(fitted, theirs.predict(X[rows]), atol=1e-7)
 
 
 def oracle(penalty, X, y, task, weight, c):
@@ -253,6 +244,7 @@ def test_gram_matrices_in_blocks_find_the_same(rng, monkeypatch):
 def test_truncated_newton_steps_find_what_epochs_find(rng, monkeypatch, penalty, layout):
     X, Y = shared(rng, 60, 90, 4)
     task = None
+    monkeypatch.setattr(Lassos, "suit", lambda _: False)
     if layout == "own":
         task, X, Y = np.arange(60) % 3, X, Y[:, 0]
     elif layout == "residuals":
@@ -307,10 +299,10 @@ def test_newton_steps_on_few_rows_solve_the_equations_of_all_weights(rng, monkey
     assert max(errors) < 0.01
 
 
-@pytest.mark.parametrize("step", ["_step_of_few_rows", "_step_of_all_tasks", "_step_of_each_task"])
+@pytest.mark.parametrize("step", ["_step_of_few_rows", "_exact_step"])
 def test_what_rounding_makes_singular_costs_a_newton_step_and_no_fit(rng, monkeypatch, step):
     X, Y = shared(rng, 30, 200, 4)
-    penalty = L1(0.05) if step == "_step_of_each_task" else JointFeature(0.02)
+    penalty = JointFeature(0.02)
     if step == "_step_of_few_rows":
         monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
         monkeypatch.setattr(_support, "_CALLS", 0.0)
@@ -337,39 +329,6 @@ def test_more_features_than_labels_at_weak_strengths_take_few_epochs(rng, monkey
     assert solution.converged
     assert solution.dual_gap <= 1e-9 * unit_of(moments, c)
     assert solution.n_iter < 6000
-
-
-@pytest.mark.parametrize("layout", ["shared", "blocks", "own", "shared residuals", "own residuals"])
-def test_newton_steps_of_lassos_are_those_of_each_task(rng, monkeypatch, layout):
-    """From the few features that a task uses itself, whatever others do."""
-    X, Y = shared(rng, 400, 450, 5)
-    task = None
-    if layout.startswith("own"):
-        task, Y = np.arange(400) % 5, Y[:, 0]
-    if layout.endswith("residuals"):
-        monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
-    elif layout == "blocks":
-        monkeypatch.setattr(_descent, "_BLOCK", 7)
-    each_task, taken = _support._step_of_each_task, []
-
-    def compared(descent):
-        step, c, omega = each_task(descent), descent.columns.c, descent.omega
-        used = np.flatnonzero(descent.W.any(axis=1))
-        grams = np.broadcast_to(descent.gram_of(used), (5, len(used), len(used)))
-        for t, G in enumerate(grams):
-            w, h = descent.W[used, t], descent.H[used, t]
-            mine = w != 0
-            right = c[t] * h - omega.mu * np.sign(w)
-            alone = np.zeros(len(used))
-            alone[mine] = np.linalg.solve(c[t] * G[mine][:, mine], right[mine])
-            assert_allclose(step[used, t], alone, rtol=1e-5, atol=1e-5 * np.abs(alone).max(initial=1e-9))
-        taken.append(len(used))
-        return step
-
-    monkeypatch.setattr(_support, "_step_of_each_task", compared)
-    solution = fit(L1(0.1), X, Y, task=task, tol=1e-9)[0]
-    assert solution.converged
-    assert taken
 
 
 @pytest.mark.parametrize("layout", ["shared", "own", "missing labels"])

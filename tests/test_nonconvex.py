@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Lasso
 
 from skmtl import IndependentRegressor, JointFeatureRegressor, MultiTaskRegressor
-from skmtl._numba import read_only
 from skmtl.datasets import make_joint_features, make_low_rank_tasks
 from skmtl.penalties import AdaptiveJointFeature, JointFeature, LatentBasis, ReducedRank
 from skmtl.regression.adaptive import AdaptiveJointFeatureRegressor
 from skmtl.regression.latent_basis import LatentBasisRegressor
 from skmtl.regression.reduced_rank import ReducedRankRegressor
-from skmtl.solvers.latent_basis import lasso_each
 from tests.oracles import INSTANCES, long_table, objective, one_thread, outputs, task_factors
 
 SHAPES = ["mcp", "scad", "capped_l1", "sqrt"]
@@ -186,19 +183,6 @@ def test_a_path_of_reduced_rank_varies_the_ridge_term(rng):
 
 
 # ------------------------------------------------------------------------------------------------------- latent basis
-
-
-def test_the_lasso_of_the_loadings_is_scikit_learns(rng):
-    H, p, S = np.zeros((3, 4, 4)), np.zeros((3, 4)), np.zeros((3, 4))
-    expected = []
-    for t in range(3):
-        Z, y = rng.normal(size=(20, 4)), rng.normal(size=20)
-        H[t], p[t] = Z.T @ Z, Z.T @ y
-        expected.append(Lasso(alpha=1.5 / 20, fit_intercept=False, tol=1e-14, max_iter=100_000).fit(Z, y).coef_)
-    H[2, 1], H[2, :, 1], p[2, 1], S[2, 1] = 0.0, 0.0, 0.0, 3.0
-    lasso_each(read_only(H), read_only(p), 1.5, 1000, 1e-14, S)
-    assert_allclose(S[:2], expected[:2], rtol=0, atol=1e-9)
-    assert S[2, 1] == 0.0
 
 
 @pytest.mark.parametrize("instance", ["uneven tasks", "shared", "shared, missing labels", "constant labels"])

@@ -8,7 +8,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import DirtyRegressor, MultiTaskRegressor, TraceNormRegressor
-from skmtl._numba import read_only
 from skmtl._threads import crew, one_blas_thread
 from skmtl.moments import TaskMoments
 from skmtl.penalties import (
@@ -30,7 +29,6 @@ from skmtl.solvers import _coupling
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._coupling import Together, ways
 from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
-from skmtl.solvers._sparse_minima import sparse_minima
 from skmtl.solvers._sparse_step import SparseStep
 from skmtl.solvers.splitting import minimize
 from skmtl.tasks import check_data
@@ -247,28 +245,6 @@ def test_norms_share_out_what_none_of_them_has_room_for(rng, monkeypatch):
     assert len(gauges) == 4
     assert min(gauges[:2]) > 1.05
     assert min(gauges[2:]) - 1.0 < 0.3 * (min(gauges[:2]) - 1.0)
-
-
-def test_small_lasso_problems_are_solved_where_features_are_alike(rng):
-    """Also without rows, without a square, from anywhere."""
-    n_tasks, d, alpha = 6, 8, 0.5
-    F = rng.normal(size=(n_tasks, 12, d)) * 10.0 ** rng.uniform(-2, 2, size=(n_tasks, 1, d))
-    F[0, :, 1], F[1, :, 2], F[2, :, 3] = F[0, :, 0], 0.0, F[2, :, 4] * (1.0 + 1e-7)
-    F[5] = 0.0
-    H, R = F.swapaxes(1, 2) @ F, np.einsum("tij,ti->tj", F, rng.normal(size=(n_tasks, 12)))
-    H[3], R[3] = H[4], R[4]
-    D = np.array([1e-3, 0.0, 1e-6, 0.0, 0.0, 1.0])[:, None]
-    R[5] = 3.0 * rng.normal(size=d)
-    X = rng.normal(size=(n_tasks, d))
-    work = np.empty((2, d)), np.empty((d, d)), np.empty(d, dtype=np.int64)
-    sparse_minima(read_only(H), read_only(R), read_only(D), alpha, 1e-13, X, *work)
-    slope = R - np.einsum("tjk,tk->tj", H, X) - D * X
-    size = 1e-11 * (np.abs(R).max(axis=1, keepdims=True) + 1.0)
-    assert (np.abs(slope) <= alpha + size).all()
-    assert (np.abs(slope - alpha * np.sign(X))[X != 0] <= np.broadcast_to(size, X.shape)[X != 0]).all()
-    assert 0 < np.count_nonzero(X[:5]) < X[:5].size
-    assert_allclose(X[5], np.sign(R[5]) * np.maximum(np.abs(R[5]) - alpha, 0.0))
-    assert_allclose(X[3], X[4], rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize(

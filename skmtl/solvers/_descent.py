@@ -124,18 +124,13 @@ class OnGram(Descent):
         W, H = state or self.state
         return self.columns.loss_of(W, H, self.q) + self.omega.value(W)
 
-    def gram_price(self, n_used, alone):
-        """Multiplications of `gram_of`, or of `grams_of` if tasks are `alone`; infinite where there is none."""
+    def gram_price(self, n_used):
+        """Multiplications of `gram_of`; infinite where there is none."""
         return 0.0
 
     def gram_of(self, used):
         """Gram matrices (n_tasks, n_used, n_used), or (1, n_used, n_used) for all, of some of the features."""
         return np.ascontiguousarray(np.moveaxis(self.G[used[:, None], used], 2, 0))
-
-    def grams_of(self, at):
-        """Gram matrices (n_tasks, k, k) of the features at positions `at` (n_tasks, k), others for each task."""
-        tasks = 0 if self.columns.shared else np.arange(len(at))[:, None, None]
-        return self.G[at[:, :, None], at[:, None, :], tasks]
 
     def product_price(self):
         """Multiplications of a product with the Gram matrices."""
@@ -181,11 +176,6 @@ class OnLargeGram(OnGram):
         """The Gram matrix (1, n_used, n_used) of some of the features."""
         return np.ascontiguousarray(np.moveaxis(self.columns.with_grams(self.at[used]), 2, 0))
 
-    def grams_of(self, at):
-        """Gram matrices (n_tasks, k, k) of the features at positions `at` (n_tasks, k), others for each task."""
-        unit = self.unit[at, 0]
-        return self.G[at[:, :, None], at[:, None, :]] / unit[:, :, None] / unit[:, None]
-
     def single(self):
         """The function ``V -> D G D v_t`` in single precision, D the diagonal `unit_scale`."""
         more = (self.unit_scale[:, None] / self.unit).astype(np.float32)  # one number, but for features without length
@@ -203,28 +193,20 @@ class OnRows(Descent):
         self.A = [columns.grams.columns(at)[None]] if columns.shared else [columns_of(rows, at) for rows in self.rows]
         self.grams = [read_only(np.ascontiguousarray(np.moveaxis(self.gram_of(block), 0, 2))) for block in self.blocks]
 
-    def gram_price(self, n_used, alone):
-        """Multiplications of `gram_of`, or of `grams_of` if tasks are `alone`."""
-        once = n_used**2 * sum(A.shape[0] * A.shape[2] for A in self.A)
-        return once * self.q.shape[1] if alone and self.columns.shared else once
+    def gram_price(self, n_used):
+        """Multiplications of `gram_of`."""
+        return n_used**2 * sum(A.shape[0] * A.shape[2] for A in self.A)
 
     def gram_of(self, used):
         """Gram matrices (n_tasks, n_used, n_used), or (1, n_used, n_used) for all, of some of the features."""
         if self.columns.shared:
             A = self.A[0][:, used]
             return np.matmul(A, A.swapaxes(1, 2))
-        used = np.arange(len(self.at))[used]
-        return self.grams_of(np.broadcast_to(used, (self.q.shape[1], len(used))))
-
-    def grams_of(self, at):
-        """Gram matrices (n_tasks, k, k) of the features at positions `at` (n_tasks, k), others for each task."""
-        G = np.zeros((*at.shape, at.shape[1]))
+        curved = self.columns.curved[self.at[used]].T
+        G = np.zeros((*curved.shape, curved.shape[1]))
         for rows, A in zip(self.rows, self.A, strict=True):
-            each = 0 if self.columns.shared else np.arange(len(A))[:, None]
-            part = A[each, at[rows.tasks]]
-            G[rows.tasks] = np.matmul(part, part.swapaxes(1, 2))
-        t, j = np.nonzero(~self.columns.curved[self.at[at], np.arange(len(at))[:, None]])
-        G[t, j, j] = 0.0
+            G[rows.tasks] = np.matmul(A[:, used], A[:, used].swapaxes(1, 2))
+        np.einsum("tjj->tj", G)[~curved] = 0.0
         return G
 
     def _start(self, W, H):
@@ -324,7 +306,7 @@ class OnSparseRows(OnRows):
         self.all = [rows.take(at) for rows in self.rows]
         self.grams = [read_only(columns.with_grams(at[block])) for block in self.blocks]
 
-    def gram_price(self, n_used, alone):
+    def gram_price(self, n_used):
         """There is none."""
         return np.inf
 

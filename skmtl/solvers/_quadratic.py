@@ -10,7 +10,6 @@ from joblib import effective_n_jobs
 
 from skmtl._algebra import over
 from skmtl._incomplete import IncompleteMoments, Resolvent
-from skmtl._numba import read_only
 from skmtl.moments import Factor
 from skmtl.solvers._sparse_minima import sparse_minima
 
@@ -93,21 +92,20 @@ class Quadratic:
 
         `enough` is what may be left of the equations.
         """
-        D = read_only(np.ascontiguousarray(np.broadcast_to(np.asarray(rho + self.ridge, dtype=float), (len(R), 1))))
-        R = read_only(R)
+        D = np.broadcast_to(np.asarray(rho + self.ridge, dtype=float), (len(R), 1))
+        enough = np.full(len(R), float(enough))
 
         def fill(part):
-            tasks, H, *work = part
-            sparse_minima(H, R[tasks], D[tasks], alpha, enough, X[tasks], *work)
+            tasks, H = part
+            sparse_minima(H, R[tasks], D[tasks], alpha, enough[tasks], X[tasks])
 
         self._each(fill, self._grams)
 
     @cached_property
     def _grams(self):
-        """Parts of the tasks, their c_t G_t, and workspaces for `sparse_minima`."""
-        H, d = read_only(self.gram_of(np.arange(len(self.B)))), self.B.shape[1]
-        parts = _slices(len(H), H.size, self.moments.n_jobs)
-        return [(part, H[part], np.empty((2, d)), np.empty((d, d)), np.empty(d, dtype=np.int64)) for part in parts]
+        """Parts of the tasks, and their c_t G_t."""
+        H = self.gram_of(np.arange(len(self.B)))
+        return [(part, H[part]) for part in _slices(len(H), H.size, self.moments.n_jobs)]
 
     def gram_of(self, tasks):
         """``c_t G_t`` of the tasks at positions `tasks`, (len(tasks), n_features, n_features)."""

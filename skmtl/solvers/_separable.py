@@ -42,6 +42,11 @@ class Separable:
         return (self.lam == 0.0) & (self.mu == 0.0)
 
     @property
+    def apart(self):
+        """Whether there are absolute values of weights, and nothing that joins tasks."""
+        return self.mu > 0.0 and not self.lam.any()
+
+    @property
     def smooth(self):
         """Whether nothing but the norms of features has kinks, and those only at zero."""
         return not (self.mu or self.positive or self.infinite)

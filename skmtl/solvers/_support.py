@@ -23,14 +23,13 @@ _CALLS = 1e6  # multiplications in the time that the calls of a truncated step t
 
 
 def exact_price(descent):
-    """Multiplications of an exact step, or of one on a face; infinite where there is none."""
+    """Multiplications of an exact step, or of one on a face; infinite where there is none, as of lassos."""
     omega, n_tasks = descent.omega, descent.W.shape[1]
-    if omega.lam.any():
-        n_used = np.count_nonzero(descent.W.any(axis=1))
-        cubes = 2.0 if descent.columns.alike and omega.smooth else 4.0 * n_tasks if omega.infinite else 2.0 * n_tasks
-    else:
-        n_used, cubes = np.count_nonzero(descent.W, axis=0).max(), 2.0 * n_tasks
-    return cubes * n_used**3 + descent.gram_price(n_used, alone=not omega.lam.any())
+    if not omega.lam.any():
+        return np.inf
+    n_used = np.count_nonzero(descent.W.any(axis=1))
+    cubes = 2.0 if descent.columns.alike and omega.smooth else 4.0 * n_tasks if omega.infinite else 2.0 * n_tasks
+    return cubes * n_used**3 + descent.gram_price(n_used)
 
 
 def truncated_price(descent):
@@ -45,13 +44,13 @@ def exact_step(descent):
     if not descent.W.any():
         return None
     try:
-        return _step_of_all_tasks(descent) if descent.omega.lam.any() else _step_of_each_task(descent)
+        return _exact_step(descent)
     except np.linalg.LinAlgError:  # positive in exact arithmetic only
         return None
 
 
-def _step_of_all_tasks(descent):
-    """The exact step where norms join tasks."""
+def _exact_step(descent):
+    """The step in all weights of the features in use, where norms join tasks."""
     omega, columns = descent.omega, descent.columns
     used = np.flatnonzero(descent.W.any(axis=1))
     W, c = descent.W[used].T, columns.c
@@ -79,24 +78,6 @@ def _step_of_all_tasks(descent):
     step += _times(U * z, inverse)
     out = np.zeros_like(descent.W)
     out[used] = step.T
-    return out
-
-
-def _step_of_each_task(descent):
-    """The exact step where nothing joins tasks, each in its own weights: few, where those of all tasks are many."""
-    omega, c, W = descent.omega, descent.columns.c[:, None], descent.W.T
-    still = W == 0
-    at = np.argsort(still, axis=1, kind="stable")[:, : np.count_nonzero(W, axis=1).max()]
-    W, H, still = (np.take_along_axis(part, at, axis=1) for part in (W, descent.H.T, still))
-    M = c[:, :, None] * descent.grams_of(at)
-    M[still[:, :, None] | still[:, None, :]] = 0.0
-    diagonal = np.einsum("tjj->tj", M)
-    diagonal += omega.ridge
-    diagonal *= 1.0 + 1e-13
-    diagonal[still | (diagonal == 0.0)] = 1.0
-    right = np.where(still, 0.0, c * H - omega.ridge * W - omega.mu * np.sign(W))
-    out = np.zeros_like(descent.W)
-    np.put_along_axis(out.T, at, np.linalg.solve(M, right[:, :, None])[:, :, 0], axis=1)
     return out
 
 

@@ -8,7 +8,8 @@ Newton steps in the weights that are not zero (`_support.py`).  Between rounds o
 screening) and the next working set.
 
 Under the maximum norm, where tasks have fewer rows than features, the largest weights of a row are many and change all
-the time.  There splitting goes first, and most of the time it is enough.
+the time.  There splitting goes first, and most of the time it is enough.  Where lam = 0, tasks are lassos of their own
+(`_lassos.py`), unless they share a Gram matrix, which then is read once for all.
 
 The dual point is the residual, scaled by s. With Z = c_t X_t' r_t - ridge W, length_j(Z) = |soft(Z_j, mu)|_dual and
 
@@ -33,6 +34,7 @@ from skmtl.penalties.sparse import L1, JointFeature
 from skmtl.solvers import _support
 from skmtl.solvers._columns import LARGEST, Columns, least_squares
 from skmtl.solvers._descent import MEMORY, Descent, descent_over, extrapolated
+from skmtl.solvers._lassos import Lassos
 from skmtl.solvers._separable import Separable
 from skmtl.solvers.solution import Certificate, solution_of, solve, sums_for
 
@@ -66,7 +68,7 @@ def _solve_coordinate(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, ini
     W = np.zeros_like(columns.q)
     if init is not None:
         W[columns.curved] = init.T[columns.curved]
-    here, descent = _State(W, columns.residual_products(W)), None
+    here, descent, lassos = _State(W, columns.residual_products(W)), None, None
     states: list[_State] = []  # of the last members of the path, at most three
     for k, member in enumerate(path):
         omega = Separable.of(member, moments.n_features)
@@ -76,6 +78,10 @@ def _solve_coordinate(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, ini
         elif omega.free.all() and not omega.positive:
             here, certificate = _Fit(columns, omega, tol * unit, 1).without_norm()
             n_iter, converged = 1, True
+        elif omega.apart and Lassos.suit(columns):
+            lassos = lassos or Lassos(columns)
+            W, H, certificate, n_iter = lassos.minimize(omega, tol * unit, max_iter, *here)
+            here, states, converged = _State(W, H), [], certificate.dual_gap <= max(tol, 1e-14) * unit
         else:
             spent = 0
             if _suits_splitting(omega, moments):

@@ -6,12 +6,12 @@ The problem is nonconvex.  Several starts, the same in every fit, take a few rou
 import numpy as np
 from scipy.linalg import qr
 
-from skmtl._numba import kernel, read_only
 from skmtl.penalties import LatentBasis, ReducedRank, Ridge
 from skmtl.solvers._alternating import Components, Step, best_of, relative_change, seen_by
+from skmtl.solvers._sparse_minima import sparse_minima
 from skmtl.solvers.solution import Certificate, loss_of, solution_of, solve
 
-__all__ = ["BasisSteps", "directions", "lasso_each", "ordered"]
+__all__ = ["BasisSteps", "directions", "ordered"]
 
 _SWEEPS = 1000  # of coordinate descent in the loadings, at most
 _EXACT = 1e-13
@@ -84,8 +84,8 @@ class BasisSteps:
         return Step(objective, B, relative_change(before, S @ B), (S, B))
 
     def _lasso(self, H, p, start):
-        S = start.copy()
-        lasso_each(read_only(np.ascontiguousarray(H)), read_only(p), self.alpha, _SWEEPS, _EXACT, S)
+        S, D, enough = start.copy(), np.zeros((len(start), 1)), _EXACT * np.abs(p).max(axis=1)
+        sparse_minima(H, p, D, self.alpha, enough, S, most=_SWEEPS)
         return S
 
     def best_loadings(self, S, B):
@@ -143,40 +143,3 @@ def _corners(W, k):
 def _onto(W, B):
     """The loadings of W on the components B, and these."""
     return W @ np.linalg.pinv(B, rcond=1e-8), B
-
-
-@kernel
-def lasso_each(H, p, alpha, sweeps, tol, S):
-    r"""``argmin_s 1/2 s'H_t s - p_t's + alpha |s|_1`` for every task t, by coordinate descent from S.
-
-    H : float64 (n_tasks, k, k), positive semidefinite.  p : float64 (n_tasks, k), in its range.
-    alpha : float >= 0, in the units of p.
-    sweeps : int, passes over the coordinates at most.
-    tol : float, ends when no coordinate moves ``H_jj s_j`` by more than this share of the largest entry of |p_t|.
-    S : float64 (n_tasks, k), filled; where H_jj is 0, s_j is 0.
-    One coordinate in NumPy: ``g = p[t] - H[t] @ s + H[t].diagonal() * s;  s[j] = sign(g[j]) * max(abs(g[j]) - alpha, 0)
-    / H[t, j, j]``.
-    """
-    n_tasks, k = p.shape
-    for t in range(n_tasks):
-        largest = 0.0
-        for j in range(k):
-            largest = max(largest, abs(p[t, j]))
-        for _ in range(sweeps):
-            moved = 0.0
-            for j in range(k):
-                old = S[t, j]
-                new = 0.0
-                if H[t, j, j] > 0.0:
-                    g = p[t, j]
-                    for i in range(k):
-                        if i != j:
-                            g -= H[t, j, i] * S[t, i]
-                    if g > alpha:
-                        new = (g - alpha) / H[t, j, j]
-                    elif g < -alpha:
-                        new = (g + alpha) / H[t, j, j]
-                S[t, j] = new
-                moved = max(moved, H[t, j, j] * abs(new - old))
-            if moved <= tol * largest:
-                break
