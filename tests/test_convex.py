@@ -646,6 +646,16 @@ def test_a_repeated_row_has_weight_two(case, rng):
     assert weighted.objective_ == pytest.approx(repeated.objective_, rel=1e-10)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_few_weights_beside_pulled_intercepts_do_not_slow_each_other(seed):
+    """With copies of the weights, features far from zero took more than 20,000 iterations."""
+    rng = np.random.default_rng(seed)
+    for setting in SETTINGS[:2]:
+        problem = problem_of("mean, sparse, partial pooling", "large means", rng, setting)
+        model = fitted(problem, max_iter=1000)
+        assert model.dual_gap_ <= 1e-8 * problem.unit
+
+
 @each_case
 def test_scaled_weights_change_nothing(case, rng):
     data = INSTANCES["weights"](rng)

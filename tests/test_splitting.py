@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import DirtyRegressor, MultiTaskRegressor, TraceNormRegressor
+from skmtl._incomplete import IncompleteMoments
 from skmtl._threads import crew, one_blas_thread
 from skmtl.moments import TaskMoments
 from skmtl.penalties import (
@@ -28,7 +29,7 @@ from skmtl.penalties import (
 from skmtl.solvers import _coupling
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._coupling import Together, ways
-from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
+from skmtl.solvers._quadratic import PulledIntercepts, Quadratic, quadratic_of
 from skmtl.solvers._sparse_step import SparseStep
 from skmtl.solvers.splitting import minimize
 from skmtl.tasks import check_data
@@ -200,9 +201,11 @@ def test_a_bound_is_below_every_objective(penalty, problem_of, rng):
     assert min(bounds) < least - 1e-6 * quadratic.null, "the first bounds must have been worse, or nothing was tested"
 
 
+@pytest.mark.parametrize("pulled", [False, True])
 @pytest.mark.parametrize("penalty", SUMS_WITH_ABSOLUTE_VALUES, ids=str)
-def test_absolute_values_within_the_step_or_besides_it_have_one_minimum(penalty, rng):
-    quadratic = Quadratic(moments_of(outputs(rng, 30, 4, 3)), np.full(3, 3 / 90))
+def test_absolute_values_within_the_step_or_besides_it_have_one_minimum(penalty, pulled, rng):
+    moments, c = moments_of(outputs(rng, 30, 4, 3)), np.full(3, 3 / 90)
+    quadratic = PulledIntercepts(moments, c, a_b=0.5) if pulled else Quadratic(moments, c)
     quadratic.ridge = penalty.ridge
     assert SparseStep.suits(Together(penalty, quadratic))
     one, two = (
@@ -214,14 +217,14 @@ def test_absolute_values_within_the_step_or_besides_it_have_one_minimum(penalty,
     assert_allclose(one.W, two.W, rtol=0, atol=1e-4 * np.abs(two.W).max())
 
 
-def test_absolute_values_alone_or_with_intercepts_in_common_are_not_within_the_step(rng):
-    moments = moments_of(outputs(rng, 30, 4, 3))
-    quadratic = Quadratic(moments, np.full(3, 3 / 90))
-    pulled = PulledIntercepts(moments, np.full(3, 3 / 90), a_b=1.0)
+def test_absolute_values_alone_or_with_missing_labels_are_not_within_the_step(rng):
+    quadratic = Quadratic(moments_of(outputs(rng, 30, 4, 3)), np.full(3, 3 / 90))
     for penalty in (L1(1.0), TraceNorm(0.0) + L1(1.0), TraceNorm(1.0) + L1(0.0)):
         assert not SparseStep.suits(Together(penalty, quadratic))
     assert SparseStep.suits(Together(TraceNorm(1.0) + L1(1.0), quadratic))
-    assert not SparseStep.suits(Together(TraceNorm(1.0) + L1(1.0), pulled))
+    data = outputs(rng, 30, 4, 3, missing=0.3)
+    incomplete = quadratic_of(IncompleteMoments.of(check_data(data.X, data.y)), np.full(3, 3 / 60))
+    assert not SparseStep.suits(Together(TraceNorm(1.0) + L1(1.0), incomplete))
 
 
 def test_sparse_and_low_rank_weights_of_tasks_with_few_rows_take_no_thousand_iterations(rng):

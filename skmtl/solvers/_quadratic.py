@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from scipy.optimize import brentq
 
 from skmtl._algebra import over
 from skmtl._incomplete import IncompleteMoments, Resolvent
@@ -15,6 +16,7 @@ from skmtl.solvers._sparse_minima import sparse_minima
 
 __all__ = ["PulledIntercepts", "Quadratic", "mean_rows", "quadratic_of"]
 
+_BEYOND, _TRIALS = 1.5, 50  # how far past where a root is expected to look for one, and how often
 _WORTH_THREADS = 500_000  # numbers in a factor; with fewer, a thread starts later than the product ends
 
 
@@ -153,6 +155,7 @@ class PulledIntercepts(Quadratic):
         rows, self.k, self.U = mean_rows(moments, c, a_b)
         self.beta, self.kappa = self.k @ moments.y_mean, self.k.sum()
         self.share = self.k / a_b  # of what b_t would move if it were free
+        self._growth = self.kappa  # of what `sparse_minima` looks for the root of, the last time
         super().__init__(rows, c, each)
 
     def at(self, W):
@@ -168,6 +171,28 @@ class PulledIntercepts(Quadratic):
         """By the formula of Sherman and Morrison."""
         X, V = super().resolve(R, rho), super().resolve(self.U, rho)
         return X + V * (np.vdot(self.U, X) / (self.kappa - np.vdot(self.U, V)))
+
+    def sparse_minima(self, R, rho, alpha, enough, X):
+        """Likewise: for a given ``s = <U, W> / kappa`` tasks are lassos of their own, and s is the root of a function.
+
+        That is ``kappa s - <U, W(s)>``, which grows with s, as the minimum over W is convex in s.
+        """
+        minima, known = super().sparse_minima, {}
+
+        def excess(s):
+            if s not in known:
+                minima(R + s * self.U, rho, alpha, enough, X)
+                known[s] = self.kappa * s - np.vdot(self.U, X)
+            return known[s]
+
+        s = np.vdot(self.U, X) / self.kappa
+        other = s - _BEYOND * excess(s) / self._growth
+        while excess(s) * excess(other) > 0.0 and len(known) < _TRIALS:
+            s, other = other, other + 4.0 * (other - s)
+        if excess(s) * excess(other) < 0.0:
+            growth = (excess(other) - excess(s)) / (other - s)
+            self._growth = np.clip(growth, 1e-12 * self.kappa, self.kappa)
+            brentq(excess, s, other, xtol=enough / np.abs(self.U).max(), rtol=4.0 * np.finfo(float).eps)
 
 
 def mean_rows(moments, c, a_b):

@@ -9,7 +9,7 @@ import numpy as np
 
 from skmtl.penalties.sparse import L1
 from skmtl.solvers._coupling import Together
-from skmtl.solvers._quadratic import Quadratic
+from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
 
 __all__ = ["SparseStep", "with_absolute_values"]
 
@@ -36,10 +36,11 @@ class SparseStep(Together):
 
     @staticmethod
     def suits(problem):
-        """Whether there are absolute values besides other terms, and every task is a problem of its own."""
+        """Whether there are absolute values besides other terms, and every task, given b_0, a problem of its own."""
         quadratic = problem.quadratic
         small = quadratic.B.size * quadratic.B.shape[1] <= _LARGEST
-        return small and type(quadratic) is Quadratic and with_absolute_values(copy.term for copy in problem.terms)
+        alone = type(quadratic) in (Quadratic, PulledIntercepts)
+        return small and alone and with_absolute_values(copy.term for copy in problem.terms)
 
     def _copied(self, terms):
         self.inside = L1(sum(term.alpha for term in terms if isinstance(term, L1)))
