@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skmtl._algebra import over
 from skmtl.penalties._spectral import largest_singular_value, singular_values, spectral
 from skmtl.penalties.base import Norm, Square
 
@@ -118,9 +119,8 @@ class TaskRelationship(Square):
 
     def fitted_attributes(self, W, parts, tasks):
         U, s, _ = np.linalg.svd(W, full_matrices=False)
-        root, total = (U * s) @ U.T, s.sum()
-        covariance = root / total if total > 0 else root
-        length = np.sqrt(np.diag(covariance))
-        scale = np.outer(length, length)
-        correlation = np.divide(covariance, scale, out=np.eye(len(W)), where=scale > 0)
-        return {"task_covariance_": covariance, "task_correlation_": np.clip(correlation, -1.0, 1.0)}
+        A = U * np.sqrt(over(s, s.sum()))  # A A' is the covariance
+        unit = over(A, np.linalg.norm(A, axis=1, keepdims=True))
+        correlation = unit @ unit.T
+        np.fill_diagonal(correlation, 1.0)
+        return {"task_covariance_": A @ A.T, "task_correlation_": np.clip(correlation, -1.0, 1.0, out=correlation)}
