@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from scipy.sparse import csgraph
+from scipy.sparse.linalg import spsolve
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge as SklearnRidge
@@ -20,6 +22,8 @@ from skmtl import (
     TaskGraphRegressor,
 )
 from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific, TaskGraph
+from skmtl.penalties.quadratic import sparse_solver
+from skmtl.solvers import graph as graph_solver
 from tests.oracles import INSTANCES, MODELS, Instance, Model, Task, adjacency, one_thread, task_factors
 
 EPS = np.finfo(float).eps
@@ -871,3 +875,33 @@ def test_exact_models_ignore_the_tolerance(case, rng):
     parameters = {k: v(data.ids) if callable(v) else v for k, v in (CASES[case][1] | _some_ridge(case)).items()}
     strict, loose = (CASES[case][0](0.1, tol=tol, **parameters).fit(**data.arguments) for tol in (1e-12, 10.0))
     assert_array_equal(strict.coef_, loose.coef_)
+
+
+@pytest.mark.parametrize("kind", ["ring", "two rings", "random neighbours", "two random graphs"])
+@pytest.mark.parametrize("alpha", [0.1, 100.0])
+def test_graphs_of_many_tasks_are_solved_in_few_iterations(kind, alpha, rng, monkeypatch):
+    """Where functions on the graph are smooth, from a factor of it; where only constants are, without."""
+    n_tasks, d = 1300, 2
+    if "random" in kind:
+        edges = rng.integers(0, n_tasks, size=(4 * n_tasks, 2))
+    else:
+        edges = np.column_stack([np.arange(n_tasks), (np.arange(n_tasks) + 1) % n_tasks])
+    if kind.startswith("two"):
+        edges = edges[(edges[:, 0] < 600) == (edges[:, 1] < 600)]
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    K = sparse.coo_array((np.ones(len(edges)), edges.T), shape=(n_tasks, n_tasks)).tocsr()
+    K = ((K + K.T) > 0).astype(float)
+    task = np.repeat(np.arange(n_tasks), 3)
+    X = rng.normal(size=(len(task), d))
+    y = rng.normal(size=len(task))
+    factors = []
+    monkeypatch.setattr(graph_solver, "sparse_solver", lambda A: factors.append(A) or sparse_solver(A))
+    model = TaskGraphRegressor(alpha, graph=K, alpha_ridge=0.01, fit_intercept=False).fit(X, y, task=task)
+    assert len(factors) == ("ring" in kind)
+    assert model.n_iter_ < (60 if alpha < 1.0 else 300)
+    blocks, c = X.reshape(n_tasks, 3, d), 1.0 / 3.0
+    A = sparse.block_diag(list(c * blocks.swapaxes(1, 2) @ blocks))
+    A = A + sparse.kron(alpha * csgraph.laplacian(K) + 0.01 * sparse.eye_array(n_tasks), np.eye(d))
+    right = c * np.einsum("tij,ti->tj", blocks, y.reshape(n_tasks, 3)).ravel()
+    W = spsolve(A.tocsc(), right).reshape(n_tasks, d)
+    assert_allclose(model.coef_, W, rtol=0, atol=1e-7 * np.abs(W).max())

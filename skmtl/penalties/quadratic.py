@@ -9,7 +9,7 @@ from scipy.sparse.linalg import splu
 
 from skmtl.penalties.base import Square
 
-__all__ = ["TaskQuadratic", "laplacian_solver"]
+__all__ = ["TaskQuadratic", "laplacian_solver", "sparse_solver"]
 
 _DENSE = 500  # tasks; with fewer, a product with the dense inverse is as fast as a sparse factor
 _ROUNDING = 1e-12  # a combination of tasks that K takes to less than this share of |K| |x| costs nothing
@@ -53,7 +53,7 @@ class TaskQuadratic(Square):
     def _shrinkage(self, step):
         """``(I + step K)^-1`` as a function, the identity on the null space however large the step."""
         n_tasks = len(self.components)
-        solve = _solver(sparse.eye_array(n_tasks) + step * sparse.csr_array(self.K))
+        solve = sparse_solver(sparse.eye_array(n_tasks) + step * sparse.csr_array(self.K))
         if n_tasks > _DENSE:
             return lambda V: self._ranged(solve(self._ranged(V))) + self._null_part(V)
         identity = np.eye(n_tasks)
@@ -76,7 +76,7 @@ class TaskQuadratic(Square):
         K = sparse.csr_array(self.K)
         x = np.ones(len(self.components))  # a Laplacian's
         if _costs(K, x).any():
-            solve = _solver(K + 1e-10 * abs(K).max() * sparse.eye_array(len(x)))
+            solve = sparse_solver(K + 1e-10 * abs(K).max() * sparse.eye_array(len(x)))
             for _ in range(3):  # inverse iteration, a few digits more each time
                 x = solve(x[:, None])[:, 0]
                 x /= np.sqrt(np.bincount(self.components, x**2))[self.components]
@@ -109,7 +109,7 @@ def laplacian_solver(L):
 def _grounded_solver(K, ground):
     """Solves ``K X = U`` with X = 0 at the tasks `ground`, one for each null vector of K."""
     kept = np.setdiff1d(np.arange(K.shape[0]), ground)
-    solve = _solver(sparse.csr_array(K)[kept][:, kept])
+    solve = sparse_solver(sparse.csr_array(K)[kept][:, kept])
 
     def solve_grounded(U):
         X = np.zeros_like(U)
@@ -119,7 +119,7 @@ def _grounded_solver(K, ground):
     return solve_grounded
 
 
-def _solver(A):
+def sparse_solver(A):
     """A function that solves ``A X = B`` for a sparse positive definite A."""
     if A.shape[0] <= _DENSE:
         inverse = np.linalg.inv(A.toarray())

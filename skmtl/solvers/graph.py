@@ -9,12 +9,13 @@ Nodes of the graph that are no tasks of the data take their best values and are 
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse import csgraph
 from scipy.sparse import linalg as sparse_linalg
 
 from skmtl._algebra import SINGULAR, lengths_of, over, pseudo_inverse
 from skmtl._ids import lookup
 from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, TaskGraph
-from skmtl.penalties.quadratic import TaskQuadratic
+from skmtl.penalties.quadratic import TaskQuadratic, sparse_solver
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers.solution import Certificate, harmonic, largest_of, loss_of, residual_norm, solution_of, solve
@@ -22,6 +23,9 @@ from skmtl.solvers.solution import Certificate, harmonic, largest_of, loss_of, r
 __all__: list[str] = []  # found through `solve`
 
 _CONVERGED = 1e-8  # residual of conjugate gradients
+_SMOOTH = 32  # functions of the graph that the preconditioner knows; more cost more than they save
+_RESTARTS = 20  # of Lanczos' method, after which a factor is quicker
+_ROUGH = 5e-3  # of the largest degree: the eigenvalues of functions that are not smooth
 
 
 @solve.register
@@ -205,11 +209,27 @@ def _bound(graph, moments, c, W, KW):
 
 
 def _smooth_functions(L):
-    """Eigenvectors of L with the smallest eigenvalues: the latter (m,) and the former (n_tasks, m)."""
-    most = np.clip(L.shape[0] // 16, 32, 128)
-    if L.shape[0] <= 1000:
+    """Eigenvectors of L with the smallest eigenvalues: the latter (m,) and the former (n_tasks, m).
+
+    On a large graph where nothing but constants is smooth, a factor is dear, and rough eigenvectors are enough.
+    """
+    n, largest = L.shape[0], L.diagonal().max()
+    if n <= 1000:
         mu, U = np.linalg.eigh(L.toarray() if sparse.issparse(L) else L)
+        most = max(n // 16, _SMOOTH)
         return np.maximum(mu[:most], 0.0), U[:, :most]
-    shift = -1e-3 * L.diagonal().max()  # L itself is singular
-    mu, U = sparse_linalg.eigsh(L, most, sigma=shift, v0=np.ones(L.shape[0]))
-    return np.maximum(mu, 0.0), U
+    v0 = np.random.default_rng(0).uniform(1.0, 2.0, n)
+    try:
+        shift = 1e-6 * largest  # accuracy is relative: of an eigenvalue of zero there would be none
+        shifted = L + shift * sparse.eye_array(n)
+        mu, U = sparse_linalg.eigsh(shifted, _SMOOTH, which="SA", v0=v0, tol=0.1, maxiter=_RESTARTS)
+        n_constants = csgraph.connected_components(L, directed=False)[0]
+        rough = mu[min(n_constants, _SMOOTH - 1)] > _ROUGH * largest
+    except sparse_linalg.ArpackNoConvergence:
+        rough = False
+    if not rough:
+        shift = -1e-3 * largest  # L itself is singular
+        inverse = sparse_linalg.LinearOperator(L.shape, sparse_solver(L - shift * sparse.eye_array(n)), dtype=float)
+        mu, U = sparse_linalg.eigsh(L, _SMOOTH, sigma=shift, v0=v0, OPinv=inverse)
+        shift = 0.0
+    return np.maximum(mu - shift, 0.0), U
