@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 
 from benchmarks.common import best_times, load, machine, nearest_tasks, print_ratio
@@ -124,7 +126,9 @@ def scaling():
         times = {}
         for n_iter in (20, 60):
             model = MultiTaskRegressor(penalty, max_iter=n_iter, tol=0.0)
-            times[n_iter] = best_times({"fit": lambda model=model: model.fit(X, y, task=task)}, 5)["fit"]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                times[n_iter] = best_times({"fit": lambda model=model: model.fit(X, y, task=task)}, 5)["fit"]
         return 1e3 * (times[60] - times[20]) / 40
 
     for n_samples in (50, 500):
@@ -133,6 +137,12 @@ def scaling():
     for n_tasks in (100, 400, 1600):
         t = per_iteration(TraceNorm(1.0), *related_tasks(n_tasks, 50, 30))
         print(f"TraceNorm, T = {n_tasks}, d = 30: {t:.2f} ms an iteration")
+    for n_tasks in (500, 1000, 2000, 4000):
+        X, y, task = related_tasks(n_tasks, 30, 20, rank=10)
+        graph = nearest_tasks(X, y, task)
+        model = MultiTaskRegressor(FusedTasks(0.1, graph))
+        t = 1e3 * best_times({"fit": lambda m=model, X=X, y=y, task=task: m.fit(X, y, task=task)}, 3)["fit"]
+        print(f"FusedTasks, T = {n_tasks}, d = 20, {len(graph)} edges: {t / model.n_iter_:.0f} ms a Newton step")
 
 
 def first_fit():

@@ -6,17 +6,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from scipy.linalg import block_diag
+from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl import FusedTasksRegressor, PooledRegressor
 from skmtl.moments import TaskMoments
 from skmtl.penalties import FusedTasks, Penalty, Temporal
 from skmtl.penalties.graph import Edges, EveryPair
-from skmtl.solvers import _edge_systems, fused, solve
+from skmtl.solvers import _edge_systems, _fronts, _sampled_laplacians, fused, solve
 from skmtl.solvers._cones import Scaling, dot_rows, dot_values, way_to_boundary
 from skmtl.solvers._edge_systems import Direct, Iterative, Switching, edge_system
 from skmtl.solvers._fronts import Elimination
 from skmtl.solvers._laplacians import Laplacians
+from skmtl.solvers._sampled_laplacians import SampledLaplacians
 from skmtl.tasks import check_data
 from tests.oracles import INSTANCES, long_table
 
@@ -52,6 +55,21 @@ def solution(penalty, arguments, **how):
     """The solution of the method that is tested."""
     (found,) = solve(penalty, [penalty], *moments_of(arguments), **how)
     return found
+
+
+@each_norm
+def test_a_graph_that_fills_its_factor_has_the_same_solution_without(norm, rng, monkeypatch):
+    n_tasks = 60
+    task = np.repeat(np.arange(n_tasks), 5)
+    X = rng.normal(size=(len(task), 4))
+    arguments = {"X": X, "y": X @ rng.normal(size=4) + rng.normal(size=len(task)), "task": task}
+    penalty = FusedTasks(0.02, list(zip(*random_edges(rng, n_tasks, 200).tolist(), strict=True)), norm=norm)
+    usual = solution(penalty, arguments, tol=1e-9)
+    monkeypatch.setattr(_fronts, "_FILLED", 0)
+    without = solution(penalty, arguments, tol=1e-9)
+    assert without.converged
+    assert_allclose(without.objective, usual.objective, rtol=1e-8)
+    assert_allclose(without.W, usual.W, rtol=0, atol=1e-3 * np.abs(usual.W).max())
 
 
 @each_norm
@@ -212,9 +230,11 @@ def test_where_newton_stops_splitting_goes_on(table, monkeypatch):
 @pytest.mark.parametrize("System", [Direct, Iterative, Switching])
 @pytest.mark.parametrize("per_feature", [False, True])
 @pytest.mark.parametrize("apart", [False, True])
-def test_the_equations_of_a_step_are_solved(System, per_feature, apart, rng, monkeypatch):
+@pytest.mark.parametrize("rough", [False, True])
+def test_the_equations_of_a_step_are_solved(System, per_feature, apart, rough, rng, monkeypatch):
     """Against the dense matrix."""
     monkeypatch.setattr(_edge_systems, "_EXACT", 1e-12)
+    monkeypatch.setattr(_edge_systems, "_PAIRS", 0 if rough else np.inf)
     n_tasks, d = 9, 3
     s, t = np.array([(a, b) for b in range(n_tasks) for a in range(b) if rng.random() < 0.4]).T
     if apart:
@@ -264,6 +284,58 @@ def test_equations_of_single_features_are_solved_to_the_last_digit(rng):
                 A[l] = [x - share * y for x, y in zip(A[l], A[i], strict=True)]
                 right[l] -= share * right[i]
         assert_allclose(X[:, j], [float(right[i] / A[i][i]) for i in range(n_tasks)], rtol=1e-13)
+
+
+def random_edges(rng, n_tasks, n_edges):
+    """The ends of different edges."""
+    a, b = rng.integers(0, n_tasks, size=(2, n_edges))
+    return np.unique(np.sort([a, b], axis=0)[:, a != b], axis=1)
+
+
+def test_rough_factors_precondition_graphs_with_couplings_of_any_size(rng):
+    n_tasks, d = 400, 3
+    s, t = random_edges(rng, n_tasks, 2000)
+    sums, k = 10.0 ** rng.uniform(-3, 0, size=(n_tasks, d)), 10.0 ** rng.uniform(-8, 8, size=(len(s), d))
+    k[::7] = 0.0
+    rough = SampledLaplacians(Elimination(n_tasks, s, t), s, t)
+    rough.factor(sums, k)
+    assert_allclose(rough.solve(sums), 1.0, rtol=1e-10)  # rows sum to what they should
+    D = sparse.coo_array((np.repeat([1.0, -1.0], len(s)), (np.tile(np.arange(len(s)), 2), np.r_[s, t]))).tocsr()
+    for j in range(d):
+        A = D.T @ sparse.diags_array(k[:, j]) @ D + sparse.diags_array(sums[:, j])
+
+        def solve_column(r, j=j):
+            R = np.zeros((n_tasks, d))
+            R[:, j] = r
+            return rough.solve(R)[:, j]
+
+        M, steps = LinearOperator(A.shape, solve_column, dtype=float), []
+        cg(A, rng.normal(size=n_tasks), rtol=1e-8, maxiter=1000, M=M, callback=steps.append)
+        assert len(steps) < 60
+
+
+def test_rough_factors_of_trees_are_exact(rng):
+    n_tasks, d = 50, 2
+    s, t = np.array([rng.integers(0, b) for b in range(1, n_tasks)]), np.arange(1, n_tasks)
+    elimination = Elimination(n_tasks, s, t)
+    numbers = rng.uniform(0.1, 1.0, size=(n_tasks, d)), 10.0 ** rng.uniform(-3, 3, size=(len(s), d))
+    exact, rough = Laplacians(elimination, s, t), SampledLaplacians(elimination, s, t)
+    for system in (exact, rough):
+        system.factor(*numbers)
+    R = rng.normal(size=(n_tasks, d))
+    assert_allclose(rough.solve(R), exact.solve(R), rtol=1e-12)
+
+
+def test_rough_factors_find_the_room_they_need(rng, monkeypatch):
+    s, t = random_edges(rng, 60, 400)
+    numbers, R = (rng.uniform(0.1, 1.0, size=(60, 2)), rng.uniform(size=(len(s), 2))), rng.normal(size=(60, 2))
+    solutions = []
+    for room in (4, 0):
+        monkeypatch.setattr(_sampled_laplacians, "_ROOM", room)
+        rough = SampledLaplacians(Elimination(60, s, t), s, t)
+        rough.factor(*numbers)
+        solutions.append(rough.solve(R))
+    assert_array_equal(*solutions)
 
 
 def test_too_many_steps_of_conjugate_gradients_end_in_a_factor(rng, monkeypatch):

@@ -15,12 +15,14 @@ from skmtl._algebra import pseudo_inverse
 from skmtl._numba import kernel, read_only
 from skmtl.solvers._fronts import Elimination, Fronts
 from skmtl.solvers._laplacians import Laplacians
+from skmtl.solvers._sampled_laplacians import SampledLaplacians
 
 __all__ = ["edge_system"]
 
 _CHEAP = 1e7  # multiplications of a factorisation that always pays
 _STEP = 3e5, 8.0  # those that take as long as a step of conjugate gradients: some, and some for each number in H_t
 _MOST = 5000  # steps in the time of a factorisation that never pays
+_PAIRS = 100  # of neighbours that an elimination couples, twice, for each edge: with more, rough factors are quicker
 _TURNS = 2.0  # solutions for each factor, about
 _REFINEMENTS = 3  # at most
 _STEPS = 500  # of conjugate gradients
@@ -36,6 +38,13 @@ def edge_system(H, s, t):
         return Direct(H, s, t, elimination)
     n_steps = cost / (_STEP[0] + _STEP[1] * (H.size + 2 * len(s) * d))
     return Iterative(H, s, t, elimination) if n_steps > _MOST else Switching(H, s, t, elimination, n_steps / _TURNS)
+
+
+def laplacians(elimination, s, t):
+    """The factors of a graph for features alone: exact, if that is not dear."""
+    later = elimination.later
+    exact = later is not None and sum(len(row) ** 2 for row in later) <= _PAIRS * len(s)
+    return (Laplacians if exact else SampledLaplacians)(elimination, s, t)
 
 
 class EdgeSystem:
@@ -157,7 +166,7 @@ class Iterative(EdgeSystem):
     def __init__(self, H, s, t, elimination):
         super().__init__(H, s, t)
         self.most_steps = _STEPS
-        self._touch, self._laplacians = abs(self._incidence), Laplacians(elimination, s, t)
+        self._touch, self._laplacians = abs(self._incidence), laplacians(elimination, s, t)
 
     def _factor(self):
         K, U = self._K, self._U

@@ -12,13 +12,14 @@ from numpy.linalg import LinAlgError
 from scipy import sparse
 from scipy.linalg.blas import dsyrk, dtrsm
 from scipy.linalg.lapack import dpotrf
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import spilu
 
 from skmtl._numba import kernel, read_only
 
 __all__ = ["Elimination", "Fronts"]
 
 _FILL = 0.2  # share of blocks of zeros that a larger front may bring
+_FILLED = 40  # blocks of a factor for each task and edge, at most
 
 
 class Elimination:
@@ -32,8 +33,9 @@ class Elimination:
         Front f eliminates the positions ``first[f], ..., first[f + 1] - 1``.
     behind : list of int arrays
         The later positions that a front touches, ascending.
-    later : list of lists of int
-        For every position the later ones that its own elimination touches, ascending.
+    later : list of lists of int, or None
+        For every position the later ones that its own elimination touches, ascending. None where these are many times
+        as many as there are edges; then there are no fronts, either.
     parent : int array of shape (n_fronts,)
         The front that takes up the update, -1 if there is none.
     """
@@ -42,9 +44,12 @@ class Elimination:
         ones = np.ones(len(s))
         A = sparse.coo_array((ones, (s, t)), shape=(n_tasks, n_tasks))
         A = (A + A.T + sparse.eye_array(n_tasks) * (n_tasks + 1.0)).tocsc()
-        order = splu(A, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        how = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
+        order = spilu(A, drop_tol=1.0, fill_factor=1.0, **how)  # the order of a factor, without the work for one
         self.position = order.perm_c.astype(np.int64)
-        later = self._later(n_tasks, s, t)
+        later, self.later = self._later(n_tasks, s, t), None
+        if later is None:
+            return
         self.first, self.behind = self._fronts(later)
         self.later = [sorted(row) for row in later]
         front_of = np.repeat(np.arange(len(self.behind)), np.diff(self.first))
@@ -52,11 +57,15 @@ class Elimination:
         self.front_of = front_of
 
     def _later(self, n_tasks, s, t):
-        """For every position the later ones in its row of the factor."""
+        """For every position the later ones in its row of the factor; None if these are too many."""
+        left = _FILLED * (n_tasks + len(s))
         later: list[set[int]] = [set() for _ in range(n_tasks)]
         for a, b in zip(self.position[s].tolist(), self.position[t].tolist(), strict=True):
             later[min(a, b)].add(max(a, b))
         for k, row in enumerate(later):
+            left -= len(row)
+            if left < 0:
+                return None
             if row:
                 parent = min(row)
                 later[parent] |= row
@@ -83,6 +92,8 @@ class Elimination:
 
     def cost(self, d):
         """Multiplications of a factorisation with blocks (d, d)."""
+        if self.later is None:
+            return np.inf
         a, b = d * np.diff(self.first).astype(float), d * np.array([len(rest) for rest in self.behind], dtype=float)
         return float(np.sum(a**3 / 6 + a**2 * b / 2 + a * b**2 / 2))
 
