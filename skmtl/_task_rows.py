@@ -71,7 +71,7 @@ class Rows:
     def columns_of_each(self, k, at):
         """The columns of A of the features at `at` (n, m), others for each of the tasks k (n,), a copy (n, r, m)."""
         columns = np.empty((len(k), self.raw.shape[1], at.shape[1]))
-        for t, features, out in zip(k, at, columns, strict=True):
+        for t, features, out in zip(k, at, columns, strict=True):  # no mode but the default one has a buffer
             self.raw[0 if len(self.raw) == 1 else t].take(features, axis=1, out=out, mode="clip")
         return columns if self.mean is None else np.subtract(columns, self.mean[at][:, None], out=columns)
 
@@ -95,9 +95,9 @@ class Rows:
 
     def products_of(self, k, R):
         """The products ``A_t' r_t`` of the tasks k (n,), for R (n, r); shape (n, d)."""
-        return (
-            self.products(R) if len(self.raw) == 1 else np.stack([r @ self.raw[t] for t, r in zip(k, R, strict=True)])
-        )
+        if len(self.raw) == 1:
+            return self.products(R)
+        return np.stack([r @ self.raw[t] for t, r in zip(k, R, strict=True)])
 
     def cross(self, other):
         """The products ``A_t' B_t`` with other features of the same rows; shape (g, d, d'), or (1, d, d') for all."""
