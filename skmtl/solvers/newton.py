@@ -24,6 +24,7 @@ from skmtl.penalties.composite import OfClasses
 from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
+from skmtl.penalties.sparse import L1
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._hearing import Hearing
 from skmtl.solvers._models import ClassModel, ColumnModel
@@ -40,6 +41,7 @@ _QUICK = 1e9  # multiplications for the factors of all tasks' classes; with more
 _NARROW = 300  # features of sparse rows that dense moments may have
 _SMALL = 1e5  # numbers in X, once for each task that has all of it
 _BUDGET = 500  # steps on the rows before Newton's, at most
+_BUDGET_OF_LASSOS = 45  # where the models are lassos of single tasks
 _FAR = 1e-10  # of the loss at zero: steps that cost nothing go on, until rows in another order no longer show
 _STEPS = 50  # of Newton, at most; with more something is wrong
 _NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
@@ -207,6 +209,8 @@ class RowProblem:
 
     def _budget(self, penalty):
         """Steps on the rows that take about as long as Newton's; no function of n: a weight is many rows."""
+        if self.K == 1 and isinstance(penalty, L1):
+            return _BUDGET_OF_LASSOS
         few = self.K == 1 or penalty.unfolds  # of steps by Newton; splitting takes long for all classes in one row
         return int(np.clip(30 + 2 * self.rows.shape[1], 40, _BUDGET)) if few else _BUDGET
 
