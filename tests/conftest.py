@@ -10,7 +10,7 @@ import pytest
 def rng():
     """A generator with a fixed seed, or that of SKMTL_TEST_SEED.
 
-    With another seed, too, what fails is a fault, but for luck: the optima of nonconvex models, the scores of a few rows,
-    and problems on which the general solver gives up.
+    With another seed, too, what fails is a fault, but for luck: optima of nonconvex models, scores of a few rows,
+    problems on which the general solver gives up.
     """
     return np.random.default_rng(int(os.environ.get("SKMTL_TEST_SEED", "20240615")))
