@@ -11,9 +11,11 @@ care how features are scaled, and a handful of steps do (Lee, Sun, Saunders 2014
 Where features are alike in length, steps on the rows (`accelerated`) are cheaper: they go first, for about the time
 that Newton's would take, and what they have not solved by then Newton's steps solve from there.  Where moments would
 not fit in memory or X is sparse and wide, the rows are all there is; and quadratic penalties, where Newton's steps are
-linear equations, begin with those.  Several classes have a model where a task's classes, as one row, are few.
+linear equations, begin with those.  Several classes have a model where a task's classes, as one row, are few.  Of many
+features, each with a penalty of its own, only those in use and a few more are looked at (`_working_sets`).
 """
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +31,7 @@ from skmtl.solvers._coupling import Together
 from skmtl.solvers._hearing import Hearing
 from skmtl.solvers._models import ClassModel, ColumnModel
 from skmtl.solvers._quadratic import quadratic_of
+from skmtl.solvers._working_sets import WorkingSets
 from skmtl.solvers.accelerated import Descent, Progress
 from skmtl.solvers.adaptive import STAGE, Stage, reweighted
 from skmtl.solvers.factored import factored
@@ -47,6 +50,8 @@ _STEPS = 50  # of Newton, at most; with more something is wrong
 _NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
 _EXACT = 1e-15  # likewise, where Newton's steps solve them: one from 1e-12 gets there
 _INEXACT = 0.03  # of the gap that is left: how exactly a model is solved, at first
+_SURE, _SHARE = 0.3, 0.1  # of the gap wanted, and of the gap of all features: what is wanted of that of a few
+_IDLE = 3  # working sets in turn that do not make the gap much smaller, before all features are one
 _BOLD = 0.01  # of a parabola's curvature: what a Newton step may use where the loss itself has none
 
 
@@ -172,8 +177,8 @@ class RowProblem:
             return None, None
         parts = init if isinstance(init, tuple) else (init,)
         copies = np.zeros_like(descent.zeros)
-        for copy, part in zip(copies, parts, strict=False):
-            copy[:] = self.hearing.spread(part).reshape(copy.shape)
+        for to, part in zip(copies, parts, strict=False):
+            to[:] = self.hearing.spread(part).reshape(to.shape)
         return copies, None
 
     def _minimise(self, descent, penalty, start, tol, max_iter):
@@ -182,8 +187,31 @@ class RowProblem:
         if descent.zero_is_optimal():
             zero = descent.at_zero()
             return zero, zero.gap <= enough
-        progress, prox = descent.start(*start), descent.prox
-        goal, has_model = enough, self._has_model(descent, penalty)
+        progress = descent.start(*start)
+        if WorkingSets.suit(descent, penalty):
+            self._by_working_sets(WorkingSets(descent, penalty), progress, enough, max_iter)
+        if progress.gap > enough and progress.n_iter < max_iter:
+            self._descend(descent, penalty, progress, enough, max_iter)
+        return progress, progress.gap <= enough
+
+    def _by_working_sets(self, sets, progress, enough, max_iter):
+        """The problems of a few features, each from the solution of the one before, until the gap of all is enough."""
+        null, idle, part = sets.descent.null, 0, copy.copy(self)
+        while progress.gap > enough and progress.n_iter < max_iter and idle < _IDLE:
+            before, some = progress.gap, sets.next(progress, 2**idle)
+            if some is None:
+                break
+            part.rows, small = sets.problem(some)
+            few = Descent(part.rows, small)
+            inside = few.start(progress.copies[:, :, some], progress.a)
+            goal = max(_SURE * enough, _SHARE * min(progress.gap, null)) * _SHARE**idle
+            part._descend(few, small, inside, goal, max_iter - progress.n_iter)
+            sets.take(progress, some, inside)
+            idle = idle + 1 if progress.gap > 0.5 * before else 0
+
+    def _descend(self, descent, penalty, progress, enough, max_iter):
+        """From a point to a gap that is enough, by models where these have few numbers, and by steps on the rows."""
+        prox, goal, has_model = descent.prox, enough, self._has_model(descent, penalty)
         if self.rows.data.y.size * self.rows.shape[1] < _SMALL and (prox.closed or has_model):
             goal = min(goal, _FAR * descent.null)
         if has_model:
@@ -191,7 +219,6 @@ class RowProblem:
             goal = enough
         if progress.gap > goal:
             descent.run(progress, goal, max_iter, enough)
-        return progress, progress.gap <= enough
 
     # -------------------------------------------------------------------------------------------------- by moments
 
