@@ -57,7 +57,7 @@ PENALTIES = {
 @pytest.mark.parametrize("penalty", PENALTIES)
 def test_the_minimum_is_that_of_all_features(kind, penalty, rng, monkeypatch):
     data, sets, following = instance(kind, rng), [], WorkingSets.next
-    monkeypatch.setattr(_working_sets, "_FIRST", 10)
+    monkeypatch.setattr(_working_sets, "joining", lambda n_wanted, n_used: 10 + n_used)
 
     def recorded(self, progress, widen):
         sets.append(following(self, progress, widen))

@@ -16,13 +16,13 @@ from scipy import sparse
 from skmtl._algebra import over
 from skmtl._threads import crew, one_blas_thread
 from skmtl.solvers._columns import LARGEST
+from skmtl.solvers._separable import joining
 from skmtl.solvers._sparse_minima import sparse_minima
 from skmtl.solvers.solution import Certificate
 
 __all__ = ["Lassos"]
 
 _PART = 2e5  # numbers in the rows or Gram matrices of a part
-_FIRST, _CROWD = 60, 3  # features that may join a working set: some, and some for each that is in use
 _NEARLY = 0.7  # of all features: a working set as large is all of them
 _TURNS = 100  # before a working set is judged again
 _SHARE = 0.1  # of the gap wanted, or of a share of that between rounds, that weights off their minimum may add
@@ -136,7 +136,7 @@ class _Part:
 
 def _largest(d, n_rows):
     """Features in a working set, at most."""
-    return int(min(d, _FIRST + (1 + _CROWD) * n_rows))
+    return int(min(d, n_rows + joining(np.inf, n_rows)))
 
 
 def _shares(n_tasks, size, most):
@@ -148,8 +148,7 @@ def _shares(n_tasks, size, most):
 def _working_sets(far, wanted, widen):
     """For each task the features in use, then those nearest to it, (n_tasks, m)."""
     d, n_used = far.shape[1], np.count_nonzero(far == -np.inf, axis=1)
-    more = np.minimum(20 + 2 * wanted, _FIRST + _CROWD * n_used) * widen
-    m = int((n_used + more).max())
+    m = int((n_used + widen * joining(wanted, n_used)).max())
     if m >= _NEARLY * d:
         return np.broadcast_to(np.arange(d), far.shape)
     return np.sort(np.argpartition(far, m - 1, axis=1)[:, :m], axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 from skmtl._algebra import over
 from skmtl.penalties.sparse import L1, soft_threshold
 
-__all__ = ["Separable", "row_lengths"]
+__all__ = ["Separable", "joining", "row_lengths"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,13 @@ class Separable:
         Z = self._left(Z, slack)
         return np.abs(Z).sum(axis=1) if self.infinite else row_lengths(Z)
 
+    def room(self, Z, lengths):
+        """How far every row of Z, of these lengths, is from where its weights would be used."""
+        room = self.lam - lengths
+        if self.mu:  # and how far its largest entry is from what mu takes off
+            room += np.maximum(self.mu - (Z if self.positive else np.abs(Z)).max(axis=1), 0.0)
+        return room
+
     def is_zero_at(self, Z):
         """Whether W = 0 is the minimum, for the negative gradient Z there."""
         slack = 1.0 + 1e-12
@@ -106,3 +113,8 @@ class Separable:
 def row_lengths(W):
     """The Euclidean length of every row."""
     return np.sqrt(np.einsum("jt,jt->j", W, W))
+
+
+def joining(n_wanted, n_used):
+    """How many features may join a working set: twice those that are wanted, but not all of a crowd at once."""
+    return np.minimum(20 + 2 * n_wanted, 60 + 3 * n_used)

@@ -15,12 +15,11 @@ from skmtl._algebra import over
 from skmtl._numba import read_only
 from skmtl.penalties.sparse import L1, JointFeature
 from skmtl.solvers._rows import RowLoss
-from skmtl.solvers._separable import Separable
+from skmtl.solvers._separable import Separable, joining
 
 __all__ = ["WorkingSets"]
 
 _MANY = 1000  # features, with fewer of which all of them are one set
-_FIRST, _CROWD = 60, 3  # features that may join a working set: some, and some for each that is in use
 _MOST = 0.5  # of all features, in a set
 
 
@@ -48,13 +47,10 @@ class WorkingSets:
         rows, omega, view = self.descent.rows, self._omega, self.descent.prox.view
         Z = (view(rows.at(progress.W, progress.a).descent) - omega.ridge * view(progress.W)).T
         lengths, used = omega.lengths(Z), progress.W.any(axis=0)
-        far = omega.lam - lengths
-        if omega.mu:
-            far += np.maximum(omega.mu - (Z if omega.positive else np.abs(Z)).max(axis=1), 0.0)
-        far = over(far.reshape(-1, rows.shape[1]).min(axis=0), self._lengths)
+        far = over(omega.room(Z, lengths).reshape(-1, rows.shape[1]).min(axis=0), self._lengths)
         wanted = (lengths > omega.lam).reshape(-1, rows.shape[1]).any(axis=0) & ~used
         n_used = int(used.sum())
-        size = n_used + widen * min(20 + 2 * int(wanted.sum()), _FIRST + _CROWD * n_used)
+        size = n_used + widen * int(joining(wanted.sum(), n_used))
         if size >= _MOST * len(far):
             return None
         far = np.where(used, -np.inf, np.where(self._lengths > 0.0, far, np.inf))

@@ -35,7 +35,7 @@ from skmtl.solvers import _support
 from skmtl.solvers._columns import LARGEST, Columns, least_squares
 from skmtl.solvers._descent import MEMORY, Descent, descent_over, extrapolated
 from skmtl.solvers._lassos import Lassos
-from skmtl.solvers._separable import Separable
+from skmtl.solvers._separable import Separable, joining
 from skmtl.solvers.solution import Certificate, solution_of, solve, sums_for
 
 _FIRST = 2  # epochs before a working set is judged for the first time, or a truncated Newton step
@@ -44,7 +44,6 @@ _ENOUGH_ALONE = 0.03  # likewise, where no other feature is wanted yet
 _CALL = 1e5  # multiplications that take as long as it takes to call an epoch
 _FACES = 20  # Newton steps in a row under the maximum norm, each on a smaller face of it
 _PASSES = 20  # times that a fit is expected to visit a feature
-_CROWD = 3  # times as many features as are in use join them at most
 _PATIENCE = 500  # iterations of splitting before the descent, where both are tried
 _WIDE = 20  # features for each task, with more of which working sets are what counts
 # shares of a Newton step, past which features that turn around stay at zero; at last, until the first one does
@@ -288,16 +287,9 @@ class _Fit:
         columns, omega, W = self.columns, self.omega, state.W
         used = used | omega.free & columns.curved.any(axis=1)
         n_used = int(used.sum())
-        if s > 0:  # twice those that the ball leaves out, but not all of a crowd at once
-            crowd = 60 + _CROWD * n_used
-            more = min(widen * (20 + 2 * int(np.sum(wanted & ~used))), widen * crowd)
-        else:
-            more = len(W)
+        more = widen * int(joining(np.sum(wanted & ~used), n_used)) if s > 0 else len(W)
         size = n_used + more
-        far = omega.lam - lengths
-        if omega.mu:  # and how far the largest entry of a row is from what mu takes off
-            Z = s * (columns.c * state.H - omega.ridge * W)
-            far += np.maximum(omega.mu - (Z if omega.positive else np.abs(Z)).max(axis=1), 0.0)
+        far = omega.room(s * (columns.c * state.H - omega.ridge * W), lengths)
         reach = np.sqrt(columns.largest)
         far = np.where(alive, far / np.where(reach > 0, reach, 1.0), np.inf)
         far[used] = -np.inf
