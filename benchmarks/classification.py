@@ -1,6 +1,7 @@
 """Classification: what sharing is worth on real data, and what a fit costs.
 
-``python -m benchmarks.classification [yeast] [emotions] [isolet] [contraception] [time]``; without names, all.
+``python -m benchmarks.classification [yeast] [emotions] [isolet] [contraception] [time] [columns]``; without names,
+all.
 
 Every method is tuned alike, by the log-loss in cross-validation on the training rows; those with two strengths have
 grids two to three times as large, which favours them a little.  Means over random splits, and standard deviations over
@@ -163,12 +164,33 @@ def times():
             print_ratio(what, share, "theirs", seconds, f"goal: {1 / goal:.2f}x")
 
 
+def columns(n_rows=300, n_features=20_000, n_tasks=10):
+    """Few of many features: a lasso for each task by liblinear, ours, and features that all tasks use."""
+    rng = np.random.default_rng(0)
+    X, W = rng.normal(size=(n_rows, n_features)), np.zeros((n_features, n_tasks))
+    W[:30] = rng.normal(size=(30, n_tasks))
+    Y = (X @ W + rng.logistic(size=(n_rows, n_tasks)) > 0).astype(int)
+    kinds = skmtl.L1Classifier, skmtl.JointFeatureClassifier
+    largest = {kind: kind().alpha_max(X, Y) for kind in kinds}
+    for share in (0.5, 0.3, 0.1, 0.03):
+        models = {kind: kind(share * top) for kind, top in largest.items()}
+        calls = {kind: lambda m=model: m.fit(X, Y) for kind, model in models.items()}
+        how = {"C": 1.0 / (share * largest[kinds[0]] * n_rows), "intercept_scaling": 10.0, "max_iter": 1000}
+        theirs = LogisticRegression(l1_ratio=1.0, solver="liblinear", **how)
+        loop = lambda: [theirs.fit(X, y) for y in Y.T]  # noqa: B023, E731
+        seconds = best_times(calls | {"theirs": loop}, repeats=2)
+        for kind in kinds:
+            what = f"{kind.__name__}, {n_rows} x {n_features}, {n_tasks} tasks at {share}"
+            print_ratio(what, kind, "theirs", seconds, "goal: 1x")
+
+
 PARTS = {
     "yeast": lambda: wide("yeast", 5, 800),
     "emotions": lambda: wide("emotions", 5, 300),
     "contraception": contraception,
     "isolet": isolet,
     "time": times,
+    "columns": columns,
 }
 
 
