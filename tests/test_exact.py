@@ -877,7 +877,7 @@ def test_exact_models_ignore_the_tolerance(case, rng):
     assert_array_equal(strict.coef_, loose.coef_)
 
 
-@pytest.mark.parametrize("kind", ["ring", "two rings", "random neighbours", "two random graphs"])
+@pytest.mark.parametrize("kind", ["ring", "two rings", "wide ring", "random neighbours", "two random graphs"])
 @pytest.mark.parametrize("alpha", [0.1, 100.0])
 def test_graphs_of_many_tasks_are_solved_in_few_iterations(kind, alpha, rng, monkeypatch):
     """Where functions on the graph are smooth, from a factor of it; where only constants are, without."""
@@ -885,7 +885,10 @@ def test_graphs_of_many_tasks_are_solved_in_few_iterations(kind, alpha, rng, mon
     if "random" in kind:
         edges = rng.integers(0, n_tasks, size=(4 * n_tasks, 2))
     else:
-        edges = np.column_stack([np.arange(n_tasks), (np.arange(n_tasks) + 1) % n_tasks])
+        steps = (1, 5, 25) if kind == "wide ring" else (1,)
+        edges = np.concatenate(
+            [np.column_stack([np.arange(n_tasks), (np.arange(n_tasks) + k) % n_tasks]) for k in steps]
+        )
     if kind.startswith("two"):
         edges = edges[(edges[:, 0] < 600) == (edges[:, 1] < 600)]
     edges = edges[edges[:, 0] != edges[:, 1]]

@@ -41,13 +41,14 @@ class Lassos:
             self._parts.append((tasks, _on_grams(moments.gram[some], columns.q.T[tasks])))
         for rows in moments.rows:
             n_tasks, n_rows = rows.v.shape
+            size, most = n_rows * d, _PART
+            if moments.shared:  # one product with all features for as many tasks as memory allows
+                size = _largest(d, n_rows) ** 2
+                most = min(LARGEST, n_tasks * size / effective_n_jobs(moments.n_jobs))
             if sparse.issparse(rows.raw):
                 parts = rows.one_by_one()
-            elif moments.shared:  # one product with all features for as many tasks as memory allows
-                most = min(LARGEST, n_tasks * _largest(d, n_rows) ** 2 / effective_n_jobs(moments.n_jobs))
-                parts = (rows.only(some, rows.tasks[some]) for some in _shares(n_tasks, _largest(d, n_rows) ** 2, most))
             else:
-                parts = (rows.only(some, rows.tasks[some]) for some in _shares(n_tasks, n_rows * d, _PART))
+                parts = (rows.only(some, rows.tasks[some]) for some in _shares(n_tasks, size, most))
             self._parts += [(part.tasks, _on_rows(part)) for part in parts]
 
     @staticmethod

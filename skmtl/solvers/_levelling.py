@@ -9,8 +9,8 @@ theta, exactly, and that costs the dual value about as much as the loss would st
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 from scipy.optimize import nnls
+from sklearn.utils.extmath import row_norms
 
 from skmtl._algebra import SINGULAR, TINY
 
@@ -59,9 +59,7 @@ class Levelling:
 
     def __init__(self, rows, unseen, null):
         self.rows, self.unseen, self.null = rows, unseen, null
-        X = rows.data.X
-        squares = X.multiply(X).sum(axis=0) if sparse.issparse(X) else np.einsum("ij,ij->j", X, X)
-        self._lengths = np.sqrt(np.asarray(squares).ravel())[unseen.features]
+        self._lengths = row_norms(rows.data.X.T)[unseen.features]
 
     def level(self, W, a, at, known, gap):
         """The `Level` of a point W, of which the loss is `at`; or of weights whose level is nearer to that of `known`.

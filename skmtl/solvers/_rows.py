@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils.extmath import row_norms
 
 from skmtl._algebra import pseudo_inverse
 from skmtl._numba import read_only
@@ -300,7 +301,7 @@ class RowLoss:
     def mean_square(self):
         """The largest curvature of any task, averaged over features: ``sum_i s_i |x_i - m|^2 / d``, c included."""
         X = self.data.X
-        squares = X.multiply(X).sum(axis=1) if sparse.issparse(X) else np.einsum("ij,ij->i", X, X)
+        squares = row_norms(X, squared=True)
         total = self.weight.T @ squares if self.data.shared else self.per_task(self.weight * squares)
         about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
         return float(np.max(about, initial=0.0)) / X.shape[1]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils.extmath import row_norms
 
 from skmtl._algebra import over
 from skmtl._numba import read_only
@@ -28,10 +29,8 @@ class WorkingSets:
 
     def __init__(self, descent, penalty):
         self.descent, self._penalty = descent, penalty
-        X = descent.rows.data.X
         self._omega = Separable.of(penalty, descent.prox.view(descent.zeros[0]).shape[1])  # d, or K d
-        squares = X.multiply(X).sum(axis=0) if sparse.issparse(X) else np.einsum("ij,ij->j", X, X)
-        self._lengths = np.sqrt(np.asarray(squares).ravel())
+        self._lengths = row_norms(descent.rows.data.X.T)
 
     @staticmethod
     def suit(descent, penalty):

@@ -224,12 +224,11 @@ def _smooth_functions(L):
         shifted = L + shift * sparse.eye_array(n)
         mu, U = sparse_linalg.eigsh(shifted, _SMOOTH, which="SA", v0=v0, tol=0.1, maxiter=_RESTARTS)
         n_constants = csgraph.connected_components(L, directed=False)[0]
-        rough = mu[min(n_constants, _SMOOTH - 1)] > _ROUGH * largest
+        if mu[min(n_constants, _SMOOTH - 1)] > _ROUGH * largest:
+            return np.maximum(mu - shift, 0.0), U
     except sparse_linalg.ArpackNoConvergence:
-        rough = False
-    if not rough:
-        shift = -1e-3 * largest  # L itself is singular
-        inverse = sparse_linalg.LinearOperator(L.shape, sparse_solver(L - shift * sparse.eye_array(n)), dtype=float)
-        mu, U = sparse_linalg.eigsh(L, _SMOOTH, sigma=shift, v0=v0, OPinv=inverse)
-        shift = 0.0
-    return np.maximum(mu - shift, 0.0), U
+        pass  # for functions that are smooth
+    shift = -1e-3 * largest  # L itself is singular
+    inverse = sparse_linalg.LinearOperator(L.shape, sparse_solver(L - shift * sparse.eye_array(n)), dtype=float)
+    mu, U = sparse_linalg.eigsh(L, _SMOOTH, sigma=shift, v0=v0, OPinv=inverse)
+    return np.maximum(mu, 0.0), U
