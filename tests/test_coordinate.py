@@ -11,7 +11,7 @@ from skmtl import JointFeatureRegressor
 from skmtl._numba import read_only
 from skmtl.moments import SparseRows, TaskMoments
 from skmtl.penalties import L1, JointFeature
-from skmtl.solvers import _descent, _support, solve, sums_for
+from skmtl.solvers import _descent, _support, coordinate, solve, sums_for
 from skmtl.solvers._columns import Columns
 from skmtl.solvers._epochs import gram_epoch, solve_row, take_off
 from skmtl.solvers._lassos import Lassos
@@ -377,6 +377,19 @@ def test_maximum_norm_with_more_features_than_rows_takes_few_iterations(rng, alp
         assert solution.converged
         assert solution.dual_gap <= 1e-10 * unit_of(moments, c)
         assert solution.n_iter <= 700
+
+
+@pytest.mark.parametrize("patience", [500, 20])
+def test_maximum_norm_of_a_crowd_of_features_is_split_after_a_few_epochs(rng, monkeypatch, patience):
+    """Epochs alone take more than a thousand; a splitting that is given up leaves the rest to them."""
+    monkeypatch.setattr(coordinate, "_PATIENCE", patience)
+    X = rng.normal(size=(40, 150))
+    Y = X[:, :8] @ rng.normal(size=(8, 8)) + rng.normal(size=(40, 8))
+    solution, moments, c = fit(JointFeature(0.01, norm=np.inf), X, Y, max_iter=20_000)
+    assert np.count_nonzero(solution.W.any(axis=0)) > 100
+    assert solution.converged
+    assert solution.dual_gap <= 1e-6 * unit_of(moments, c)
+    assert 70 < solution.n_iter <= (1000 if patience == 500 else 20_000)
 
 
 def test_newton_steps_go_on_to_where_a_feature_ends():

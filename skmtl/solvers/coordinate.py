@@ -8,8 +8,8 @@ Newton steps in the weights that are not zero (`_support.py`).  Between rounds o
 screening) and the next working set.
 
 Under the maximum norm, where tasks have fewer rows than features, the largest weights of a row are many and change all
-the time.  There splitting goes first, and most of the time it is enough.  Where lam = 0, tasks are lassos of their own
-(`_lassos.py`), unless they share a Gram matrix, which then is read once for all.
+the time.  There splitting is tried after a few epochs, and most of the time it is enough.  Where lam = 0, tasks are
+lassos of their own (`_lassos.py`), unless they share a Gram matrix, which then is read once for all.
 
 The dual point is the residual, scaled by s. With Z = c_t X_t' r_t - ridge W, length_j(Z) = |soft(Z_j, mu)|_dual and
 
@@ -44,8 +44,9 @@ _ENOUGH_ALONE = 0.03  # likewise, where no other feature is wanted yet
 _CALL = 1e5  # multiplications that take as long as it takes to call an epoch
 _FACES = 20  # Newton steps in a row under the maximum norm, each on a smaller face of it
 _PASSES = 20  # times that a fit is expected to visit a feature
-_PATIENCE = 500  # iterations of splitting before the descent, where both are tried
-_WIDE = 20  # features for each task, with more of which working sets are what counts
+_BRIEF = 50  # epochs before splitting, where both are tried
+_CROWD = 0.25  # of the features: with fewer in use, working sets are what counts
+_PATIENCE = 500  # iterations of splitting before more epochs
 # shares of a Newton step, past which features that turn around stay at zero; at last, until the first one does
 _TRIALS = *((share, False) for share in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)), (1.0, True)
 _SURE = 0.3  # of the goal, for the gap of a working set: that of all features is larger
@@ -75,41 +76,44 @@ def _solve_coordinate(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, ini
             here, states = _State(np.zeros_like(W), columns.q), []
             certificate, n_iter, converged = Certificate(float(unit), 0.0, None), 0, True
         elif omega.free.all() and not omega.positive:
-            here, certificate = _Fit(columns, omega, tol * unit, 1).without_norm()
+            here, certificate = _Fit(columns, omega, tol * unit).without_norm()
             n_iter, converged = 1, True
         elif omega.apart and Lassos.suit(columns):
             lassos = lassos or Lassos(columns)
             W, H, certificate, n_iter = lassos.minimize(omega, tol * unit, max_iter, *here)
             here, states, converged = _State(W, H), [], certificate.dual_gap <= max(tol, 1e-14) * unit
         else:
-            spent = 0
-            if _suits_splitting(omega, moments):
-                solution = _by_splitting(member, moments, c, tol, min(max_iter, _PATIENCE), here.W)
-                spent, W = solution.n_iter, np.where(columns.curved, solution.W.T, 0.0)
-                here = _State(W, columns.residual_products(W))
-                if solution.converged or spent == max_iter:
-                    yield solution
-                    continue
-            fit = _Fit(columns, omega, tol * unit, max_iter - spent, descent)
-            ahead = _ahead(states, [one.alpha for one in path[k - len(states) : k + 1]])
-            here, certificate, n_iter, converged = fit.run(here, *ahead)
-            n_iter += spent
+            fit = _Fit(columns, omega, tol * unit, descent)
+            starts = here, *_ahead(states, [one.alpha for one in path[k - len(states) : k + 1]])
+            if _has_large_faces(omega, moments):
+                here, certificate, n_iter, converged = _in_turns(fit, member, moments, c, tol, max_iter, starts)
+            else:
+                here, certificate, n_iter, converged = fit.run(max_iter, *starts)
             states = [*states[-2:], here]
             descent = fit.descent
         yield solution_of(moments, here.W.T, lambda known=certificate: known, n_iter=n_iter, converged=converged)
 
 
-def _suits_splitting(omega, moments):
-    """Whether most weights will be the largest of their rows: tasks with few rows, each with its own."""
-    n_tasks, n_features = moments.xy.shape
-    thin = not moments.shared and 2 * len(moments.full) < n_tasks
-    return omega.infinite and thin and n_features <= _WIDE * n_tasks and not (omega.lam == 0.0).any()
+def _has_large_faces(omega, moments):
+    """Whether most weights may be the largest of their rows: of tasks with fewer rows than features."""
+    return omega.infinite and len(moments.full) < moments.n_tasks and not (omega.lam == 0.0).any()
 
 
-def _by_splitting(member, moments, c, tol, max_iter, W):
-    """The solution of the splitting, from W (n_features, n_tasks) on."""
-    init = W.T if W.any() else None
-    return next(solve.dispatch(Penalty)(member, [member], moments, c, tol=tol, max_iter=max_iter, init=init))
+def _in_turns(fit, member, moments, c, tol, max_iter, starts):
+    """A few epochs; if these leave many features in use, iterations of the splitting; and epochs.  As `_Fit.run`."""
+    state, certificate, n_iter, converged = fit.run(min(_BRIEF, max_iter), *starts)
+    if converged or n_iter >= max_iter:
+        return state, certificate, n_iter, converged
+    starts = [state]
+    if np.count_nonzero(state.W.any(axis=1)) > _CROWD * len(state.W):
+        how = {"tol": tol, "max_iter": min(_PATIENCE, max_iter - n_iter), "init": state.W.T}
+        solution = next(solve.dispatch(Penalty)(member, [member], moments, c, **how))
+        n_iter, W = n_iter + solution.n_iter, np.where(fit.columns.curved, solution.W.T, 0.0)
+        starts.append(_State(W, fit.columns.residual_products(W)))
+        if solution.converged:
+            return starts[1], Certificate(solution.objective, solution.dual_gap, None), n_iter, True
+    state, certificate, more, converged = fit.run(max_iter - n_iter, *starts)
+    return state, certificate, n_iter + more, converged
 
 
 def _worth_a_gram(moments, n_alphas):
@@ -149,7 +153,6 @@ class _Fit:
     columns: Columns
     omega: Separable
     goal: float
-    max_iter: int
     descent: Descent | None = None
 
     @property
@@ -157,7 +160,7 @@ class _Fit:
         """A gap below which a stop of the progress is put down to rounding."""
         return 1e-10 * 0.5 * self.columns.c @ self.columns.moments.yy
 
-    def run(self, *starts):
+    def run(self, max_iter, *starts):
         """Rounds of working sets from the best of some states on.
 
         Returns
@@ -180,7 +183,7 @@ class _Fit:
             best = min(best, gap)
             used = state.W.any(axis=1)
             done = gap <= self.goal and used.any()  # zero is not the minimum, however near
-            if (done and epochs) or epochs >= self.max_iter or (idle >= 3 and gap <= self.rounding) or idle >= 20:
+            if (done and epochs) or epochs >= max_iter or (idle >= 3 and gap <= self.rounding) or idle >= 20:
                 break
             alive &= self._may_be_used(lengths, s, gap) | used
             wanted = outside & ~used
@@ -190,7 +193,7 @@ class _Fit:
             enough = (_ENOUGH if s == 0 or wanted.any() else _ENOUGH_ALONE) * gap * 0.1 ** min(idle, 3)
             enough = 0.0 if alone else enough
             self.descent.begin(omega, state.W, state.H)
-            epochs += self._descend(enough, self.max_iter - epochs)
+            epochs += self._descend(enough, max_iter - epochs)
             W = np.zeros_like(state.W)
             W[self.descent.at] = self.descent.W
             state = _State(W, self.descent.products())
