@@ -3,7 +3,17 @@
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-__all__ = ["SINGULAR", "TINY", "bordered", "lengths_of", "over", "plus_diagonal", "positive_solver", "pseudo_inverse"]
+__all__ = [
+    "SINGULAR",
+    "TINY",
+    "bordered",
+    "inverse_of_rows",
+    "lengths_of",
+    "over",
+    "plus_diagonal",
+    "positive_solver",
+    "pseudo_inverse",
+]
 
 TINY = 1e-140  # a length whose square has not all digits
 SINGULAR = 1e-12  # of the largest eigenvalue of a matrix of unit diagonal: rounding noise
@@ -46,6 +56,15 @@ def pseudo_inverse(A, smallest=SINGULAR):
     D = np.where(D > TINY, D, 1.0)
     scale = D[..., :, None] * D[..., None, :]
     return np.linalg.pinv(A / scale, rcond=smallest, hermitian=True) / scale
+
+
+def inverse_of_rows(A):
+    """The function ``r -> (A'A)^+ r`` for A (n, d) of few rows; as `pseudo_inverse`, without a d x d array."""
+    D = lengths_of(np.einsum("ij,ij->j", A, A))
+    _, s, V = np.linalg.svd(A / D, full_matrices=False)
+    solid = s > SINGULAR * s[:1]
+    V, squares = V[solid] / D, s[solid] ** 2
+    return lambda r: ((V @ r) / squares) @ V
 
 
 def positive_solver(S, span=None):

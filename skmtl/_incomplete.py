@@ -126,6 +126,14 @@ class IncompleteMoments(TaskMoments):
         off = np.sqrt(c)[:, None] * self._off_mean
         return self.A.T @ ((self.labelled @ c)[:, None] * self.A) - off.T @ off
 
+    def rows_of_sum(self, c):
+        if len(self.A) >= self.n_features:
+            return None
+        V, Z, _ = self.directions
+        off = np.sqrt(c)[:, None] * self._off_mean @ V.T
+        l, Q = np.linalg.eigh(Z.T @ ((self.labelled @ c)[:, None] * Z) - off.T @ off)  # noqa: E741
+        return np.sqrt(np.maximum(l, 0.0))[:, None] * (Q.T @ V)
+
     def only(self, kept):
         if kept.all():
             return self

@@ -378,11 +378,26 @@ class TaskMoments:
         gram = np.zeros((self.n_features, self.n_features))
         if len(self.gram):
             gram += c.sum() * self.gram[0] if self.shared else np.tensordot(c[self.full], self.gram, axes=1)
-        for rows in self.rows:
-            A = rows.A * np.sqrt(c[rows.tasks].sum() if self.shared else c[rows.tasks, None, None])
-            A = A.reshape(-1, self.n_features)
+        for A in self._weighted_rows(c):
             gram += A.T @ A
         return gram
+
+    def rows_of_sum(self, c):
+        """Rows A (n, n_features) with ``A'A = gram_sum(c)``; None unless they are fewer than features."""
+        if (c[self.full] > 0).any():
+            return None
+        n_rows = [rows.v.shape[1] * (1 if self.shared else np.count_nonzero(c[rows.tasks])) for rows in self.rows]
+        none = np.empty((0, self.n_features))
+        return np.concatenate([none, *self._weighted_rows(c)]) if sum(n_rows) < self.n_features else None
+
+    def _weighted_rows(self, c):
+        """The rows of tasks without a Gram matrix, times the roots of c."""
+        for rows in self.rows:
+            if self.shared:
+                yield np.sqrt(c[rows.tasks].sum()) * rows.A[0]
+            else:
+                A = rows.A * np.sqrt(c[rows.tasks, None, None])
+                yield A[c[rows.tasks] > 0].reshape(-1, self.n_features)
 
     def with_mean_rows(self, share):
         """Give every task one more row, its mean, with weight `share` (n_tasks,), as if it were not centred there."""

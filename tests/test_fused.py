@@ -436,3 +436,19 @@ def test_many_pairs_share_one_prox(table, monkeypatch):
     found = solution(FusedTasks(0.01, norm=1), table, tol=1e-9, max_iter=20_000)
     assert found.converged
     assert_allclose(found.objective, expected.objective, rtol=1e-7)
+
+
+@pytest.mark.parametrize("penalty", [FusedTasks(0.05, norm=1), FusedTasks(0.05, {(0, 1): 1.0, (1, 2): 1.0}, norm=1)])
+def test_many_features_need_no_array_of_pairs_of_features(penalty, rng, monkeypatch):
+    """What tasks have in common costs nothing, and is solved for in the span of the rows."""
+    d, task = 600, np.arange(30) % 3
+    X = rng.normal(size=(30, d)) * 10.0 ** rng.uniform(-2, 2, size=d)
+    arguments = {"X": X, "y": X[:, :4].sum(axis=1) + rng.normal(size=30), "task": task}
+    monkeypatch.setattr(TaskMoments, "gram_sum", None)
+    few = solution(penalty, arguments, max_iter=5000)
+    assert few.converged
+    monkeypatch.undo()
+    monkeypatch.setattr(TaskMoments, "rows_of_sum", lambda self, c: None)
+    usual = solution(penalty, arguments, max_iter=5000)
+    assert few.objective - few.dual_gap <= usual.objective
+    assert usual.objective - usual.dual_gap <= few.objective

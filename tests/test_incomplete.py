@@ -62,6 +62,10 @@ def test_sums_are_those_of_gram_matrices(share, shape, fit_intercept, weights):
     np.testing.assert_allclose(ours.times_gram(W), theirs.times_gram(W), atol=1e-9)
     np.testing.assert_allclose(ours.squares(), theirs.squares(), atol=1e-9)
     np.testing.assert_allclose(ours.gram_sum(c), theirs.gram_sum(c), atol=1e-9)
+    A = ours.rows_of_sum(c)
+    assert (A is None) == (len(ours.A) >= X.shape[1])
+    if A is not None:
+        np.testing.assert_allclose(A.T @ A, theirs.gram_sum(c), atol=1e-9)
     G = theirs.dense_gram(np.arange(6))
     np.testing.assert_allclose(ours.dense_gram(np.arange(6)), G, atol=1e-9)
     for t, one in ours.apart():

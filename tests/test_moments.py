@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
 import skmtl._sums
 import skmtl.moments
@@ -595,3 +596,19 @@ def test_factors_of_uneven_features_are_those_of_the_rows(rng):
     assert_allclose(np.sqrt(factor.l[0][::-1][:3]), s[:3], rtol=1e-6)
     assert factor.l[0][0] == 0.0
     assert_allclose(factor.V[0] @ factor.V[0].T, np.eye(4), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["shared", "own", "sparse", "own, weights"])
+@pytest.mark.parametrize("n_features", [6, 40])
+def test_rows_of_a_sum_of_gram_matrices(kind, n_features, rng):
+    X, Y = rng.normal(size=(18, n_features)), rng.normal(size=(18, 3))
+    task = np.arange(18) % 3 if "own" in kind else None
+    weight = rng.uniform(0.5, 2.0, size=18) if "weights" in kind else None
+    moments = TaskMoments.from_data(
+        check_data(sparse.csr_array(X) if kind == "sparse" else X, Y if task is None else Y[:, 0], weight, task=task)
+    )
+    for c in (rng.uniform(0.5, 2.0, size=3), np.array([2.0, 0.0, 1.0]), np.zeros(3)):
+        A = moments.rows_of_sum(c)
+        assert (A is None) == (n_features == 6 and c.any())
+        if A is not None:
+            assert_allclose(A.T @ A, moments.gram_sum(c), atol=1e-9)

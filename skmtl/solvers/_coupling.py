@@ -6,7 +6,6 @@ are all copies, one behind the other.
 
 import numpy as np
 
-from skmtl._algebra import pseudo_inverse
 from skmtl.penalties.base import Chain, Square
 from skmtl.penalties.graph import Edges
 
@@ -246,10 +245,7 @@ class _Null:
 
     def __init__(self, basis, quadratic):
         self.basis = basis
-        self._inverse = np.array([pseudo_inverse(self._sum(column, quadratic)) for column in basis.T.tocsr()])
-
-    def _sum(self, column, quadratic):
-        return quadratic.gram_sum(column.indices, column.data**2)
+        self._inverses = [quadratic.inverse_of_sum(one.indices, one.data**2) for one in basis.T.tocsr()]
 
     @classmethod
     def of(cls, terms, quadratic):
@@ -259,7 +255,8 @@ class _Null:
 
     def shift(self, direction):
         """What to add to X, for its descent direction."""
-        return self.basis @ np.matmul((self.basis.T @ direction)[:, None, :], self._inverse)[:, 0]
+        slopes = self.basis.T @ direction
+        return self.basis @ np.stack([inverse(r) for inverse, r in zip(self._inverses, slopes, strict=True)])
 
 
 def common_null(terms, ridge):

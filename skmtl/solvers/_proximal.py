@@ -254,6 +254,6 @@ class _Nearest:
         """``(rate + ridge + rho)^-1 R``."""
         return R / (self.rate + self.ridge + rho)
 
-    def gram_sum(self, tasks, share):
-        """The sum of the Hessians of `tasks`, each times its share."""
-        return self.rate * share.sum() * np.eye(self.V.shape[1])
+    def inverse_of_sum(self, tasks, share):
+        """The inverse of the sum of the Hessians of `tasks`, each times its share."""
+        return lambda r: r / (self.rate * share.sum())

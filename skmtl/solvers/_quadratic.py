@@ -9,7 +9,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.optimize import brentq
 
-from skmtl._algebra import over
+from skmtl._algebra import inverse_of_rows, over, pseudo_inverse
 from skmtl._incomplete import IncompleteMoments, Resolvent
 from skmtl.moments import Factor
 from skmtl.solvers._sparse_minima import sparse_minima
@@ -113,9 +113,15 @@ class Quadratic:
         """``c_t G_t`` of the tasks at positions `tasks`, (len(tasks), n_features, n_features)."""
         return self.c[tasks, None, None] * self.moments.dense_gram(tasks)
 
-    def gram_sum(self, tasks, share):
-        """``sum_t share_t c_t G_t`` over the tasks at positions `tasks`."""
-        return np.tensordot(share, self.gram_of(tasks), axes=1)
+    def inverse_of_sum(self, tasks, share):
+        """The function ``r -> (sum_t share_t c_t G_t)^+ r``, the sum over the tasks at positions `tasks`."""
+        c = np.zeros(len(self.c))
+        c[tasks] = share * self.c[tasks]
+        A = self.moments.rows_of_sum(c)
+        if A is not None:
+            return inverse_of_rows(A)
+        inverse = pseudo_inverse(self.moments.gram_sum(c))
+        return lambda r: inverse @ r
 
 
 class IncompleteQuadratic(Quadratic):
@@ -129,11 +135,6 @@ class IncompleteQuadratic(Quadratic):
             resolvent = Resolvent(self.moments, self.c, D)
             self._latest = D, resolvent
         return resolvent(R)
-
-    def gram_sum(self, tasks, share):
-        c = np.zeros(len(self.c))
-        c[tasks] = share * self.c[tasks]
-        return self.moments.gram_sum(c)
 
 
 def quadratic_of(moments, c, each=_in_turn):
