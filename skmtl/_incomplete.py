@@ -140,6 +140,16 @@ class IncompleteMoments(TaskMoments):
         parts = {"labelled": self.labelled[:, kept], "data": self.data.reindex(self.tasks[kept])}
         return replace(self, **self._sums_of(kept), **parts)
 
+    def of_features(self, some):
+        return replace(
+            self,
+            x_mean=self.x_mean[:, some],
+            xy=self.xy[:, some],
+            gram=np.empty((0, len(some), len(some))),
+            data=replace(self.data, X=self.data.X[:, some]),
+            A=self.A[:, some],
+        )
+
     def among(self, tasks):
         if np.array_equal(tasks, self.tasks):
             return self

@@ -516,6 +516,30 @@ class TaskMoments:
                 rows.append(group.only(mine, at[group.tasks[mine]]))
         return replace(self, **self._sums_of(kept), full=at[self.full[full]], gram=gram, rows=tuple(rows), data=None)
 
+    def of_features(self, some):
+        """The moments of the features at positions `some`, without the rows they came from.
+
+        Tasks that then have as many rows as features have a Gram matrix.
+        """
+        rows, full, gram = [], [self.full], [self.gram[:, some[:, None], some]]
+        for group in (group.take(some) for group in self.rows):
+            if group.v.shape[1] < len(some):
+                rows.append(group)
+            else:
+                full.append(group.tasks)
+                gram.append(group.cross(group))
+        at, G = np.concatenate(full), np.concatenate(gram)
+        order = np.argsort(at)
+        return replace(
+            self,
+            x_mean=self.x_mean[:, some],
+            xy=self.xy[:, some],
+            gram=G if self.shared else G[order],
+            full=at[order],
+            rows=tuple(rows),
+            data=None,
+        )
+
     def among(self, tasks):
         """The same sums for the ids in `tasks`, which hold all of ours; the others have no rows."""
         if np.array_equal(tasks, self.tasks):

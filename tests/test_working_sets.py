@@ -8,8 +8,8 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import AdaptiveJointFeatureClassifier, MultiTaskClassifier, MultiTaskRegressor
-from skmtl.penalties import L1, JointFeature
-from skmtl.solvers import _working_sets
+from skmtl.penalties import L1, Dirty, JointFeature, Temporal
+from skmtl.solvers import _screen, _working_sets
 from skmtl.solvers._working_sets import WorkingSets
 
 KINDS = ["shared", "own", "missing labels", "sparse", "three classes", "counts", "outliers", "large means"]
@@ -49,6 +49,8 @@ PENALTIES = {
     "maximum norm": lambda a: JointFeature(a, norm=np.inf),
     "elastic net": lambda a: JointFeature(a, l1_ratio=0.8),
     "positive": lambda a: JointFeature(a, positive=True),
+    "dirty": lambda a: Dirty(a, 0.7 * a, alpha_ridge=0.01),
+    "temporal": lambda a: Temporal(0.3 * a, alpha_l1=0.3 * a, alpha_group=0.5 * a),
     "weights": lambda a: JointFeature(a, feature_weights=np.r_[0.0, 0.5, np.ones(D - 2)], alpha_ridge=0.01),
 }
 
@@ -57,7 +59,7 @@ PENALTIES = {
 @pytest.mark.parametrize("penalty", PENALTIES)
 def test_the_minimum_is_that_of_all_features(kind, penalty, rng, monkeypatch):
     data, sets, following = instance(kind, rng), [], WorkingSets.next
-    monkeypatch.setattr(_working_sets, "joining", lambda n_wanted, n_used: 10 + n_used)
+    monkeypatch.setattr(_screen, "joining", lambda n_wanted, n_used, widen: 10 * widen + n_used)
 
     def recorded(self, progress, widen):
         sets.append(following(self, progress, widen))
@@ -67,10 +69,10 @@ def test_the_minimum_is_that_of_all_features(kind, penalty, rng, monkeypatch):
     top = model_for(kind, JointFeature(1.0)).alpha_max(**data)
     for share in (0.5, 0.2):
         model = model_for(kind, PENALTIES[penalty](share * top), max_iter=5000)
-        monkeypatch.setattr(_working_sets, "_MANY", np.inf)
+        monkeypatch.setattr(_working_sets, "MANY", np.inf)
         usual = model.fit(**data)
         value, gap = usual.objective_, usual.dual_gap_
-        monkeypatch.setattr(_working_sets, "_MANY", 0)
+        monkeypatch.setattr(_working_sets, "MANY", 0)
         model.fit(**data)
         assert model.objective_ - model.dual_gap_ <= value * (1.0 + 1e-9)
         assert value - gap <= model.objective_ * (1.0 + 1e-9)
@@ -84,7 +86,7 @@ def test_stages_of_concave_penalties_have_working_sets(rng, monkeypatch):
     monkeypatch.setattr(WorkingSets, "next", lambda *args: asked.append(1) or following(*args))
     models = []
     for many in (np.inf, 0):
-        monkeypatch.setattr(_working_sets, "_MANY", many)
+        monkeypatch.setattr(_working_sets, "MANY", many)
         models.append(AdaptiveJointFeatureClassifier(alpha=0.05, tol=1e-8).fit(**data))
     assert asked
     assert models[1].objective_ == pytest.approx(models[0].objective_, rel=1e-5)
@@ -92,7 +94,7 @@ def test_stages_of_concave_penalties_have_working_sets(rng, monkeypatch):
 
 def test_too_few_iterations_are_said(rng, monkeypatch):
     data = instance("shared", rng)
-    monkeypatch.setattr(_working_sets, "_MANY", 0)
+    monkeypatch.setattr(_working_sets, "MANY", 0)
     penalty = JointFeature(0.3 * MultiTaskClassifier(JointFeature(1.0)).alpha_max(**data))
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
         model = MultiTaskClassifier(penalty, tol=1e-9, max_iter=2).fit(**data)

@@ -5,7 +5,7 @@ import numpy as np
 from skmtl.penalties._prox import clip_features, shrink_columns
 from skmtl.penalties.base import Chain, Norm, Penalty
 
-__all__ = ["L1", "JointFeature"]
+__all__ = ["L1", "JointFeature", "RowNorm", "soft_threshold"]
 
 
 class L1(Norm):
@@ -182,7 +182,7 @@ class JointFeature(Penalty):
         factors = None if self.feature_weights is None else np.asarray(self.feature_weights, dtype=np.float64)
         if n_features is not None:
             factors = self.row_factors(n_features)
-        rows = _RowNorm(self.alpha * self.l1_ratio, factors, float(self.norm))
+        rows = RowNorm(self.alpha * self.l1_ratio, factors, float(self.norm))
         if self.positive:
             return Chain(_Positive(self.alpha_l1), rows)
         return Chain(L1(self.alpha_l1), rows) if self.alpha_l1 else Chain(rows)
@@ -211,7 +211,7 @@ class _Positive(Norm):
         return float(Z.max(initial=0.0))
 
 
-class _RowNorm(Norm):
+class RowNorm(Norm):
     """``alpha * sum_j factors_j |W_j|``, the Euclidean or the maximum norm of every feature's weights."""
 
     def __init__(self, alpha=0.01, factors=None, norm=2.0):

@@ -9,7 +9,7 @@ from skmtl._ids import canonical_ids, describe, lookup
 from skmtl.penalties._prox import total_variation
 from skmtl.penalties.base import Chain, Norm, Penalty
 from skmtl.penalties.quadratic import TaskQuadratic
-from skmtl.penalties.sparse import L1, _RowNorm
+from skmtl.penalties.sparse import L1, RowNorm
 
 __all__ = ["Temporal", "TotalVariation"]
 
@@ -107,7 +107,7 @@ class Temporal(Penalty):
 
     def _sparsity(self):
         """The norms that do not look at time; each keeps the subgradients of those before it."""
-        norms = [L1(self.alpha_l1), _RowNorm(self.alpha_group)]
+        norms = [L1(self.alpha_l1), RowNorm(self.alpha_group)]
         return [norm for norm in norms if norm.alpha > 0]
 
 

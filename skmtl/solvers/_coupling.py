@@ -153,7 +153,12 @@ class Together:
         B = self.quadratic.B
         if not B.any():
             return self.quadratic.null
-        return self.bound(self.level(np.zeros_like(B)), self.terms[0].duals(B, np.zeros_like(B), 1.0))
+        return self.bound(self.level(np.zeros_like(B)), self.duals_at_zero())
+
+    def duals_at_zero(self):
+        """Subgradients at W = 0, where that is optimal."""
+        B = self.quadratic.B
+        return self.terms[0].duals(B, np.zeros_like(B), 1.0)
 
     def certify(self, z, v, y, rho):
         """Points (objective, W, parts), a lower bound of all objectives, and what proves it: X and subgradients."""
@@ -184,6 +189,10 @@ class Together:
     def bound(self, X, duals):
         """The largest dual value found with multiples of the residuals of X and of these subgradients."""
         loss, direction = self.quadratic.at(X)
+        return self.bound_of(X, loss, direction, duals)
+
+    def bound_of(self, X, loss, direction, duals):
+        """The same for what the loss is there, with its negative gradient."""
         return max(_dual_value(X, loss, direction, *way) for way in self._ways(X, direction, duals))
 
     def _ways(self, X, direction, duals):
@@ -220,8 +229,8 @@ class Decomposed(Together):
         W = np.zeros_like(self.quadratic.B)
         return self.quadratic.null, W, (W, W)
 
-    def bound_at_zero(self):
-        return self.bound(np.zeros_like(self.quadratic.B), [])
+    def duals_at_zero(self):
+        return []
 
     def certify(self, z, v, y, rho):
         P, Q = self.blocks(y)

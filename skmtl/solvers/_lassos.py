@@ -16,7 +16,7 @@ from scipy import sparse
 from skmtl._algebra import over
 from skmtl._threads import crew, one_blas_thread
 from skmtl.solvers._columns import LARGEST
-from skmtl.solvers._separable import joining
+from skmtl.solvers._screen import joining
 from skmtl.solvers._sparse_minima import sparse_minima
 from skmtl.solvers.solution import Certificate
 
@@ -149,7 +149,7 @@ def _shares(n_tasks, size, most):
 def _working_sets(far, wanted, widen):
     """For each task the features in use, then those nearest to it, (n_tasks, m)."""
     d, n_used = far.shape[1], np.count_nonzero(far == -np.inf, axis=1)
-    m = int((n_used + widen * joining(wanted, n_used)).max())
+    m = int((n_used + joining(wanted, n_used, widen)).max())
     if m >= _NEARLY * d:
         return np.broadcast_to(np.arange(d), far.shape)
     return np.sort(np.argpartition(far, m - 1, axis=1)[:, :m], axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 from skmtl._algebra import over
 from skmtl.penalties.sparse import L1, soft_threshold
 
-__all__ = ["Separable", "joining", "row_lengths"]
+__all__ = ["Separable", "row_lengths"]
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,3 @@ class Separable:
 def row_lengths(W):
     """The Euclidean length of every row."""
     return np.sqrt(np.einsum("jt,jt->j", W, W))
-
-
-def joining(n_wanted, n_used):
-    """How many features may join a working set: twice those that are wanted, but not all of a crowd at once."""
-    return np.minimum(20 + 2 * n_wanted, 60 + 3 * n_used)

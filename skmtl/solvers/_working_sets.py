@@ -1,8 +1,7 @@
-"""Working sets of features for losses of rows, under penalties that separate over features.
+"""Working sets of features for losses of rows, under penalties that make all weights of a feature zero.
 
-Of many features few are in use.  The problem of these and of the nearest others has a matrix X of few columns, which
-fits a cache and has models; one gradient with all features then tells the gap and the next working set, as in
-`coordinate.py`.
+The problem of a few features has a matrix X of few columns, which fits a cache and has models; one gradient with all
+features then tells the gap and the next working set.
 """
 
 import copy
@@ -12,16 +11,11 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.extmath import row_norms
 
-from skmtl._algebra import over
 from skmtl._numba import read_only
-from skmtl.penalties.sparse import L1, JointFeature
 from skmtl.solvers._rows import RowLoss
-from skmtl.solvers._separable import Separable, joining
+from skmtl.solvers._screen import MANY, Screen, nearest
 
 __all__ = ["WorkingSets"]
-
-_MANY = 1000  # features, with fewer of which all of them are one set
-_MOST = 0.5  # of all features, in a set
 
 
 class WorkingSets:
@@ -29,31 +23,24 @@ class WorkingSets:
 
     def __init__(self, descent, penalty):
         self.descent, self._penalty = descent, penalty
-        self._omega = Separable.of(penalty, descent.prox.view(descent.zeros[0]).shape[1])  # d, or K d
+        self._screen = _screen(descent, penalty)
         self._lengths = row_norms(descent.rows.data.X.T)
 
     @staticmethod
     def suit(descent, penalty):
         """Whether features are many, and more than a task has rows, and no weights cost nothing."""
-        rows, d = descent.rows, descent.rows.shape[1]
-        if not isinstance(penalty, L1 | JointFeature) or descent.prox.unseen is not None or d < _MANY:
+        data, d = descent.rows.data, descent.rows.shape[1]
+        n_rows = len(data.y) if data.shared else np.diff(data.starts).max(initial=0)
+        if d < MANY or n_rows >= d or not descent.prox.closed or descent.prox.unseen is not None:
             return False
-        n_rows = len(rows.data.y) if rows.data.shared else np.diff(rows.data.starts).max(initial=0)
-        return n_rows < d
+        return _screen(descent, penalty) is not None
 
     def next(self, progress, widen):
         """The positions of the features in use, then those nearest to it; None if that is too many to be worth it."""
-        rows, omega, view = self.descent.rows, self._omega, self.descent.prox.view
-        Z = (view(rows.at(progress.W, progress.a).descent) - omega.ridge * view(progress.W)).T
-        lengths, used = omega.lengths(Z), progress.W.any(axis=0)
-        far = over(omega.room(Z, lengths).reshape(-1, rows.shape[1]).min(axis=0), self._lengths)
-        wanted = (lengths > omega.lam).reshape(-1, rows.shape[1]).any(axis=0) & ~used
-        n_used = int(used.sum())
-        size = n_used + widen * int(joining(wanted.sum(), n_used))
-        if size >= _MOST * len(far):
-            return None
-        far = np.where(used, -np.inf, np.where(self._lengths > 0.0, far, np.inf))
-        return np.sort(np.argpartition(far, size - 1)[:size])
+        rows, prox = self.descent.rows, self.descent.prox
+        Z = prox.view(rows.at(progress.W, progress.a).descent) - prox.ridge * prox.view(progress.W)
+        room = self._screen.room(Z).reshape(-1, rows.shape[1]).min(axis=0)  # of all classes
+        return nearest(room, self._lengths, progress.W.any(axis=0), widen)
 
     def problem(self, some):
         """The loss and the penalty of some features only."""
@@ -71,3 +58,8 @@ class WorkingSets:
         copies[:, :, some] = inside.copies
         self.descent.certify(progress, copies, inside.a)
         progress.n_iter += inside.n_iter
+
+
+def _screen(descent, penalty):
+    """The `Screen` of a penalty for what it sees of W; None if there is none."""
+    return Screen.of(penalty, descent.rows.data.tasks, descent.prox.view(descent.zeros[0]).shape[1])

@@ -35,7 +35,8 @@ from skmtl.solvers import _support
 from skmtl.solvers._columns import LARGEST, Columns, least_squares
 from skmtl.solvers._descent import MEMORY, Descent, descent_over, extrapolated
 from skmtl.solvers._lassos import Lassos
-from skmtl.solvers._separable import Separable, joining
+from skmtl.solvers._screen import joining
+from skmtl.solvers._separable import Separable
 from skmtl.solvers.solution import Certificate, solution_of, solve, sums_for
 
 _FIRST = 2  # epochs before a working set is judged for the first time, or a truncated Newton step
@@ -290,7 +291,7 @@ class _Fit:
         columns, omega, W = self.columns, self.omega, state.W
         used = used | omega.free & columns.curved.any(axis=1)
         n_used = int(used.sum())
-        more = widen * int(joining(np.sum(wanted & ~used), n_used)) if s > 0 else len(W)
+        more = int(joining(np.sum(wanted & ~used), n_used, widen)) if s > 0 else len(W)
         size = n_used + more
         far = omega.room(s * (columns.c * state.H - omega.ridge * W), lengths)
         reach = np.sqrt(columns.largest)

@@ -51,6 +51,7 @@ _RELAXED = 1e-11  # of the mean curvature, added to that of a step, where nothin
 _CLOSE = 30.0  # gaps, in units of the goal, from which on it is worth while to compute one, and to look for clusters
 _STALLED = 8  # steps without progress
 _LARGEST = 5e7  # numbers in all H_t; with more, splitting has the better factors
+_COSTLIEST = 3e9  # multiplications in all factors of H_t; likewise: it has none to compute anew
 _MOST_CONES = 5e6  # numbers in the differences of all edges
 _MOST_PAIRS = 5e4  # with more, one prox for all pairs is faster
 _PATIENCE = 100  # iterations of splitting before Newton's method
@@ -123,7 +124,7 @@ def _suits(penalty, moments):
         n_cones, most = 0.5 * n_tasks * (n_tasks - 1) * d, _MOST_CONES if float(penalty.norm) == 2 else _MOST_PAIRS
     else:
         n_cones, most = 0.5 * penalty.adjacency(moments.tasks).nnz * d, _MOST_CONES
-    return n_tasks * d**2 <= _LARGEST and n_cones <= most
+    return n_tasks * d**2 <= _LARGEST and n_tasks * d**3 <= _COSTLIEST and n_cones <= most
 
 
 def _by_edges(penalty, n_tasks):

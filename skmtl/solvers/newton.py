@@ -31,6 +31,7 @@ from skmtl.solvers._coupling import Together
 from skmtl.solvers._hearing import Hearing
 from skmtl.solvers._models import ClassModel, ColumnModel
 from skmtl.solvers._quadratic import quadratic_of
+from skmtl.solvers._screen import IDLE, goal_of_few
 from skmtl.solvers._working_sets import WorkingSets
 from skmtl.solvers.accelerated import Descent, Progress
 from skmtl.solvers.adaptive import STAGE, Stage, reweighted
@@ -50,8 +51,6 @@ _STEPS = 50  # of Newton, at most; with more something is wrong
 _NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
 _EXACT = 1e-15  # likewise, where Newton's steps solve them: one from 1e-12 gets there
 _INEXACT = 0.03  # of the gap that is left: how exactly a model is solved, at first
-_SURE, _SHARE = 0.3, 0.1  # of the gap wanted, and of the gap of all features: what is wanted of that of a few
-_IDLE = 3  # working sets in turn that do not make the gap much smaller, before all features are one
 _BOLD = 0.01  # of a parabola's curvature: what a Newton step may use where the loss itself has none
 
 
@@ -197,14 +196,14 @@ class RowProblem:
     def _by_working_sets(self, sets, progress, enough, max_iter):
         """The problems of a few features, each from the solution of the one before, until the gap of all is enough."""
         null, idle, part = sets.descent.null, 0, copy.copy(self)
-        while progress.gap > enough and progress.n_iter < max_iter and idle < _IDLE:
+        while progress.gap > enough and progress.n_iter < max_iter and idle < IDLE:
             before, some = progress.gap, sets.next(progress, 2**idle)
             if some is None:
                 break
             part.rows, small = sets.problem(some)
             few = Descent(part.rows, small)
             inside = few.start(progress.copies[:, :, some], progress.a)
-            goal = max(_SURE * enough, _SHARE * min(progress.gap, null)) * _SHARE**idle
+            goal = goal_of_few(enough, min(progress.gap, null), idle)
             part._descend(few, small, inside, goal, max_iter - progress.n_iter)
             sets.take(progress, some, inside)
             idle = idle + 1 if progress.gap > 0.5 * before else 0

@@ -28,6 +28,7 @@ from skmtl._threads import crew
 from skmtl.penalties import Penalty, Ridge
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._coupling import Decomposed, Together
+from skmtl.solvers._few_features import on_few_features
 from skmtl.solvers._quadratic import PulledIntercepts, quadratic_of
 from skmtl.solvers._sparse_step import SparseStep
 from skmtl.solvers.solution import Certificate, harmonic, on_nodes, solution_of, solve
@@ -41,6 +42,7 @@ _ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 
 @solve.register
 @on_nodes
+@on_few_features
 def _(penalty: Penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
     with crew(moments.n_jobs) as each:

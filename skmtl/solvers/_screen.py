@@ -1,0 +1,119 @@
+"""Which features can do without weights, and which belong to the next working set of a few.
+
+Of many features few are in use.  The problem of these and of the nearest others is a small one with the same minimum,
+once the features that were left out are where the penalty makes their weights zero.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl._algebra import over
+from skmtl.penalties.base import Chain
+from skmtl.penalties.graph import Edges, EveryPair
+from skmtl.penalties.sparse import L1, JointFeature, RowNorm
+from skmtl.penalties.temporal import TotalVariation
+from skmtl.solvers._separable import Separable
+
+__all__ = ["IDLE", "MANY", "Screen", "goal_of_few", "joining", "nearest"]
+
+MANY = 1000  # features, with fewer of which all of them are one set
+IDLE = 3  # working sets in turn that do not make the gap much smaller, before all features are one
+_MOST = 0.5  # of all features, in a working set
+_SURE, _SHARE = 0.3, 0.1  # of the gap wanted, and of the gap of all features: what is wanted of that of a few
+_FIRST = TotalVariation, EveryPair  # norms of single features whose prox comes before that of those that make zeros
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The parts of a penalty by which zero weights of a feature are the best ones; of a decomposition there are two."""
+
+    parts: tuple
+
+    @classmethod
+    def of(cls, penalty, tasks, n_features):
+        """That of a penalty for the ids `tasks`; None if there is none."""
+        if isinstance(penalty, L1 | JointFeature):
+            return cls((_Part((), Separable.of(penalty, n_features)),))
+        terms = penalty.terms(tasks)
+        if penalty.decomposition:
+            halves = [cls.of(norm, tasks, n_features) for norm in terms]
+            return cls(tuple(part for half in halves for part in half.parts)) if all(halves) else None
+        part = _Part.of(terms, n_features)
+        return part and cls((part,))
+
+    def room(self, Z):
+        """How far every column of Z (n_tasks, n_features) is from where weights would be used; negative beyond."""
+        return np.min([part.room(Z) for part in self.parts], axis=0)
+
+    @staticmethod
+    def shared_out(duals, rest):
+        """Pairs (function, subgradient) that sum to `rest` more: each takes what its ball has room for, the last all.
+
+        In the order of their proxes: by Moreau's identity ``V - prox(V)`` is the point of the ball nearest to V.
+        """
+        order = [k for kind in (_FIRST, (L1, RowNorm)) for k, (f, _) in enumerate(duals) if isinstance(f, kind)]
+        duals = list(duals)
+        for k in order:
+            f, U = duals[k]
+            share = rest if k == order[-1] else rest - f.prox(rest, 1.0)
+            duals[k], rest = (f, U + share), rest - share
+        return duals
+
+
+class _Part(NamedTuple):
+    """Norms of single features that see how tasks differ, and the norm by which a feature's weights are zero."""
+
+    first: tuple
+    norm: Separable
+
+    @classmethod
+    def of(cls, terms, n_features):
+        """What among the terms separates over features.
+
+        None if that makes no weights zero, or if a term may see how many features there are.
+        """
+        functions = [f for term in terms for f in (term.norms if isinstance(term, Chain) else [term])]
+        mu = sum(f.alpha for f in functions if isinstance(f, L1))
+        lengths = [f for f in functions if isinstance(f, RowNorm)]
+        lam = sum(f.alpha for f in lengths)
+        first = tuple(f for f in functions if isinstance(f, _FIRST))
+        others = [f for f in functions if not isinstance(f, (*_FIRST, Edges, L1, RowNorm))]
+        plain = len(lengths) < 2 and all(f.factors is None for f in lengths)
+        if not plain or not mu + lam > 0.0 or not all(f.rotation_invariant for f in others):
+            return None
+        infinite = any(np.isinf(f.norm) for f in lengths)
+        return cls(first, Separable(np.full(n_features, lam), mu, 0.0, infinite, False))
+
+    def room(self, Z):
+        """As that of `Screen`: what the first norms leave of Z counts."""
+        for f in self.first:
+            Z = f.prox(Z, 1.0)
+        return self.norm.room(Z.T, self.norm.lengths(Z.T))
+
+
+def joining(n_wanted, n_used, widen=1):
+    """How many features may join a working set: twice those that are wanted, but not all of a crowd at once."""
+    return np.minimum(20 * widen + 2 * n_wanted, widen * (60 + 3 * n_used))
+
+
+def nearest(room, lengths, used, widen):
+    """The positions of the features in use and of those nearest to it; None if that is too many to be worth it.
+
+    room : array (n_features,)
+        How far a gradient is from where it would use the feature.
+    lengths : array (n_features,)
+        Of the features, the units of that; 0 for those that never will be used.
+    """
+    n_used = int(used.sum())
+    size = n_used + int(joining(np.sum((room < 0.0) & ~used), n_used, widen))
+    if size >= _MOST * len(room):
+        return None
+    far = np.where(used, -np.inf, np.where(lengths > 0.0, over(room, lengths), np.inf))
+    return np.sort(np.argpartition(far, size - 1)[:size])
+
+
+def goal_of_few(enough, gap, idle):
+    """The gap to which the problem of few features is solved, where `gap` is that of all."""
+    return max(_SURE * enough, _SHARE * gap) * _SHARE**idle
