@@ -358,6 +358,37 @@ def test_too_many_steps_of_conjugate_gradients_end_in_a_factor(rng, monkeypatch)
     assert not system.exact
 
 
+def test_steps_of_conjugate_gradients_count_for_the_couplings_they_are_for(rng):
+    """Two solutions with the same couplings, of which none alone takes too long, and the next ones are by a factor."""
+    n_tasks, d = 12, 3
+    s, t = np.triu_indices(n_tasks, 1)
+    F = rng.normal(size=(n_tasks, d, 6))
+    H, K = F @ F.swapaxes(1, 2), 10.0 ** rng.uniform(-3, 3, size=(len(s), d))
+    R, one = rng.normal(size=(n_tasks, d)), Iterative(H, s, t, Elimination(n_tasks, s, t))
+    one.factor(np.full(d, 0.1), K, np.zeros_like(K))
+    one.solve(R)
+    system = Switching(H, s, t, Elimination(n_tasks, s, t), n_steps=1.5 * one.n_steps)
+    for scale, n_solved in ((1.0, 1), (2.0, 2), (3.0, 1)):
+        system.factor(np.full(d, 0.1), scale * K, np.zeros_like(K))
+        assert system.exact == (scale == 3.0)
+        for _ in range(n_solved):
+            system.solve(R)
+
+
+@pytest.mark.parametrize("System", [Direct, Iterative])
+def test_a_solution_goes_on_from_one_nearby(System, rng):
+    n_tasks, d = 12, 3
+    s, t = np.triu_indices(n_tasks, 1)
+    F = rng.normal(size=(n_tasks, d, 6))
+    H, K = F @ F.swapaxes(1, 2), 10.0 ** rng.uniform(-3, 3, size=(len(s), d))
+    system, R = System(H, s, t, Elimination(n_tasks, s, t)), rng.normal(size=(n_tasks, d))
+    system.factor(np.full(d, 0.1), K, np.zeros_like(K))
+    X, D = system.solve(R, 1e-10)
+    again, D_again = system.solve(R, 1e-10, start=system.solve(R, rough=True))
+    assert_allclose(again, X, rtol=1e-8, atol=1e-10)
+    assert_allclose(D_again, D, rtol=1e-6, atol=1e-10)
+
+
 def test_couplings_of_any_strength_leave_the_common_part(rng):
     """With k 1e18 times H, all tasks have the weights of the sums of H_t."""
     n_tasks, d = 5, 3

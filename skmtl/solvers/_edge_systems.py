@@ -23,7 +23,6 @@ _CHEAP = 1e7  # multiplications of a factorisation that always pays
 _STEP = 3e5, 8.0  # those that take as long as a step of conjugate gradients: some, and some for each number in H_t
 _MOST = 5000  # steps in the time of a factorisation that never pays
 _PAIRS = 100  # of neighbours that an elimination couples, twice, for each edge: with more, rough factors are quicker
-_TURNS = 2.0  # solutions for each factor, about
 _REFINEMENTS = 3  # at most
 _STEPS = 500  # of conjugate gradients
 _EXACT, _ROUGH = 1e-4, 0.03  # their residual
@@ -37,7 +36,7 @@ def edge_system(H, s, t):
     if cost <= _CHEAP:
         return Direct(H, s, t, elimination)
     n_steps = cost / (_STEP[0] + _STEP[1] * (H.size + 2 * len(s) * d))
-    return Iterative(H, s, t, elimination) if n_steps > _MOST else Switching(H, s, t, elimination, n_steps / _TURNS)
+    return Iterative(H, s, t, elimination) if n_steps > _MOST else Switching(H, s, t, elimination, n_steps)
 
 
 def laplacians(elimination, s, t):
@@ -53,6 +52,8 @@ class EdgeSystem:
     Where k is many times H, rounding errors in A are as large as H in what the differences do not see: weights that are
     the same for all tasks of a connected component.  These get their values from the sums of H_t, without k.
     """
+
+    exact = False  # whether solutions are, but for rounding
 
     def __init__(self, H, s, t):
         self.H, self.s, self.t = H, read_only(s.astype(np.int64)), read_only(t.astype(np.int64))
@@ -91,12 +92,17 @@ class EdgeSystem:
         np.einsum("tjj->tj", sums)[...] += self._member @ np.broadcast_to(self.diagonal, self.H.shape[:2])
         self._inverse_sums = pseudo_inverse(sums, 1e-13)
 
-    def solve(self, R, enough=None, rough=False):
+    def solve(self, R, enough=None, rough=False, start=None):
         """The solution X for R (n_tasks, d), and D X, which may be exact even where X is much larger.
 
-        enough : what may be left of the equations, a number or (d,).
+        enough : what may be left of the equations, a number, (d,) or (n_tasks, d).
         rough : whether a few digits are enough.
+        start : X and D X not far from the solution, which iterations go on from.
         """
+        if start is not None and not self.exact:
+            X, D = start
+            more, more_D = self.solve(R - self._times_blocks(X) - self._divergence(D), enough, rough)
+            return X + more, D + more_D
         common = self._common(R)
         R = R - self._times_blocks(common)
         X = self._solve(R, enough, rough)
@@ -129,7 +135,7 @@ class EdgeSystem:
 class Direct(EdgeSystem):
     """By a sparse Cholesky factor."""
 
-    exact = True  # but for rounding
+    exact = True
 
     def __init__(self, H, s, t, elimination):
         super().__init__(H, s, t)
@@ -209,20 +215,21 @@ class Iterative(EdgeSystem):
 
 
 class Switching(Direct):
-    """Conjugate gradients while they take at most `n_steps`, then the factor, which takes as long whatever K and U."""
+    """Conjugate gradients, and the factor after K and U for which they took more than `n_steps`, about its time."""
 
     def __init__(self, H, s, t, elimination, n_steps):
         super().__init__(H, s, t, elimination)
         self._quick, self._n_steps = Iterative(H, s, t, elimination), n_steps
-        self._quick.most_steps = int(4 * n_steps) + 1
+        self._quick.most_steps = int(2 * n_steps) + 1
         self.restart()
 
     def restart(self):
-        self._slow = self.exact = False
+        self.exact, self._spent = False, 0
 
     def _factor(self):
-        self.exact = self._slow
-        if self._slow:
+        self.exact = self.exact or self._spent > self._n_steps
+        self._spent = 0
+        if self.exact:
             super()._factor()
         else:
             self._quick.factor(self.diagonal, self._K, self._U)
@@ -231,9 +238,10 @@ class Switching(Direct):
         if self.exact:
             return super()._solve(R, enough, rough)
         X = self._quick._solve(R, enough, rough)
-        self._slow = self._slow or self._quick.n_steps > self._n_steps
+        self._spent += self._quick.n_steps
         if self._quick.n_steps < self._quick.most_steps:
             return X
+        self.exact = True
         self._factor()
         return super()._solve(R, enough, rough)
 

@@ -63,6 +63,15 @@ class Quadratic:
         total = float(self.c @ self.moments.squares().sum(axis=1)) / self.B.size + self.ridge
         return total if total > 0 else 1.0
 
+    @cached_property
+    def least_curvatures(self):
+        """The smallest eigenvalue of every ``c_t G_t``, 0 for tasks with fewer rows than features."""
+        least = np.zeros(len(self.B))
+        for f in self.moments.factors:
+            if f.l.shape[1] == self.B.shape[1]:
+                least[f.tasks] = self.c[f.tasks] * f.l.min(axis=1)
+        return least
+
     def at(self, W):
         """The loss at W, with the best intercepts, and its negative gradient ``c_t (q_t - G_t w_t)``."""
         GW = self.moments.times_gram(W)

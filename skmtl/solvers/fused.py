@@ -49,6 +49,7 @@ _FAR = 100.0  # times the length of W: there, rounding errors would decide
 _TO_BOUNDARY = 0.995  # the share of the way to the boundary of the cones that a step goes
 _RELAXED = 1e-11  # of the mean curvature, added to that of a step, where nothing else says what weights are
 _CLOSE = 30.0  # gaps, in units of the goal, from which on it is worth while to compute one, and to look for clusters
+_LEFT = 0.01  # of the gap, for what steps leave of the gradient's equation
 _STALLED = 8  # steps without progress
 _LARGEST = 5e7  # numbers in all H_t; with more, splitting has the better factors
 _COSTLIEST = 3e9  # multiplications in all factors of H_t; likewise: it has none to compute anew
@@ -252,20 +253,28 @@ class _InteriorPoint:
         self._factor(k, u)
 
         def toward(c, **how):
-            dW, dz = self.system.solve(R - self._divergence(scaling.offset(c)), **how)
+            solved = dW, dz = self.system.solve(R - self._divergence(scaling.offset(c)), **how)
             dz = self._along(dz, dW)
-            return dW, dz, *scaling.change(c, dz)
+            return (dW, dz, *scaling.change(c, dz)), solved
 
         mu = x.product()
         if not mu > 0.0:
             raise LinAlgError
-        first = toward((-x.tau, x.p), rough=True)
+        first, solved = toward((-x.tau, x.p), rough=True)
         after = x.moved(min(1.0, x.way(first, self.dot)), first).product()
         c0, c1 = scaling.target(mu * np.clip(after / mu, 0.0, 1.0) ** 3, *first[1:])
-        enough = 0.7 * np.abs(R).max(axis=0) + _ROUNDING * np.abs(self.quadratic.B[:, self.live]).max(axis=0)
-        change = toward((c0 - x.tau, c1 + x.p), enough=enough)
+        change, _ = toward((c0 - x.tau, c1 + x.p), enough=self._enough(R, mu * x.tau.size), start=solved)
         step = min(1.0, _TO_BOUNDARY * x.way(change, self.dot))
         return x.moved(step, change)
+
+    def _enough(self, R, gap):
+        """What a step may leave of the gradient's equation, whose mismatch is R now.
+
+        Somewhat less than R, where no curvature takes up what is left; else what that costs beside the gap.
+        """
+        q = self.quadratic
+        least = 0.7 * np.abs(R).max(axis=0) + _ROUNDING * np.abs(q.B[:, self.live]).max(axis=0)
+        return np.maximum(least, np.sqrt(2.0 * _LEFT * gap / R.size * (q.least_curvatures + q.ridge))[:, None])
 
     def _mismatch(self, W, p):
         """What the flows leave of the descent direction of f."""
