@@ -33,19 +33,21 @@ class SampledLaplacians:
         sums, k = np.ascontiguousarray(sums[self._task_at].T), read_only(np.ascontiguousarray(k.T))
         (d, n), n_edges = sums.shape, len(self._low)
         lists = np.empty((2, n), dtype=np.int64), np.empty((2, n_edges), dtype=np.int64), np.empty(n_edges)
-        self._pivot, self._first = np.empty((d, n)), np.empty((d, n + 1), dtype=np.int64)
+        pivot, first = np.empty((d, n)), np.empty((d, n + 1), dtype=np.int64)
         while True:
-            self._later, self._ratio = np.empty((d, self._room), dtype=np.int64), np.empty((d, self._room))
-            out = self._first, self._later, self._ratio, self._pivot
+            later, ratio = np.empty((d, self._room), dtype=np.int64), np.empty((d, self._room))
+            out = first, later, ratio, pivot
             if eliminate_roughly(self._low, self._high, k, self._draws, sums.copy(), *lists, *out):
-                return
+                break
             self._room *= 2
+        n_used = first[:, -1].max()
+        places = first.astype(np.uint32), later[:, :n_used].astype(np.uint32)  # none is negative: no index is looked at
+        self._factors = [read_only(part) for part in (*places, ratio[:, :n_used].copy(), 1.0 / pivot)]
 
     def solve(self, R):
         """The solutions for R (n_tasks, d), a column for each feature."""
         X = np.ascontiguousarray(R[self._task_at].T)
-        factors = self._first, self._later, self._ratio, self._pivot
-        substitute_roughly(*(read_only(part) for part in factors), X)
+        substitute_roughly(*self._factors, X)
         return np.ascontiguousarray(X.T[self._position])
 
 
@@ -117,15 +119,21 @@ def sort(values, labels):
 
 
 @kernel
-def substitute_roughly(first, later, ratio, pivot, X):
-    r"""Solve for X (d, n), changed, with the factors of `eliminate_roughly`, which are read-only."""
+def substitute_roughly(first, later, ratio, inverse, X):
+    r"""Solve for X (d, n), changed, with what `eliminate_roughly` has filled, read-only; inverse (d, n): of the pivots.
+
+    first : uint32 (d, n + 1).  later : uint32 (d, room).
+    """
     d, n = X.shape
     for j in range(d):
+        begin, node, share, x = first[j], later[j], ratio[j], X[j]
         for i in range(n):
-            for p in range(first[j, i], first[j, i + 1]):
-                X[j, later[j, p]] += ratio[j, p] * X[j, i]
+            value = x[i]
+            for p in range(begin[i], begin[i + 1]):
+                x[node[p]] += share[p] * value
         for b in range(n):
             i = n - 1 - b
-            X[j, i] /= pivot[j, i]
-            for p in range(first[j, i], first[j, i + 1]):
-                X[j, i] += ratio[j, p] * X[j, later[j, p]]
+            value = x[i] * inverse[j, i]
+            for p in range(begin[i], begin[i + 1]):
+                value += share[p] * x[node[p]]
+            x[i] = value
