@@ -160,6 +160,13 @@ def test_too_few_iterations_are_said(sets, rng, monkeypatch):
     assert model.objective_ - model.dual_gap_ <= best.objective_
 
 
+@pytest.mark.parametrize("tol", [0.5, 2.0])
+def test_any_accuracy_has_a_solution(tol, sets, rng):
+    model = MultiTaskRegressor(Dirty(0.02, 0.015), tol=tol).fit(**instance("shared", rng))
+    assert sets
+    assert model.coef_.any()
+
+
 class OfPositions(Norm):
     """A norm of somebody's own, which knows how many features there are."""
 

@@ -62,7 +62,7 @@ class _Rounds:
         W = np.zeros_like(self.moments.xy) if init is None else _sum(init)
         Z, best = self._rest(W, self.quadratic.at(W[self.kept])[1]), -np.inf
         n_iter, idle, gap, solution = 0, 0, null, None
-        while gap > self.enough and n_iter < max_iter and idle < IDLE:
+        while (gap > self.enough or solution is None) and n_iter < max_iter and idle < IDLE:
             some = nearest(self.screen.room(Z), lengths, W.any(axis=0), 2**idle)
             if some is None:
                 break
@@ -73,7 +73,7 @@ class _Rounds:
             gap = max(solution.objective - best, 0.0)
             idle = idle + 1 if gap > 0.5 * before else 0
             W, init = solution.W, solution.parts or solution.W
-        if gap > self.enough and n_iter < max_iter:
+        if (gap > self.enough or solution is None) and n_iter < max_iter:
             of_all = self._solve(self.moments, self.enough, max_iter - n_iter, init)
             n_iter += of_all.n_iter
             if solution is None or of_all.dual_gap <= gap:
