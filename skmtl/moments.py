@@ -517,28 +517,26 @@ class TaskMoments:
         return replace(self, **self._sums_of(kept), full=at[self.full[full]], gram=gram, rows=tuple(rows), data=None)
 
     def of_features(self, some):
-        """The moments of the features at positions `some`, without the rows they came from.
+        """The moments of the features at positions `some`, without the data they came from."""
+        rows = [group.take(some) for group in self.rows]
+        return self.with_features(self.x_mean[:, some], self.xy[:, some], rows, self.gram[:, some[:, None], some])
 
-        Tasks that then have as many rows as features have a Gram matrix.
+    def with_features(self, x_mean, xy, rows, gram):
+        """The moments of the same tasks with other features, for the rows of those that had some, and Gram matrices.
+
+        Tasks that now have as many rows as features have a Gram matrix.
         """
-        rows, full, gram = [], [self.full], [self.gram[:, some[:, None], some]]
-        for group in (group.take(some) for group in self.rows):
-            if group.v.shape[1] < len(some):
-                rows.append(group)
+        few, full, grams = [], [self.full], [gram]
+        for group in rows:
+            if group.v.shape[1] < xy.shape[1]:
+                few.append(group)
             else:
                 full.append(group.tasks)
-                gram.append(group.cross(group))
-        at, G = np.concatenate(full), np.concatenate(gram)
+                grams.append(group.cross(group))
+        at, G = np.concatenate(full), np.concatenate(grams)
         order = np.argsort(at)
-        return replace(
-            self,
-            x_mean=self.x_mean[:, some],
-            xy=self.xy[:, some],
-            gram=G if self.shared else G[order],
-            full=at[order],
-            rows=tuple(rows),
-            data=None,
-        )
+        G = G if self.shared else G[order]
+        return replace(self, x_mean=x_mean, xy=xy, gram=G, full=at[order], rows=tuple(few), data=None)
 
     def among(self, tasks):
         """The same sums for the ids in `tasks`, which hold all of ours; the others have no rows."""

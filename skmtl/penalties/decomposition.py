@@ -13,7 +13,7 @@ from skmtl.penalties.base import Norm, Penalty
 from skmtl.penalties.low_rank import TraceNorm
 from skmtl.penalties.sparse import L1, JointFeature
 
-__all__ = ["Decomposition", "Dirty", "RobustFeature", "RobustLowRank", "SparseLowRank", "TaskLengths"]
+__all__ = ["Decomposition", "Dirty", "RobustFeature", "RobustLowRank", "Sides", "SparseLowRank", "TaskLengths"]
 
 
 class TaskLengths(Norm):
@@ -38,6 +38,30 @@ class TaskLengths(Norm):
     def dual_norm(self, Z):
         """The longest task."""
         return float(np.linalg.norm(Z, axis=1).max(initial=0.0))
+
+
+class Sides(Norm):
+    """A norm of the first n features and one of all others, each with its own strength: together a norm, with alpha 1.
+
+    A decomposition with P and Q as such sides has features for P and features for Q.
+    """
+
+    alpha = 1.0
+
+    def __init__(self, first, second, n):
+        self.first = first
+        self.second = second
+        self.n = n
+
+    def value(self, W):
+        return self.first.value(W[:, : self.n]) + self.second.value(W[:, self.n :])
+
+    def prox(self, V, step):
+        return np.hstack([self.first.prox(V[:, : self.n], step), self.second.prox(V[:, self.n :], step)])
+
+    def dual_norm(self, Z):
+        first, second = self.first.dual_norm(Z[:, : self.n]), self.second.dual_norm(Z[:, self.n :])
+        return max(first / self.first.alpha, second / self.second.alpha)
 
 
 class Decomposition(Penalty):

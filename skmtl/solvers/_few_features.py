@@ -3,19 +3,27 @@
 One product with all features tells the gap and the next working set.  The subgradients of the problem of a few features
 are those of the whole once each feature that was left out has its share, which is its gradient, in the norms that make
 its weights zero.
+
+Of a decomposition W = P + Q where Q prefers no direction, as one of low rank, only P has working sets.  Q lies in the
+span of the rows, whose coordinates stand beside the features of P as other features, with a norm of their own.
 """
 
-from dataclasses import replace
-from functools import wraps
+from dataclasses import dataclass, replace
+from functools import cached_property, wraps
+from typing import Any
 
 import numpy as np
 
+from skmtl.moments import Rows, TaskMoments
+from skmtl.penalties.decomposition import Sides
 from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers._screen import IDLE, MANY, Screen, goal_of_few, nearest
 from skmtl.solvers.solution import Certificate
 
 __all__ = ["on_few_features"]
+
+_FEW_ROWS = 3  # times the rows of all tasks, than which features are more where one half of a decomposition has all
 
 
 def on_few_features(solver):
@@ -26,8 +34,9 @@ def on_few_features(solver):
         if not _suit(penalty, moments):
             yield from solver(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
             return
+        span = _Span(moments)
         for one in path:
-            solution = _Rounds(solver, one, moments, c, tol).run(max_iter, init)
+            solution = _Rounds(solver, one, moments, c, tol, span).run(max_iter, init)
             init = solution.parts or solution.W
             yield solution
 
@@ -35,90 +44,183 @@ def on_few_features(solver):
 
 
 def _suit(penalty, moments):
-    """Whether features are many, and more than a task has rows, and there is a part for each."""
+    """Whether features are many, and more than a task has rows, and some part of the penalty makes them zero."""
     n_features = moments.n_features
-    if n_features < MANY or moments.n_rows.max(initial=0) >= n_features:
+    if n_features < MANY or moments.n_rows.max(initial=0) >= n_features or penalty.penalizes_intercepts:
         return False
-    return not penalty.penalizes_intercepts and Screen.of(penalty, moments.tasks, n_features) is not None
+    return Screen.of(penalty, moments.tasks, n_features) is not None or _suit_half(penalty, moments)
+
+
+def _suit_half(penalty, moments):
+    """Whether one half of a decomposition makes features zero, and the other has few dimensions."""
+    thin = type(moments) is TaskMoments and not len(moments.full)
+    n_rows = sum(rows.v.shape[1] * len(rows.A) for rows in moments.rows) if thin else np.inf
+    few = _FEW_ROWS * n_rows <= moments.n_features
+    return few and Screen.of_half(penalty, moments.tasks, moments.n_features) is not None
+
+
+@dataclass(frozen=True)
+class _Span:
+    """That of the rows of all tasks."""
+
+    moments: TaskMoments
+
+    @cached_property
+    def basis(self):
+        """Orthonormal vectors (n_coordinates, n_features) whose span has all rows."""
+        return np.linalg.qr(np.concatenate([rows.A.reshape(-1, rows.A.shape[2]) for rows in self.moments.rows]).T)[0].T
+
+    @cached_property
+    def rows(self):
+        """The rows in its coordinates."""
+        return [rows.A @ self.basis.T for rows in self.moments.rows]
+
+
+class _Some:
+    """The problem of some features."""
+
+    def __init__(self, rounds, some):
+        self.some, self.n_features = some, rounds.moments.n_features
+        self.penalty, self.moments = rounds.penalty, rounds.moments.of_features(some)
+
+    def init(self, init):
+        """Weights of all features, or a pair of such, as those of the problem."""
+        if init is None:
+            return None
+        parts = tuple(part[:, self.some] for part in _parts_of(init))
+        return parts if isinstance(init, tuple) else parts[0]
+
+    def whole(self, U):
+        """Weights or subgradients (..., n_some) as those of all features."""
+        return self._spread(U)
+
+    def parts(self, solution):
+        """The parts of a decomposition, of all features."""
+        return solution.parts and tuple(map(self._spread, solution.parts))
+
+    def _spread(self, U):
+        whole = np.zeros((*U.shape[:-1], self.n_features))
+        whole[..., self.some] = U
+        return whole
+
+
+class _SomeBesideAll(_Some):
+    """Some features of one half of a decomposition, and the other half in a basis of the span of the rows."""
+
+    def __init__(self, rounds, some):
+        moments, span = rounds.moments, rounds.span
+        self.some, self.n_features, self.basis = some, moments.n_features, span.basis
+        self.order = slice(None, None, -1 if rounds.half else None)  # in which the half of some features is the first
+        first, second = rounds.penalty.terms(moments.tasks)[self.order]
+        self.penalty = Sides(first, second, len(some))
+
+        def beside(few, coordinates):
+            return np.concatenate([few, coordinates], axis=-1)
+
+        rows = [Rows(r.tasks, beside(r.columns(some), Z), r.v) for r, Z in zip(moments.rows, span.rows, strict=True)]
+        means, products = (beside(a[:, some], a @ self.basis.T) for a in (moments.x_mean, moments.xy))
+        none = np.empty((0, means.shape[1], means.shape[1]))
+        self.moments = moments.with_features(means, products, rows, none)
+
+    def init(self, init):
+        if init is None:
+            return None
+        one, other = (init if isinstance(init, tuple) else (init, np.zeros_like(init)))[self.order]
+        return np.concatenate([one[:, self.some], other @ self.basis.T], axis=1)
+
+    def whole(self, U):
+        one, other = self._halves(U)
+        return one + other
+
+    def parts(self, solution):
+        return self._halves(solution.W)[self.order]
+
+    def _halves(self, U):
+        n = len(self.some)
+        return self._spread(U[..., :n]), U[..., n:] @ self.basis
 
 
 class _Rounds:
     """The minimisation for one penalty, with a solver."""
 
-    def __init__(self, solver, penalty, moments, c, tol):
-        self.solver, self.penalty, self.moments, self.c = solver, penalty, moments, c
+    def __init__(self, solver, penalty, moments, c, tol, span):
+        self.solver, self.penalty, self.moments, self.c, self.span = solver, penalty, moments, c, span
         self.kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
         self.quadratic = quadratic_of(moments.only(self.kept), c[self.kept])
         self.quadratic.ridge = penalty.ridge
         self.problem = (Decomposed if penalty.decomposition else Together)(penalty, self.quadratic)
-        self.screen = Screen.of(penalty, self.quadratic.moments.tasks, moments.n_features)
+        tasks, n_features = self.quadratic.moments.tasks, moments.n_features
+        self.kind: Any = _Some
+        self.screen, self.half = Screen.of(penalty, tasks, n_features), 0
+        if self.screen is None and _suit_half(penalty, moments):
+            self.kind, (self.screen, self.half) = _SomeBesideAll, Screen.of_half(penalty, tasks, n_features)
         self.enough = tol * self.quadratic.null
 
     def run(self, max_iter, init):
         """Working sets until the gap is small enough, from the weights `init` on; or all features."""
         if self.screen is None or not self.problem.terms or self.problem.zero_is_optimal():
-            return self._solve(self.moments, self.enough, max_iter, init)
+            return self._solve(self, self.enough, max_iter, init)
         null, lengths = self.quadratic.null, np.sqrt(self.quadratic.moments.squares().max(axis=0, initial=0.0))
-        W = np.zeros_like(self.moments.xy) if init is None else _sum(init)
-        Z, best = self._rest(W, self.quadratic.at(W[self.kept])[1]), -np.inf
+        Z, used, best = self._rest(init), self._used(init), -np.inf
         n_iter, idle, gap, solution = 0, 0, null, None
         while (gap > self.enough or solution is None) and n_iter < max_iter and idle < IDLE:
-            some = nearest(self.screen.room(Z), lengths, W.any(axis=0), 2**idle)
+            some = nearest(self.screen.room(Z), lengths, used, 2**idle)
             if some is None:
                 break
-            goal = goal_of_few(self.enough, min(gap, null), idle)
-            inside = self._solve(self.moments.of_features(some), goal, max_iter - n_iter, _of_some(init, some))
-            solution, bound, Z = self._of_all(inside, some)
+            few, goal = self.kind(self, some), goal_of_few(self.enough, min(gap, null), idle)
+            inside = self._solve(few, goal, max_iter - n_iter, few.init(init))
+            solution, bound, Z = self._of_all(inside, few)
             n_iter, best, before = n_iter + inside.n_iter, max(best, bound), gap
             gap = max(solution.objective - best, 0.0)
             idle = idle + 1 if gap > 0.5 * before else 0
-            W, init = solution.W, solution.parts or solution.W
+            init = solution.parts or solution.W
+            used = self._used(init)
         if (gap > self.enough or solution is None) and n_iter < max_iter:
-            of_all = self._solve(self.moments, self.enough, max_iter - n_iter, init)
+            of_all = self._solve(self, self.enough, max_iter - n_iter, init)
             n_iter += of_all.n_iter
             if solution is None or of_all.dual_gap <= gap:
                 return replace(of_all, n_iter=n_iter)
         certificate = Certificate(solution.objective, gap, None)
         return replace(solution, certificate=lambda: certificate, n_iter=n_iter, converged=gap <= self.enough)
 
-    def _solve(self, moments, gap, max_iter, init):
-        """The solution of the solver, to a gap."""
+    def _solve(self, problem, gap, max_iter, init):
+        """The solution of a problem's penalty and moments, to a gap."""
         how = {"tol": gap / self.quadratic.null if gap else 0.0, "max_iter": max_iter, "init": init}
-        return next(self.solver(self.penalty, [self.penalty], moments, self.c, **how))
+        return next(self.solver(problem.penalty, [problem.penalty], problem.moments, self.c, **how))
 
-    def _rest(self, X, direction):
-        """What the ridge term leaves to the others of a descent direction."""
+    def _used(self, init):
+        """The features with weights in what the screen is of, bool (n_features,)."""
+        parts = _parts_of(init)
+        if self.kind is _SomeBesideAll and len(parts) == 2:
+            parts = parts[self.half : self.half + 1]
+        return np.any([np.zeros_like(self.moments.xy), *parts], axis=(0, 1))
+
+    def _rest(self, init):
+        """What the ridge term leaves to the others of the loss's descent direction at some weights."""
+        W = np.sum([np.zeros_like(self.moments.xy), *_parts_of(init)], axis=0)
+        return self._less_ridge(W, self.quadratic.at(W[self.kept])[1])
+
+    def _less_ridge(self, X, direction):
         return direction - self.quadratic.ridge * X[self.kept]
 
-    def _of_all(self, inside, some):
+    def _of_all(self, inside, few):
         """The solution of some features as one of all, the bound that it proves, and what its ridge term leaves."""
-
-        def spread(part):
-            whole = np.zeros((*part.shape[:-1], self.moments.n_features))
-            whole[..., some] = part
-            return whole
-
-        X, duals = inside.dual or (inside.W, ())
-        X, duals = spread(X), [(f, spread(U)) for f, U in duals]
-        if inside.dual is None:
-            duals = self.problem.duals_at_zero()
+        X, duals = inside.dual or (inside.W, None)
+        X = few.whole(X)
         loss, direction = self.quadratic.at(X[self.kept])
-        Z = self._rest(X, direction)
-        left_out = Z.copy()
-        left_out[:, some] = 0.0
-        duals = self.screen.shared_out(duals, left_out)
+        Z = self._less_ridge(X, direction)
+        if self.penalty.decomposition:
+            duals = []
+        else:
+            duals = self.problem.duals_at_zero() if duals is None else [(f, few.whole(U)) for f, U in duals]
+            left_out = Z.copy()
+            left_out[:, few.some] = 0.0
+            duals = self.screen.shared_out(duals, left_out)
         bound = self.problem.bound_of(X[self.kept], loss, direction, duals)
-        parts = inside.parts and tuple(map(spread, inside.parts))
-        how = {"parts": parts, "w0": spread(inside.w0), "dual": (X, duals)}
-        return replace(inside, W=spread(inside.W), **how), bound, Z
+        how = {"parts": few.parts(inside), "w0": few.whole(inside.w0), "dual": (X, duals)}
+        return replace(inside, W=few.whole(inside.W), **how), bound, Z
 
 
-def _sum(init):
-    return sum(init) if isinstance(init, tuple) else init
-
-
-def _of_some(init, some):
-    """The weights of some features."""
-    if init is None:
-        return None
-    return tuple(part[:, some] for part in init) if isinstance(init, tuple) else init[:, some]
+def _parts_of(init):
+    """Weights, or a pair of such, or none, as a tuple."""
+    return () if init is None else init if isinstance(init, tuple) else (init,)

@@ -43,6 +43,21 @@ class Screen:
         part = _Part.of(terms, n_features)
         return part and cls((part,))
 
+    @classmethod
+    def of_half(cls, penalty, tasks, n_features):
+        """That of one half of a decomposition and the half, 0 or 1, where the other prefers no direction; or None.
+
+        Without a ridge term, which is of both, the other half lies in the span of the rows.
+        """
+        if not penalty.decomposition or penalty.ridge:
+            return None
+        halves = penalty.terms(tasks)
+        for half in (0, 1):
+            screen = cls.of(halves[half], tasks, n_features)
+            if screen is not None and halves[1 - half].rotation_invariant:
+                return screen, half
+        return None
+
     def room(self, Z):
         """How far every column of Z (n_tasks, n_features) is from where weights would be used; negative beyond."""
         return np.min([part.room(Z) for part in self.parts], axis=0)
