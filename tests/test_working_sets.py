@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import AdaptiveJointFeatureClassifier, MultiTaskClassifier, MultiTaskRegressor
-from skmtl.penalties import L1, Dirty, JointFeature, Temporal
+from skmtl.penalties import L1, Dirty, JointFeature, SharedPlusSpecific, Temporal, TraceNorm
 from skmtl.solvers import _screen, _working_sets
 from skmtl.solvers._working_sets import WorkingSets
 
@@ -51,6 +51,8 @@ PENALTIES = {
     "positive": lambda a: JointFeature(a, positive=True),
     "dirty": lambda a: Dirty(a, 0.7 * a, alpha_ridge=0.01),
     "temporal": lambda a: Temporal(0.3 * a, alpha_l1=0.3 * a, alpha_group=0.5 * a),
+    "mean, L1": lambda a: SharedPlusSpecific(0.1 * a, alpha_l1=0.5 * a),
+    "trace norm + L1": lambda a: TraceNorm(0.3 * a) + L1(0.6 * a),
     "weights": lambda a: JointFeature(a, feature_weights=np.r_[0.0, 0.5, np.ones(D - 2)], alpha_ridge=0.01),
 }
 

@@ -31,7 +31,7 @@ class WorkingSets:
         """Whether features are many, and more than a task has rows, and no weights cost nothing."""
         data, d = descent.rows.data, descent.rows.shape[1]
         n_rows = len(data.y) if data.shared else np.diff(data.starts).max(initial=0)
-        if d < MANY or n_rows >= d or not descent.prox.closed or descent.prox.unseen is not None:
+        if d < MANY or n_rows >= d or descent.prox.unseen is not None:
             return False
         return _screen(descent, penalty) is not None
 
