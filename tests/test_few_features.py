@@ -173,6 +173,28 @@ def test_any_accuracy_has_a_solution(tol, sets, rng):
     assert model.coef_.any()
 
 
+def test_the_best_point_of_all_sets_is_kept(sets, rng):
+    """Wherever in a set the iterations end."""
+    data, values = instance("own", rng), []
+    for max_iter in range(3, 16):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = MultiTaskRegressor(Temporal(0.1, alpha_group=0.3), max_iter=max_iter).fit(**data)
+        assert model.n_iter_ <= max_iter
+        values.append(model.objective_)
+    assert sets
+    np.testing.assert_array_less(np.diff(values), 1e-9)
+
+
+def test_no_gap_at_all_is_what_rounding_leaves(sets, rng):
+    data = instance("shared", rng)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = MultiTaskRegressor(SharedPlusSpecific(0.1, alpha_l1=0.3), tol=0.0).fit(**data)
+    assert sets
+    assert model.dual_gap_ <= 1e-12
+
+
 class OfPositions(Norm):
     """A norm of somebody's own, which knows how many features there are."""
 
@@ -199,6 +221,8 @@ class OfPositions(Norm):
     [
         OfPositions() + L1(0.1),
         GroupSlope(0.1) + L1(0.1),
+        JointFeature(0.01, norm=np.inf, feature_weights=np.linspace(0.5, 1.5, D)),
+        JointFeature(0.01, norm=np.inf, positive=True),
         TraceNorm(0.1) + JointFeature(0.1, feature_weights=np.linspace(0.5, 1.0, D)),
         TraceNorm(0.1) + JointFeature(0.1, positive=True),
         TraceNorm(0.1) + JointFeature(0.1) + JointFeature(0.1, norm=np.inf),

@@ -10,16 +10,17 @@ span of the rows, whose coordinates stand beside the features of P as other feat
 
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skmtl.moments import Rows, TaskMoments
 from skmtl.penalties.decomposition import Sides
+from skmtl.penalties.sparse import L1, JointFeature
 from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers._screen import IDLE, MANY, Screen, goal_of_few, nearest
-from skmtl.solvers.solution import Certificate
+from skmtl.solvers.solution import ROUNDING, Certificate
 
 __all__ = ["on_few_features"]
 
@@ -44,9 +45,14 @@ def on_few_features(solver):
 
 
 def _suit(penalty, moments):
-    """Whether features are many, and more than a task has rows, and some part of the penalty makes them zero."""
+    """Whether features are many, and more than a task has rows, and some part of the penalty makes them zero.
+
+    Norms of features alone have a descent with working sets; here they come from it with a crowd of features in use.
+    """
     n_features = moments.n_features
     if n_features < MANY or moments.n_rows.max(initial=0) >= n_features or penalty.penalizes_intercepts:
+        return False
+    if isinstance(penalty, L1 | JointFeature):
         return False
     return Screen.of(penalty, moments.tasks, n_features) is not None or _suit_half(penalty, moments)
 
@@ -74,6 +80,13 @@ class _Span:
     def rows(self):
         """The rows in its coordinates."""
         return [rows.A @ self.basis.T for rows in self.moments.rows]
+
+
+class _All(NamedTuple):
+    """The problem of all features."""
+
+    penalty: Any
+    moments: TaskMoments
 
 
 class _Some:
@@ -110,8 +123,8 @@ class _SomeBesideAll(_Some):
     def __init__(self, rounds, some):
         moments, span = rounds.moments, rounds.span
         self.some, self.n_features, self.basis = some, moments.n_features, span.basis
-        self.order = slice(None, None, -1 if rounds.half else None)  # in which the half of some features is the first
-        first, second = rounds.penalty.terms(moments.tasks)[self.order]
+        self.half = rounds.half
+        first, second = self._in_order(rounds.penalty.terms(moments.tasks))
         self.penalty = Sides(first, second, len(some))
 
         def beside(few, coordinates):
@@ -125,7 +138,7 @@ class _SomeBesideAll(_Some):
     def init(self, init):
         if init is None:
             return None
-        one, other = (init if isinstance(init, tuple) else (init, np.zeros_like(init)))[self.order]
+        one, other = self._in_order(init if isinstance(init, tuple) else (init, np.zeros_like(init)))
         return np.concatenate([one[:, self.some], other @ self.basis.T], axis=1)
 
     def whole(self, U):
@@ -133,11 +146,45 @@ class _SomeBesideAll(_Some):
         return one + other
 
     def parts(self, solution):
-        return self._halves(solution.W)[self.order]
+        return self._in_order(self._halves(solution.W))
+
+    def _in_order(self, pair):
+        """That of some features first, from or to the penalty's own order."""
+        return pair if self.half == 0 else pair[::-1]
 
     def _halves(self, U):
         n = len(self.some)
         return self._spread(U[..., :n]), U[..., n:] @ self.basis
+
+
+@dataclass
+class _Found:
+    """The best solution and the best lower bound so far, of all features."""
+
+    gap: float
+    solution: Any = None
+    bound: float = -np.inf
+    n_iter: int = 0
+    converged: bool = False
+
+    def improve(self, solution, bound):
+        """Take a solution if it is better, and what proves a bound, if that is higher."""
+        self.n_iter += solution.n_iter
+        dual = solution.dual if bound > self.bound or self.solution is None else self.solution.dual
+        if self.solution is None or solution.objective <= self.solution.objective:
+            self.solution = solution
+        self.solution, self.bound = replace(self.solution, dual=dual), max(self.bound, bound)
+        self.gap = max(self.solution.objective - self.bound, 0.0)
+
+    def ends(self, enough):
+        """Whether there is a solution with a gap that is small enough."""
+        return self.solution is not None and self.gap <= enough
+
+    def best(self, enough):
+        """The solution with its gap."""
+        certificate, converged = Certificate(self.solution.objective, self.gap, None), self.converged
+        how = {"n_iter": self.n_iter, "converged": converged or self.gap <= enough}
+        return replace(self.solution, certificate=lambda: certificate, **how)
 
 
 class _Rounds:
@@ -150,38 +197,34 @@ class _Rounds:
         self.quadratic.ridge = penalty.ridge
         self.problem = (Decomposed if penalty.decomposition else Together)(penalty, self.quadratic)
         tasks, n_features = self.quadratic.moments.tasks, moments.n_features
-        self.kind: Any = _Some
-        self.screen, self.half = Screen.of(penalty, tasks, n_features), 0
+        self.screen, self.half = Screen.of(penalty, tasks, n_features), None
         if self.screen is None and _suit_half(penalty, moments):
-            self.kind, (self.screen, self.half) = _SomeBesideAll, Screen.of_half(penalty, tasks, n_features)
-        self.enough = tol * self.quadratic.null
+            self.screen, self.half = Screen.of_half(penalty, tasks, n_features)
+        self.enough = max(tol, ROUNDING) * self.quadratic.null
 
     def run(self, max_iter, init):
         """Working sets until the gap is small enough, from the weights `init` on; or all features."""
+        everything = _All(self.penalty, self.moments)
         if self.screen is None or not self.problem.terms or self.problem.zero_is_optimal():
-            return self._solve(self, self.enough, max_iter, init)
+            return self._solve(everything, self.enough, max_iter, init)
         null, lengths = self.quadratic.null, np.sqrt(self.quadratic.moments.squares().max(axis=0, initial=0.0))
-        Z, used, best = self._rest(init), self._used(init), -np.inf
-        n_iter, idle, gap, solution = 0, 0, null, None
-        while (gap > self.enough or solution is None) and n_iter < max_iter and idle < IDLE:
-            some = nearest(self.screen.room(Z), lengths, used, 2**idle)
+        Z, idle, found = self._rest(init), 0, _Found(gap=null)
+        while found.n_iter < max_iter and idle < IDLE and not found.ends(self.enough):
+            some = nearest(self.screen.room(Z), lengths, self._used(init), 2**idle)
             if some is None:
                 break
-            few, goal = self.kind(self, some), goal_of_few(self.enough, min(gap, null), idle)
-            inside = self._solve(few, goal, max_iter - n_iter, few.init(init))
+            few, before = (_Some if self.half is None else _SomeBesideAll)(self, some), found.gap
+            goal = goal_of_few(self.enough, min(before, null), idle)
+            inside = self._solve(few, goal, max_iter - found.n_iter, few.init(init))
             solution, bound, Z = self._of_all(inside, few)
-            n_iter, best, before = n_iter + inside.n_iter, max(best, bound), gap
-            gap = max(solution.objective - best, 0.0)
-            idle = idle + 1 if gap > 0.5 * before else 0
+            found.improve(solution, bound)
+            idle = idle + 1 if found.gap > 0.5 * before else 0
             init = solution.parts or solution.W
-            used = self._used(init)
-        if (gap > self.enough or solution is None) and n_iter < max_iter:
-            of_all = self._solve(self, self.enough, max_iter - n_iter, init)
-            n_iter += of_all.n_iter
-            if solution is None or of_all.dual_gap <= gap:
-                return replace(of_all, n_iter=n_iter)
-        certificate = Certificate(solution.objective, gap, None)
-        return replace(solution, certificate=lambda: certificate, n_iter=n_iter, converged=gap <= self.enough)
+        if found.n_iter < max_iter and not found.ends(self.enough):
+            solution = self._solve(everything, self.enough, max_iter - found.n_iter, init)
+            found.improve(solution, solution.objective - solution.dual_gap)
+            found.converged = solution.converged
+        return found.best(self.enough)
 
     def _solve(self, problem, gap, max_iter, init):
         """The solution of a problem's penalty and moments, to a gap."""
@@ -191,7 +234,7 @@ class _Rounds:
     def _used(self, init):
         """The features with weights in what the screen is of, bool (n_features,)."""
         parts = _parts_of(init)
-        if self.kind is _SomeBesideAll and len(parts) == 2:
+        if self.half is not None and len(parts) == 2:
             parts = parts[self.half : self.half + 1]
         return np.any([np.zeros_like(self.moments.xy), *parts], axis=(0, 1))
 
@@ -211,11 +254,12 @@ class _Rounds:
         Z = self._less_ridge(X, direction)
         if self.penalty.decomposition:
             duals = []
+        elif duals is None:  # zero weights are the best of the few features
+            duals = self.problem.duals_at_zero()
         else:
-            duals = self.problem.duals_at_zero() if duals is None else [(f, few.whole(U)) for f, U in duals]
             left_out = Z.copy()
             left_out[:, few.some] = 0.0
-            duals = self.screen.shared_out(duals, left_out)
+            duals = self.screen.shared_out([(f, few.whole(U)) for f, U in duals], left_out)
         bound = self.problem.bound_of(X[self.kept], loss, direction, duals)
         how = {"parts": few.parts(inside), "w0": few.whole(inside.w0), "dual": (X, duals)}
         return replace(inside, W=few.whole(inside.W), **how), bound, Z

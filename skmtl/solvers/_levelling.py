@@ -13,10 +13,10 @@ from scipy.optimize import nnls
 from sklearn.utils.extmath import row_norms
 
 from skmtl._algebra import SINGULAR, TINY
+from skmtl.solvers.solution import ROUNDING
 
-__all__ = ["ROUNDING", "Level", "Levelling"]
+__all__ = ["Level", "Levelling"]
 
-ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 _SHIFTS = 50  # Newton steps, at most
 _LEVEL = 0.003  # of the gap that is left: what the slope may gain
 _STALLED = 1e-10  # of the loss at zero: if a step gains less and none gets smaller, it is rounding, or no minimum

@@ -22,9 +22,9 @@ import numpy as np
 
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._curved import Curved
-from skmtl.solvers._levelling import ROUNDING, Levelling
+from skmtl.solvers._levelling import Levelling
 from skmtl.solvers._proximal import proximal
-from skmtl.solvers.solution import Certificate
+from skmtl.solvers.solution import ROUNDING, Certificate
 
 __all__ = ["Descent", "Progress"]
 

@@ -39,12 +39,11 @@ from skmtl.solvers._cones import Scaling, dot_rows, dot_values, way_to_boundary
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._edge_systems import edge_system
 from skmtl.solvers._quadratic import Quadratic
-from skmtl.solvers.solution import on_nodes, solve
+from skmtl.solvers.solution import ROUNDING, on_nodes, solve
 from skmtl.solvers.splitting import Found, minimize, solution_found
 
 __all__ = ["SparseChain"]  # and a solver, found through `solve`
 
-_ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 _FAR = 100.0  # times the length of W: there, rounding errors would decide
 _TO_BOUNDARY = 0.995  # the share of the way to the boundary of the cones that a step goes
 _RELAXED = 1e-11  # of the mean curvature, added to that of a step, where nothing else says what weights are
@@ -84,7 +83,7 @@ def _(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=No
             None,
             None if init is None else [init[kept]],
         )
-        goal = max(tol, _ROUNDING) * quadratic.null
+        goal = max(tol, ROUNDING) * quadratic.null
         for one in path:
             quadratic.ridge = one.ridge
             problem = Together(_by_edges(one, kept.sum()), quadratic)
@@ -273,7 +272,7 @@ class _InteriorPoint:
         Somewhat less than R, where no curvature takes up what is left; else what that costs beside the gap.
         """
         q = self.quadratic
-        least = 0.7 * np.abs(R).max(axis=0) + _ROUNDING * np.abs(q.B[:, self.live]).max(axis=0)
+        least = 0.7 * np.abs(R).max(axis=0) + ROUNDING * np.abs(q.B[:, self.live]).max(axis=0)
         return np.maximum(least, np.sqrt(2.0 * _LEFT * gap / R.size * (q.least_curvatures + q.ridge))[:, None])
 
     def _mismatch(self, W, p):

@@ -14,6 +14,7 @@ from skmtl._ids import lookup
 from skmtl.moments import TaskMoments
 
 __all__ = [
+    "ROUNDING",
     "Certificate",
     "Solution",
     "harmonic",
@@ -25,6 +26,9 @@ __all__ = [
     "solve",
     "sums_for",
 ]
+
+
+ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 
 
 class Certificate(NamedTuple):

@@ -31,13 +31,12 @@ from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._few_features import on_few_features
 from skmtl.solvers._quadratic import PulledIntercepts, quadratic_of
 from skmtl.solvers._sparse_step import SparseStep
-from skmtl.solvers.solution import Certificate, harmonic, on_nodes, solution_of, solve
+from skmtl.solvers.solution import ROUNDING, Certificate, harmonic, on_nodes, solution_of, solve
 
 __all__ = ["Found", "minimize", "solution_found"]  # and a solver, found through `solve`
 
 _BALANCED = 60  # iterations after which rho changes rarely
 _ACCELERATE = 10  # iterations before extrapolation
-_ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
 
 
 @solve.register
@@ -62,7 +61,7 @@ def _along(path, moments, kept, c, quadratic, tol, max_iter, init):
             (solution,) = solve(Ridge(), [Ridge(one.ridge)], moments, c)
             yield replace(solution, parts=(solution.W, np.zeros_like(solution.W)) if one.decomposition else None)
             continue
-        found = minimize(problem, max(tol, _ROUNDING) * quadratic.null, max_iter, state)
+        found = minimize(problem, max(tol, ROUNDING) * quadratic.null, max_iter, state)
         state = found.state
         yield solution_found(one, moments, kept, quadratic, found)
 
@@ -145,7 +144,7 @@ def minimize(problem, tol, max_iter, state):
         shortest = min(shortest, float(length))
         if n_iter % _interval(n_iter) == 0 or n_iter in (1, max_iter):
             found.improve(*problem.certify(z, v, y, rho))
-            if found.gap <= tol and (found.W.any() or found.gap <= _ROUNDING * problem.quadratic.null):
+            if found.gap <= tol and (found.W.any() or found.gap <= ROUNDING * problem.quadratic.null):
                 break
         due = y_before is not None and _due(n_iter)
         if due and (change := _balance(z, v, y, y_before, problem.haste(n_iter))) != 1.0:
