@@ -215,9 +215,5 @@ def main():
 
 
 if __name__ == "__main__":
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
     warnings.simplefilter("ignore", ConvergenceWarning)  # `scaling` stops early
     main()

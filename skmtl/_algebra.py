@@ -61,10 +61,8 @@ def pseudo_inverse(A, smallest=SINGULAR):
 def inverse_of_rows(A):
     """The function ``r -> (A'A)^+ r`` for A (n, d) of few rows; as `pseudo_inverse`, without a d x d array."""
     D = lengths_of(np.einsum("ij,ij->j", A, A))
-    _, s, V = np.linalg.svd(A / D, full_matrices=False)
-    solid = s > SINGULAR * s[:1]
-    V, squares = V[solid] / D, s[solid] ** 2
-    return lambda r: ((V @ r) / squares) @ V
+    P = np.linalg.pinv(A / D, rcond=SINGULAR) / D[:, None]
+    return lambda r: P @ (P.T @ r)
 
 
 def positive_solver(S, span=None):

@@ -161,11 +161,15 @@ class _SomeBesideAll(_Some):
 class _Found:
     """The best solution and the best lower bound so far, of all features."""
 
-    gap: float
     solution: Any = None
     bound: float = -np.inf
     n_iter: int = 0
     converged: bool = False
+
+    @property
+    def gap(self):
+        """The duality gap; infinite without a solution."""
+        return np.inf if self.solution is None else max(self.solution.objective - self.bound, 0.0)
 
     def improve(self, solution, bound):
         """Take a solution if it is better, and what proves a bound, if that is higher."""
@@ -174,16 +178,11 @@ class _Found:
         if self.solution is None or solution.objective <= self.solution.objective:
             self.solution = solution
         self.solution, self.bound = replace(self.solution, dual=dual), max(self.bound, bound)
-        self.gap = max(self.solution.objective - self.bound, 0.0)
-
-    def ends(self, enough):
-        """Whether there is a solution with a gap that is small enough."""
-        return self.solution is not None and self.gap <= enough
 
     def best(self, enough):
         """The solution with its gap."""
-        certificate, converged = Certificate(self.solution.objective, self.gap, None), self.converged
-        how = {"n_iter": self.n_iter, "converged": converged or self.gap <= enough}
+        certificate, converged = Certificate(self.solution.objective, self.gap, None), self.gap <= enough
+        how = {"n_iter": self.n_iter, "converged": converged or self.converged}
         return replace(self.solution, certificate=lambda: certificate, **how)
 
 
@@ -208,8 +207,8 @@ class _Rounds:
         if self.screen is None or not self.problem.terms or self.problem.zero_is_optimal():
             return self._solve(everything, self.enough, max_iter, init)
         null, lengths = self.quadratic.null, np.sqrt(self.quadratic.moments.squares().max(axis=0, initial=0.0))
-        Z, idle, found = self._rest(init), 0, _Found(gap=null)
-        while found.n_iter < max_iter and idle < IDLE and not found.ends(self.enough):
+        Z, idle, found = self._rest(init), 0, _Found()
+        while found.gap > self.enough and found.n_iter < max_iter and idle < IDLE:
             some = nearest(self.screen.room(Z), lengths, self._used(init), 2**idle)
             if some is None:
                 break
@@ -220,7 +219,7 @@ class _Rounds:
             found.improve(solution, bound)
             idle = idle + 1 if found.gap > 0.5 * before else 0
             init = solution.parts or solution.W
-        if found.n_iter < max_iter and not found.ends(self.enough):
+        if found.gap > self.enough and found.n_iter < max_iter:
             solution = self._solve(everything, self.enough, max_iter - found.n_iter, init)
             found.improve(solution, solution.objective - solution.dual_gap)
             found.converged = solution.converged

@@ -41,7 +41,7 @@ class SampledLaplacians:
                 break
             self._room *= 2
         n_used = first[:, -1].max()
-        places = first.astype(np.uint32), later[:, :n_used].astype(np.uint32)  # none is negative: no index is looked at
+        places = first.astype(np.uint32), later[:, :n_used].astype(np.uint32)  # unsigned: no index counts from the end
         self._factors = [read_only(part) for part in (*places, ratio[:, :n_used].copy(), 1.0 / pivot)]
 
     def solve(self, R):

@@ -37,7 +37,7 @@ from skmtl.solvers._descent import MEMORY, Descent, descent_over, extrapolated
 from skmtl.solvers._lassos import Lassos
 from skmtl.solvers._screen import joining
 from skmtl.solvers._separable import Separable
-from skmtl.solvers.solution import Certificate, solution_of, solve, sums_for
+from skmtl.solvers.solution import ROUNDING, Certificate, solution_of, solve, sums_for
 
 _FIRST = 2  # epochs before a working set is judged for the first time, or a truncated Newton step
 _ENOUGH = 0.3  # of the gap between rounds: with less, the working set may be the wrong one
@@ -82,7 +82,7 @@ def _solve_coordinate(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, ini
         elif omega.apart and Lassos.suit(columns):
             lassos = lassos or Lassos(columns)
             W, H, certificate, n_iter = lassos.minimize(omega, tol * unit, max_iter, *here)
-            here, states, converged = _State(W, H), [], certificate.dual_gap <= max(tol, 1e-14) * unit
+            here, states, converged = _State(W, H), [], certificate.dual_gap <= max(tol, ROUNDING) * unit
         else:
             fit = _Fit(columns, omega, tol * unit, descent)
             starts = here, *_ahead(states, [one.alpha for one in path[k - len(states) : k + 1]])

@@ -12,7 +12,7 @@ Where features are alike in length, steps on the rows (`accelerated`) are cheape
 that Newton's would take, and what they have not solved by then Newton's steps solve from there.  Where moments would
 not fit in memory or X is sparse and wide, the rows are all there is; and quadratic penalties, where Newton's steps are
 linear equations, begin with those.  Several classes have a model where a task's classes, as one row, are few.  Of many
-features, each with a penalty of its own, only those in use and a few more are looked at (`_working_sets`).
+features, where a penalty makes most of them zero, those in use and a few more are looked at (`_working_sets`).
 """
 
 import copy
