@@ -24,6 +24,7 @@ from skmtl.solvers import solve, sums_for
 from skmtl.solvers._coupling import matters
 from skmtl.solvers._sparse_step import with_absolute_values
 from skmtl.solvers.newton import RowProblem, has_moments
+from skmtl.solvers.splitting import solve_by_splitting
 
 __all__ = ["problem_of"]
 
@@ -64,7 +65,7 @@ def _sums_of(data, penalty, losses):
 def _bears_incomplete(penalty):
     """Whether the solver of a penalty asks no more of moments than products and resolvents."""
     kind = _kind(penalty)
-    by_splitting = solve.dispatch(kind) is solve.dispatch(Penalty)
+    by_splitting = solve.dispatch(kind) is solve_by_splitting
     return (by_splitting or kind in (Ridge, SharedPlusSpecific, TaskGraph)) and not penalty.penalizes_intercepts
 
 

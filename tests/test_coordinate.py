@@ -15,6 +15,7 @@ from skmtl.solvers import _descent, _support, coordinate, solve, sums_for
 from skmtl.solvers._columns import Columns
 from skmtl.solvers._epochs import gram_epoch, solve_row, take_off
 from skmtl.solvers._lassos import Lassos
+from skmtl.solvers.solution import solve_one
 from skmtl.tasks import check_data
 
 
@@ -53,7 +54,7 @@ def fit(penalty, *args, by="samples", tol=1e-12, max_iter=20_000, **kwargs):
     """The solution, the moments and the factors."""
     moments = sums_for(penalty, check_data(*args, **kwargs))
     c = factors(moments, by)
-    (solution,) = solve(penalty, [penalty], moments, c, tol=tol, max_iter=max_iter)
+    solution = solve_one(penalty, moments, c, tol=tol, max_iter=max_iter)
     return solution, moments, c
 
 
@@ -150,9 +151,9 @@ def test_no_gap_is_smaller_than_the_distance_from_the_minimum(rng, penalty):
     X, y, task, weight = own(rng)
     moments = sums_for(penalty, check_data(X, y, weight, task=task))
     c = factors(moments)
-    (best,) = solve(penalty, [penalty], moments, c, tol=1e-12, max_iter=20_000)
+    best = solve_one(penalty, moments, c, tol=1e-12, max_iter=20_000)
     for max_iter in (1, 2, 7, 20):
-        (solution,) = solve(penalty, [penalty], moments, c, tol=0.0, max_iter=max_iter)
+        solution = solve_one(penalty, moments, c, tol=0.0, max_iter=max_iter)
         excess = solution.objective - best.objective
         assert solution.dual_gap >= excess - 1e-12 * unit_of(moments, c)
 
@@ -185,7 +186,7 @@ def test_weights_vanish_at_alpha_max_and_not_before(rng, penalty):
     alpha = penalty.alpha_max(c[:, None] * moments.xy)
     for share, zero in [(1.0 - 1e-12, True), (1.0, True), (2.0, True), (0.999, False)]:
         member = penalty.with_alpha(share * alpha)
-        (solution,) = solve(member, [member], moments, c, tol=1e-3)
+        solution = solve_one(member, moments, c, tol=1e-3)
         assert (not solution.W.any()) == zero
 
 
@@ -210,7 +211,7 @@ def test_a_path_is_its_fits(rng, size):
     c = factors(moments)
     path = [JointFeature(alpha) for alpha in np.geomspace(2.0, 0.02, 12)]
     for member, solution in zip(path, solve(path[0], path, moments, c, tol=1e-13, max_iter=9999), strict=True):
-        (alone,) = solve(member, [member], moments, c, tol=1e-13, max_iter=9999)
+        alone = solve_one(member, moments, c, tol=1e-13, max_iter=9999)
         assert_allclose(solution.W, alone.W, atol=1e-8)
 
 
@@ -414,7 +415,7 @@ def test_permuted_tasks_permute_the_weights(rng):
 def test_a_task_without_weight_gets_the_mean_of_the_others(rng):
     X, y, task, _ = own(rng)
     moments = TaskMoments.from_data(check_data(X, y, task=task).reindex(np.arange(7)))
-    (solution,) = solve(JointFeature(0.1), [JointFeature(0.1)], moments, factors(moments))
+    solution = solve_one(JointFeature(0.1), moments, factors(moments))
     assert_allclose(solution.W[6], solution.W[:6].mean(axis=0))
 
 

@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl import FusedTasksRegressor, PooledRegressor
 from skmtl.moments import TaskMoments
-from skmtl.penalties import FusedTasks, Penalty, Temporal
+from skmtl.penalties import FusedTasks, Temporal
 from skmtl.penalties.graph import Edges, EveryPair
 from skmtl.solvers import _edge_systems, _fronts, _sampled_laplacians, fused, solve
 from skmtl.solvers._cones import Scaling, dot_rows, dot_values, way_to_boundary
@@ -20,6 +20,8 @@ from skmtl.solvers._edge_systems import Direct, Iterative, Switching, edge_syste
 from skmtl.solvers._fronts import Elimination
 from skmtl.solvers._laplacians import Laplacians
 from skmtl.solvers._sampled_laplacians import SampledLaplacians
+from skmtl.solvers.solution import solve_one
+from skmtl.solvers.splitting import solve_by_splitting
 from skmtl.tasks import check_data
 from tests.oracles import INSTANCES, long_table
 
@@ -53,8 +55,7 @@ def moments_of(arguments):
 
 def solution(penalty, arguments, **how):
     """The solution of the method that is tested."""
-    (found,) = solve(penalty, [penalty], *moments_of(arguments), **how)
-    return found
+    return solve_one(penalty, *moments_of(arguments), **how)
 
 
 @each_norm
@@ -78,7 +79,7 @@ def test_a_graph_that_fills_its_factor_has_the_same_solution_without(norm, rng, 
 def test_splitting_finds_the_same(graph, norm, ridge, table, rng):
     penalty = FusedTasks(0.03, GRAPHS[graph](list("abcdef"), rng), norm, ridge)
     found = solution(penalty, table, tol=1e-11)
-    (other,) = solve.dispatch(Penalty)(penalty, [penalty], *moments_of(table), tol=1e-9, max_iter=20_000)
+    (other,) = solve_by_splitting(penalty, [penalty], *moments_of(table), tol=1e-9, max_iter=20_000)
     assert found.converged
     assert found.n_iter <= (125 if graph == "complete" and norm == 1 else 25)  # splitting first, where one prox does
     assert other.objective - other.dual_gap <= found.objective * (1 + 1e-12)
@@ -98,7 +99,7 @@ def test_awkward_data_take_few_steps(instance, share, norm, rng):
     c = np.where(moments.active, moments.active.sum() / moments.weight.sum(), 1.0)
     null = 0.5 * c @ moments.yy
     penalty = FusedTasks(share * np.linalg.norm(c[:, None] * moments.xy, 2), graph or None, norm)
-    (found,) = solve(penalty, [penalty], moments, c, tol=1e-9)
+    found = solve_one(penalty, moments, c, tol=1e-9)
     assert found.converged
     assert 0.0 <= found.dual_gap <= 1e-9 * null
     assert found.n_iter <= 30
@@ -189,7 +190,7 @@ def test_conjugate_gradients_do_as_well(norm, rng, monkeypatch):
 def test_edges_to_zero_are_absolute_values(share, ridge, table, monkeypatch):
     """Temporal weights that are sparse, too, by Newton's method alone, against splitting alone."""
     penalty = Temporal(share, alpha_l1=0.5 * share, alpha_ridge=ridge)
-    (other,) = solve.dispatch(Penalty)(penalty, [penalty], *moments_of(table), tol=1e-10, max_iter=20_000)
+    (other,) = solve_by_splitting(penalty, [penalty], *moments_of(table), tol=1e-10, max_iter=20_000)
     monkeypatch.setattr(fused, "_PATIENCE", 1)
     found = solution(penalty, table, tol=1e-10)
     assert found.converged

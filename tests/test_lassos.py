@@ -10,6 +10,7 @@ from skmtl.penalties import L1, JointFeature
 from skmtl.solvers import _lassos, solve, sums_for
 from skmtl.solvers._lassos import Lassos
 from skmtl.solvers._sparse_minima import leave_out, sparse_minima
+from skmtl.solvers.solution import solve_one
 from skmtl.tasks import check_data
 
 THIN = ["fewer rows", "shared", "sparse", "sparse, weights", "missing labels", "sparse, missing"]
@@ -47,7 +48,7 @@ def fit(penalty, X, y, weight=None, task=None, tol=1e-11, max_iter=10_000, n_job
     """The solution, the moments and the factors of the losses."""
     moments = sums_for(penalty, check_data(X, y, weight, task=task), n_jobs=n_jobs)
     c = np.linspace(1.0, 2.0, moments.n_tasks) / moments.weight.sum()
-    (solution,) = solve(penalty, [penalty], moments, c, tol=tol, max_iter=max_iter)
+    solution = solve_one(penalty, moments, c, tol=tol, max_iter=max_iter)
     return solution, moments, c
 
 
@@ -116,7 +117,7 @@ def test_a_path_starts_where_the_last_strength_ended(rng):
     path = [L1(alpha) for alpha in np.geomspace(0.3, 0.001, 15)]
     turns = []
     for member, solution in zip(path, solve(path[0], path, moments, c, tol=1e-10), strict=True):
-        (alone,) = solve(member, [member], moments, c, tol=1e-10)
+        alone = solve_one(member, moments, c, tol=1e-10)
         assert_allclose(solution.objective, alone.objective, rtol=1e-8)
         turns.append((solution.n_iter, alone.n_iter))
     assert sum(warm for warm, _ in turns) < sum(cold for _, cold in turns)

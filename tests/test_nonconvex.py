@@ -92,7 +92,7 @@ def test_shared_rows_have_izenmans_closed_form(rank, ridge, rng):
 @pytest.mark.parametrize("ridge", [0.0, 0.2])
 def test_alternating_steps_find_the_closed_form(ridge, rng, monkeypatch):
     """The same data as a long table have rows of their own, and no closed form in the eyes of the solver."""
-    monkeypatch.setattr("skmtl.solvers.reduced_rank._STRENGTHS", ())  # it would start there
+    monkeypatch.setattr("skmtl.solvers.reduced_rank._STRENGTHS", (10.0,))  # at 0 it would start there
     instance = outputs(rng, 30, 6, 5)
     n, T = instance.y.shape
     closed = ReducedRankRegressor(2, alpha_ridge=ridge).fit(instance.X, instance.y)

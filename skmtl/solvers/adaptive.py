@@ -11,7 +11,7 @@ import numpy as np
 
 from skmtl.penalties import AdaptiveJointFeature, JointFeature
 from skmtl.solvers._alternating import relative_change
-from skmtl.solvers.solution import Certificate, solution_of, solve, sums_for
+from skmtl.solvers.solution import Certificate, solution_of, solve, solve_one, sums_for
 
 __all__ = ["STAGE", "Stage", "reweighted"]
 
@@ -19,13 +19,13 @@ STAGE = 0.1  # tolerance of the stages, in units of that of the whole
 
 
 @sums_for.register
-def _(penalty: AdaptiveJointFeature, data, *, fit_intercept=True, n_jobs=None):
+def sums_for_adaptive(penalty: AdaptiveJointFeature, data, *, fit_intercept=True, n_jobs=None):
     """What the solver of its stages wants to know."""
     return sums_for(JointFeature(), data, fit_intercept=fit_intercept, n_jobs=n_jobs)
 
 
 @solve.register
-def _(penalty: AdaptiveJointFeature, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+def solve_adaptive(penalty: AdaptiveJointFeature, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """The first stages are a path of their own, so that a solution does not depend on the strengths before it."""
     penalty.check_gamma()
     unit, how = float(0.5 * c @ moments.yy), {"tol": STAGE * tol, "max_iter": max_iter}
@@ -35,8 +35,7 @@ def _(penalty: AdaptiveJointFeature, path, moments, c, *, tol=1e-6, max_iter=100
         return Stage(W, solution.objective, solution.dual_gap, solution.converged)
 
     def minimum(convex, last):
-        (solution,) = solve(convex, [convex], moments, c, **how, init=last.W)
-        return stage(solution)
+        return stage(solve_one(convex, moments, c, **how, init=last.W))
 
     convex = [adaptive.tangent() for adaptive in path]
     for adaptive, first in zip(path, solve(convex[0], convex, moments, c, **how, init=init), strict=True):

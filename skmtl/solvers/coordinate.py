@@ -28,7 +28,6 @@ import numpy as np
 
 from skmtl._algebra import over, plus_diagonal
 from skmtl.moments import TaskMoments
-from skmtl.penalties.base import Penalty
 from skmtl.penalties.shared import Ridge
 from skmtl.penalties.sparse import L1, JointFeature
 from skmtl.solvers import _support
@@ -37,7 +36,8 @@ from skmtl.solvers._descent import MEMORY, Descent, descent_over, extrapolated
 from skmtl.solvers._lassos import Lassos
 from skmtl.solvers._screen import joining
 from skmtl.solvers._separable import Separable
-from skmtl.solvers.solution import ROUNDING, Certificate, solution_of, solve, sums_for
+from skmtl.solvers.solution import ROUNDING, Certificate, solution_of, solve, solve_one, sums_for
+from skmtl.solvers.splitting import solve_by_splitting
 
 _FIRST = 2  # epochs before a working set is judged for the first time, or a truncated Newton step
 _ENOUGH = 0.3  # of the gap between rounds: with less, the working set may be the wrong one
@@ -55,7 +55,7 @@ _SURE = 0.3  # of the goal, for the gap of a working set: that of all features i
 
 @sums_for.register(L1)
 @sums_for.register(JointFeature)
-def _(penalty, data, *, fit_intercept=True, n_jobs=None):
+def sums_for_features(penalty, data, *, fit_intercept=True, n_jobs=None):
     """Rows, unless a Gram matrix of all features costs less than the products with a few residuals."""
     keep_rows = data.X.shape[1] > 4 * data.n_tasks
     return TaskMoments.from_data(data, fit_intercept=fit_intercept, n_jobs=n_jobs, keep_rows=keep_rows)
@@ -63,7 +63,8 @@ def _(penalty, data, *, fit_intercept=True, n_jobs=None):
 
 @solve.register(L1)
 @solve.register(JointFeature)
-def _solve_coordinate(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+    """Each penalty of a path from where those before lead."""
     columns = Columns.of(_worth_a_gram(moments, len(path)), c, _PASSES * len(path))
     unit = 0.5 * c @ moments.yy
     W = np.zeros_like(columns.q)
@@ -108,7 +109,7 @@ def _in_turns(fit, member, moments, c, tol, max_iter, starts):
     starts = [state]
     if np.count_nonzero(state.W.any(axis=1)) > _CROWD * len(state.W):
         how = {"tol": tol, "max_iter": min(_PATIENCE, max_iter - n_iter), "init": state.W.T}
-        solution = next(solve.dispatch(Penalty)(member, [member], moments, c, **how))
+        solution = next(solve_by_splitting(member, [member], moments, c, **how))
         n_iter, W = n_iter + solution.n_iter, np.where(fit.columns.curved, solution.W.T, 0.0)
         starts.append(_State(W, fit.columns.residual_products(W)))
         if solution.converged:
@@ -205,7 +206,7 @@ class _Fit:
         """The state and its certificate where nothing but squares is penalised."""
         columns, ridge = self.columns, self.omega.ridge
         if ridge:
-            (solution,) = solve(Ridge(ridge), [Ridge(ridge)], columns.moments, columns.c)
+            solution = solve_one(Ridge(ridge), columns.moments, columns.c)
             W = np.where(columns.curved, solution.W.T, 0.0)
         else:
             W = least_squares(columns)

@@ -10,9 +10,10 @@ import numpy as np
 from skmtl._algebra import SINGULAR, bordered, lengths_of, over, plus_diagonal, positive_solver
 from skmtl._incomplete import IncompleteMoments, Resolvent
 from skmtl.moments import Factor
-from skmtl.penalties import Penalty, Pooled, Ridge, SharedPlusSpecific
+from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
 from skmtl.solvers._quadratic import mean_rows
-from skmtl.solvers.solution import Certificate, largest_of, loss_of, residual_norm, solution_of, solve
+from skmtl.solvers.solution import Certificate, largest_of, loss_of, residual_norm, solution_of, solve, solve_one
+from skmtl.solvers.splitting import solve_by_splitting
 
 __all__: list[str] = []  # found through `solve`
 
@@ -25,7 +26,7 @@ _ILL = 1e-9  # of the largest curvature: a strength that is less is lost beside 
 
 
 @solve.register
-def _(penalty: Ridge, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+def solve_ridge(penalty: Ridge, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     r"""``(c_t G_t + a I) w_t = c_t q_t``, task by task."""
     B, size = c[:, None] * moments.xy, largest_of(moments, c)
     for ridge in path:
@@ -49,10 +50,11 @@ def _(penalty: Ridge, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
 
 
 @solve.register
-def _(penalty: Pooled, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+def solve_pooled(penalty: Pooled, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """One ridge regression on all rows, each weighted with c_t; with an intercept for each task or one for all."""
     pooled = moments.pooled(c, task_intercepts=penalty.task_intercepts)
-    for one in solve(Ridge(), [Ridge(pool.alpha) for pool in path], pooled, np.ones(1)):
+    ridges = [Ridge(pool.alpha) for pool in path]
+    for one in solve_ridge(ridges[0], ridges, pooled, np.ones(1)):
         W = np.repeat(one.W, moments.n_tasks, axis=0)
         b = None if penalty.task_intercepts else np.repeat(one.b, moments.n_tasks)
         yield solution_of(moments, W, one.certificate, one.w0, b)
@@ -76,7 +78,7 @@ def _incomplete(moments, c, ridge):
         return _refined(moments, c, ridge.alpha, Resolvent(moments, c, ridge.alpha))
     W = np.zeros_like(moments.xy)
     for t, one in moments.apart():
-        W[t] = next(solve(ridge, [ridge], one, c[[t]])).W[0]
+        W[t] = solve_one(ridge, one, c[[t]]).W[0]
     return W
 
 
@@ -135,7 +137,7 @@ def _pseudo_inverse(moments, R):
 
 
 @solve.register
-def _(penalty: SharedPlusSpecific, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+def solve_shared_plus_specific(penalty: SharedPlusSpecific, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     r"""``w_t = w_0 + v_t`` with strengths a_0 on w_0 and a on v_t, through the Schur complement of the deviations.
 
     With A_t = c_t G_t: ``v_t = (A_t + a I)^-1 (c_t q_t - A_t w_0)``, which leaves d equations for w_0,
@@ -147,7 +149,7 @@ def _(penalty: SharedPlusSpecific, path, moments, c, *, tol=1e-6, max_iter=1000,
     infinite (not centred: one intercept).  b_0 then borders the equations for w_0.
     """
     if penalty.alpha_l1 > 0:
-        yield from solve.dispatch(Penalty)(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
+        yield from solve_by_splitting(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
         return
     a_b = penalty.alpha_intercept if moments.centered else 0.0
     if isinstance(moments, IncompleteMoments) and not _resolves(moments, c, min(shared.alpha for shared in path)):

@@ -20,7 +20,7 @@ from skmtl.solvers._alternating import Step, best_of, relative_change
 from skmtl.solvers._models import ColumnModel
 from skmtl.solvers.latent_basis import BasisSteps, directions, ordered
 from skmtl.solvers.reduced_rank import RankSteps
-from skmtl.solvers.solution import solve
+from skmtl.solvers.solution import solve_one
 
 __all__ = ["Factored", "factored"]
 
@@ -160,7 +160,7 @@ class _Steps:
 
     def _of_parabolas(self, model):
         how = {"tol": _ROUGH, "max_iter": 100}
-        (solution,) = solve(self.penalty, [self.penalty], model.moments, model.c, **how)
+        solution = solve_one(self.penalty, model.moments, model.c, **how)
         if isinstance(self.penalty, LatentBasis):
             (S,) = solution.parts
             return S, np.linalg.pinv(S) @ solution.W

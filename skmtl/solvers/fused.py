@@ -32,15 +32,15 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from skmtl._threads import crew
-from skmtl.penalties import FusedTasks, Penalty, Ridge
+from skmtl.penalties import FusedTasks, Ridge
 from skmtl.penalties.graph import Edges
 from skmtl.penalties.sparse import L1
 from skmtl.solvers._cones import Scaling, dot_rows, dot_values, way_to_boundary
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._edge_systems import edge_system
 from skmtl.solvers._quadratic import Quadratic
-from skmtl.solvers.solution import ROUNDING, on_nodes, solve
-from skmtl.solvers.splitting import Found, minimize, solution_found
+from skmtl.solvers.solution import ROUNDING, on_nodes, solve, solve_one
+from skmtl.solvers.splitting import Found, minimize, solution_found, solve_by_splitting
 
 __all__ = ["SparseChain"]  # and a solver, found through `solve`
 
@@ -70,12 +70,12 @@ class SparseChain(FusedTasks):
 
 @solve.register
 @on_nodes
-def _(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """Each from its own start: a solution nearby, on the boundary of all cones, is no good one."""
     kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
     if not _suits(penalty, moments.only(kept)):
         path = [_of_one_prox(one) or one for one in path]
-        yield from solve.dispatch(Penalty)(path[0], path, moments, c, tol=tol, max_iter=max_iter, init=init)
+        yield from solve_by_splitting(path[0], path, moments, c, tol=tol, max_iter=max_iter, init=init)
         return
     with crew(moments.n_jobs) as each:
         quadratic, method, state = (
@@ -88,7 +88,7 @@ def _(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=No
             quadratic.ridge = one.ridge
             problem = Together(_by_edges(one, kept.sum()), quadratic)
             if not problem.terms:
-                yield from solve(Ridge(), [Ridge(one.ridge)], moments, c)
+                yield solve_one(Ridge(one.ridge), moments, c)
                 continue
             fuses, found = isinstance(problem.terms[0].term, Edges), Found(n_iter=0, converged=False)
             if problem.zero_is_optimal():

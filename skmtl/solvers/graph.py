@@ -14,11 +14,21 @@ from scipy.sparse import linalg as sparse_linalg
 
 from skmtl._algebra import SINGULAR, lengths_of, over, pseudo_inverse
 from skmtl._ids import lookup
-from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, TaskGraph
+from skmtl.penalties import Ridge, SharedPlusSpecific, TaskGraph
 from skmtl.penalties.quadratic import TaskQuadratic, sparse_solver
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._quadratic import quadratic_of
-from skmtl.solvers.solution import Certificate, harmonic, largest_of, loss_of, residual_norm, solution_of, solve
+from skmtl.solvers.solution import (
+    Certificate,
+    harmonic,
+    largest_of,
+    loss_of,
+    residual_norm,
+    solution_of,
+    solve,
+    solve_one,
+)
+from skmtl.solvers.splitting import solve_by_splitting
 
 __all__: list[str] = []  # found through `solve`
 
@@ -29,10 +39,10 @@ _ROUGH = 5e-3  # of the largest degree: the eigenvalues of functions that are no
 
 
 @solve.register
-def _(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     r"""``c_t G_t w_t + sum_s K_ts w_s = c_t q_t`` with ``K = a L + a_r I``."""
     if penalty.alpha_l1 > 0:
-        yield from solve.dispatch(Penalty)(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
+        yield from solve_by_splitting(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
         return
     if penalty.graph is None and not penalty.normalized:
         yield from _complete_graph(path, moments, c)
@@ -77,7 +87,7 @@ def _complete_graph(path, moments, c):
         a1 = graph.alpha_ridge + moments.active.sum() * graph.alpha
         alone = graph.alpha == 0.0
         same = Ridge(a1) if alone else SharedPlusSpecific(a1, a1 * graph.alpha_ridge / graph.alpha)
-        (solution,) = solve(same, [same], moments, c)
+        solution = solve_one(same, moments, c)
         yield solution_of(moments, solution.W, solution.certificate)
 
 
@@ -203,8 +213,7 @@ def _bound(graph, moments, c, W, KW):
     """The dual value of the residuals of W, by the splitting, which knows what a graph without ridge cannot see."""
     problem = Together(graph, quadratic_of(moments, c))
     if not problem.terms:  # no penalty at all: least squares for each task
-        (best,) = solve(Ridge(), [Ridge(0.0)], moments, c)
-        return best.objective
+        return solve_one(Ridge(0.0), moments, c).objective
     return problem.bound(problem.level(W), [(problem.terms[0].term, KW)])
 
 

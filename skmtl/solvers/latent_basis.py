@@ -9,7 +9,7 @@ from scipy.linalg import qr
 from skmtl.penalties import LatentBasis, ReducedRank, Ridge
 from skmtl.solvers._alternating import Components, Step, best_of, relative_change, seen_by
 from skmtl.solvers._sparse_minima import sparse_minima
-from skmtl.solvers.solution import Certificate, loss_of, solution_of, solve
+from skmtl.solvers.solution import Certificate, loss_of, solution_of, solve, solve_one
 
 __all__ = ["BasisSteps", "directions", "ordered"]
 
@@ -20,11 +20,11 @@ _RANDOM = 10, 2  # starts from random mixtures of tasks; where a step is dear
 
 
 @solve.register
-def _(penalty: LatentBasis, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+def solve_latent_basis(penalty: LatentBasis, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """Every penalty of a path starts from the ridge solutions, and from the solution before."""
     for basis in path:
         if basis.alpha * basis.alpha_ridge == 0:
-            (solution,) = solve(ReducedRank(), [_unpenalized(basis)], moments, c, tol=tol, max_iter=max_iter, init=init)
+            solution = solve_one(_unpenalized(basis), moments, c, tol=tol, max_iter=max_iter, init=init)
             S, B = directions(solution.W, basis.n_components)
             certificate, n_iter, settled = solution.certificate, solution.n_iter, solution.converged
         else:
@@ -110,7 +110,8 @@ class BasisSteps:
         """
         moments, d = self.moments, self.moments.n_features
         curvature = (self.c @ moments.squares()).sum() / (d * moments.active.sum())
-        alone = solve(Ridge(), [Ridge(factor * curvature) for factor in _STRENGTHS], moments, self.c)
+        ridges = [Ridge(factor * curvature) for factor in _STRENGTHS]
+        alone = solve(ridges[0], ridges, moments, self.c)
         candidates = [np.where(moments.active[:, None], ridge.W, 0.0) for ridge in alone]
         for W in candidates if init is None else [init, *candidates]:
             S, B = directions(W, self.k)

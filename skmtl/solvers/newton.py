@@ -36,7 +36,7 @@ from skmtl.solvers._working_sets import WorkingSets
 from skmtl.solvers.accelerated import Descent, Progress
 from skmtl.solvers.adaptive import STAGE, Stage, reweighted
 from skmtl.solvers.factored import factored
-from skmtl.solvers.solution import Certificate, solve
+from skmtl.solvers.solution import Certificate, solve_one
 
 __all__ = ["RowProblem", "has_moments"]
 
@@ -273,7 +273,7 @@ class RowProblem:
         inner = float(np.clip(inexact * progress.gap / null, 1e-14, 1e-4)) if null > 0 else 1e-6
         init = tuple(model.inputs(copy) for copy in progress.copies)
         init = init if len(init) > 1 else init[0]
-        (solution,) = solve(seen, [seen], model.moments, model.c, tol=inner, max_iter=1000, init=init)
+        solution = solve_one(seen, model.moments, model.c, tol=inner, max_iter=1000, init=init)
         parts = solution.parts if len(progress.copies) > 1 else (solution.W,)
         copies = np.stack([model.outputs(part) for part in parts])
         if self.a_b == 0.0 and features is None:

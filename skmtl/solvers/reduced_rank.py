@@ -16,10 +16,10 @@ _RANDOM = 8, 2  # starts in random directions; where a step is dear
 
 
 @solve.register
-def _(penalty: ReducedRank, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+def solve_reduced_rank(penalty: ReducedRank, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """Every penalty of a path starts from the ridge solutions, and from the solution before."""
-    independent = solve(Ridge(), [Ridge(reduced.alpha_ridge) for reduced in path], moments, c)
-    for reduced, alone in zip(path, independent, strict=True):
+    ridges = [Ridge(reduced.alpha_ridge) for reduced in path]
+    for reduced, alone in zip(path, solve(ridges[0], ridges, moments, c), strict=True):
         problem = RankSteps(moments, c, int(reduced.rank), float(reduced.alpha_ridge))
         W, change, n_iter, settled = problem.solution(alone, tol, max_iter, init)
         W = np.where(moments.active[:, None], W, 0.0)
@@ -95,7 +95,7 @@ class RankSteps:
         curvature = np.trace(self._mean_gram) * self._sizes.sum() / (d * moments.active.sum())
         ridges = [Ridge(self.ridge + factor * curvature) for factor in _STRENGTHS]
         root = np.sqrt(self._sizes)[:, None]
-        for alone in solve(Ridge(), ridges, moments, self.c):
+        for alone in solve(ridges[0], ridges, moments, self.c):
             W = np.where(moments.active[:, None], alone.W, 0.0)
             yield closest_of_rank(root * W, self._mean_gram, self.ridge, self.rank)
         if init is not None:

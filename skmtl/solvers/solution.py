@@ -24,6 +24,7 @@ __all__ = [
     "residual_norm",
     "solution_of",
     "solve",
+    "solve_one",
     "sums_for",
 ]
 
@@ -134,6 +135,12 @@ def solve(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     Solution
     """
     raise TypeError(f"There is no solver for the penalty {penalty!r} of type {type(penalty).__name__}.")
+
+
+def solve_one(penalty, moments, c, **options):
+    """The `Solution` for a single penalty; `options` are those of `solve`."""
+    (solution,) = solve(penalty, [penalty], moments, c, **options)
+    return solution
 
 
 def residual_norm(residual, size_A, x, b):

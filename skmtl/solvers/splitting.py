@@ -31,9 +31,9 @@ from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._few_features import on_few_features
 from skmtl.solvers._quadratic import PulledIntercepts, quadratic_of
 from skmtl.solvers._sparse_step import SparseStep
-from skmtl.solvers.solution import ROUNDING, Certificate, harmonic, on_nodes, solution_of, solve
+from skmtl.solvers.solution import ROUNDING, Certificate, harmonic, on_nodes, solution_of, solve, solve_one
 
-__all__ = ["Found", "minimize", "solution_found"]  # and a solver, found through `solve`
+__all__ = ["Found", "minimize", "solution_found", "solve_by_splitting"]
 
 _BALANCED = 60  # iterations after which rho changes rarely
 _ACCELERATE = 10  # iterations before extrapolation
@@ -42,7 +42,8 @@ _ACCELERATE = 10  # iterations before extrapolation
 @solve.register
 @on_nodes
 @on_few_features
-def _(penalty: Penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+def solve_by_splitting(penalty: Penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
+    """The solutions for any penalty whose terms have a prox: what `solve` finds where no other solver is registered."""
     kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
     with crew(moments.n_jobs) as each:
         few = moments.only(kept), c[kept], each
@@ -58,7 +59,7 @@ def _along(path, moments, kept, c, quadratic, tol, max_iter, init):
         quadratic.ridge = one.ridge
         problem = _problem(one, quadratic)
         if not problem.terms:
-            (solution,) = solve(Ridge(), [Ridge(one.ridge)], moments, c)
+            solution = solve_one(Ridge(one.ridge), moments, c)
             yield replace(solution, parts=(solution.W, np.zeros_like(solution.W)) if one.decomposition else None)
             continue
         found = minimize(problem, max(tol, ROUNDING) * quadratic.null, max_iter, state)

@@ -6,26 +6,29 @@ of its own is not split.
 
 import numpy as np
 
-from skmtl.penalties import Penalty, Sum
-from skmtl.solvers.solution import solve, sums_for
+from skmtl.moments import TaskMoments
+from skmtl.penalties import Sum
+from skmtl.solvers.solution import solve, solve_one, sums_for
+from skmtl.solvers.splitting import solve_by_splitting
 
 __all__: list[str] = []  # found through `solve`
 
 
 @sums_for.register
-def _(penalty: Sum, data, **how):
+def sums_for_sum(penalty: Sum, data, **how):
+    """Those of the one belief that it is, or the usual ones."""
     parts = penalty.merged()
-    return sums_for(parts[0], data, **how) if len(parts) == 1 else sums_for.dispatch(Penalty)(penalty, data, **how)
+    return sums_for(parts[0], data, **how) if len(parts) == 1 else TaskMoments.from_data(data, **how)
 
 
 @solve.register
-def _(penalty: Sum, path, moments, c, *, init=None, **how):
+def solve_sum(penalty: Sum, path, moments, c, *, init=None, **how):
     """Each penalty of a path from the solution before: once merged they differ in more than `alpha`."""
     if len(penalty.merged()) > 1:
-        yield from solve.dispatch(Penalty)(penalty, path, moments, c, init=init, **how)
+        yield from solve_by_splitting(penalty, path, moments, c, init=init, **how)
         return
     for one in path:
         (merged,) = one.merged()
-        (solution,) = solve(merged, [merged], moments, c, init=init, **how)
+        solution = solve_one(merged, moments, c, init=init, **how)
         init = np.where(moments.active[:, None], solution.W, 0.0)
         yield solution

@@ -9,18 +9,20 @@ from itertools import pairwise
 
 import numpy as np
 
-from skmtl.penalties import FusedTasks, Penalty, TaskGraph, Temporal
+from skmtl.penalties import FusedTasks, TaskGraph, Temporal
 from skmtl.solvers.fused import SparseChain
 from skmtl.solvers.solution import solution_of, solve
+from skmtl.solvers.splitting import solve_by_splitting
 
 __all__: list[str] = []  # found through `solve`
 
 
 @solve.register
-def _(penalty: Temporal, path, moments, c, **request):
+def solve_temporal(penalty: Temporal, path, moments, c, **request):
+    """The solutions of tasks on a chain; of penalties with more than the chain, those of the splitting."""
     few = moments.only(moments.active)
     if (penalty.smooth and penalty.alpha_l1 > 0) or penalty.alpha_group > 0 or few.n_tasks == 1:
-        yield from solve.dispatch(Penalty)(penalty, path, moments, c, **request)
+        yield from solve_by_splitting(penalty, path, moments, c, **request)
         return
     chain = dict.fromkeys(pairwise(few.tasks[penalty.places(few.tasks)].tolist()), 1.0)
     if penalty.smooth:
