@@ -20,7 +20,7 @@ from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
 from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, Sum, TaskGraph
-from skmtl.solvers import solve, sums_for
+from skmtl.solvers import moments_for, solve
 from skmtl.solvers._coupling import matters
 from skmtl.solvers._sparse_step import with_absolute_values
 from skmtl.solvers.newton import RowProblem, has_moments
@@ -41,16 +41,16 @@ def problem_of(data, penalty, estimator, losses):
     if not factor.all():  # a task with factor 0 has no rows
         data = data.reindex(data.tasks[factor > 0]).reindex(data.tasks)
     origin = 0.0 if space is None else space.offset @ space.basis
-    sums = _sums_of(data, penalty, losses)
-    if sums is None:
+    moments_of = _moments_of(data, penalty, losses)
+    if moments_of is None:
         problem = _Rows.of(data, penalty, estimator, losses, factor, origin)
     else:
-        problem = _Moments.of(sums, data, estimator, factor, origin)
+        problem = _Moments.of(moments_of, data, estimator, factor, origin)
     return problem if space is None else _InRowSpace(problem, space)
 
 
-def _sums_of(data, penalty, losses):
-    """How to sum the rows, where the losses are squared and sums are the way to solve them; else None."""
+def _moments_of(data, penalty, losses):
+    """How to sum the rows, where the losses are squared and moments are the way to solve them; else None."""
     if not all(isinstance(loss, Squared) for loss in losses):
         return None
     small = has_moments(data, one_gram=True)
@@ -58,8 +58,8 @@ def _sums_of(data, penalty, losses):
         by_grams = small and (_uneven(data.X) or _has_sparse_step(penalty, data.tasks))
         if not by_grams:
             return IncompleteMoments.of
-    own_sums = sums_for.dispatch(type(penalty)) is not sums_for.dispatch(Penalty)
-    return partial(sums_for, penalty) if own_sums or small else None
+    own_moments = moments_for.dispatch(type(penalty)) is not moments_for.dispatch(Penalty)
+    return partial(moments_for, penalty) if own_moments or small else None
 
 
 def _bears_incomplete(penalty):
@@ -97,9 +97,9 @@ class _Moments:
     c: np.ndarray
 
     @classmethod
-    def of(cls, sums, data, estimator, factor, origin):
-        """The sums of the rows, whose features are counted from -`origin`: intercepts are those from 0."""
-        moments = sums(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
+    def of(cls, moments_of, data, estimator, factor, origin):
+        """The moments of the rows, whose features are counted from -`origin`: intercepts are those from 0."""
+        moments = moments_of(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
         if np.any(origin):
             moments = replace(moments, x_mean=moments.x_mean + origin)
         c = _loss_factors(moments.weight, lambda: np.linalg.norm(moments.xy, axis=1), estimator.task_weight, factor)

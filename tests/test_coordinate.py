@@ -11,7 +11,7 @@ from skmtl import JointFeatureRegressor
 from skmtl._numba import read_only
 from skmtl.moments import SparseRows, TaskMoments
 from skmtl.penalties import L1, JointFeature
-from skmtl.solvers import _descent, _support, coordinate, solve, sums_for
+from skmtl.solvers import _descent, _support, coordinate, moments_for, solve
 from skmtl.solvers._columns import Columns
 from skmtl.solvers._epochs import gram_epoch, solve_row, take_off
 from skmtl.solvers._lassos import Lassos
@@ -52,7 +52,7 @@ def factors(moments, by="samples"):
 
 def fit(penalty, *args, by="samples", tol=1e-12, max_iter=20_000, **kwargs):
     """The solution, the moments and the factors."""
-    moments = sums_for(penalty, check_data(*args, **kwargs))
+    moments = moments_for(penalty, check_data(*args, **kwargs))
     c = factors(moments, by)
     solution = solve_one(penalty, moments, c, tol=tol, max_iter=max_iter)
     return solution, moments, c
@@ -149,7 +149,7 @@ def test_cvxpy_finds_the_same_minimum(rng, penalty, by):
 @each_penalty
 def test_no_gap_is_smaller_than_the_distance_from_the_minimum(rng, penalty):
     X, y, task, weight = own(rng)
-    moments = sums_for(penalty, check_data(X, y, weight, task=task))
+    moments = moments_for(penalty, check_data(X, y, weight, task=task))
     c = factors(moments)
     best = solve_one(penalty, moments, c, tol=1e-12, max_iter=20_000)
     for max_iter in (1, 2, 7, 20):
@@ -181,7 +181,7 @@ def test_missing_labels_are_rows_left_out(rng):
 )
 def test_weights_vanish_at_alpha_max_and_not_before(rng, penalty):
     X, Y = shared(rng)
-    moments = sums_for(penalty, check_data(X, Y))
+    moments = moments_for(penalty, check_data(X, Y))
     c = factors(moments)
     alpha = penalty.alpha_max(c[:, None] * moments.xy)
     for share, zero in [(1.0 - 1e-12, True), (1.0, True), (2.0, True), (0.999, False)]:
@@ -207,7 +207,7 @@ def test_feature_weights_are_checked_by_fit(rng, weights):
 @pytest.mark.parametrize("size", [(60, 30, 4), (20, 90, 5)])
 def test_a_path_is_its_fits(rng, size):
     X, Y = shared(rng, *size)
-    moments = sums_for(JointFeature(), check_data(X, Y))
+    moments = moments_for(JointFeature(), check_data(X, Y))
     c = factors(moments)
     path = [JointFeature(alpha) for alpha in np.geomspace(2.0, 0.02, 12)]
     for member, solution in zip(path, solve(path[0], path, moments, c, tol=1e-13, max_iter=9999), strict=True):
@@ -362,7 +362,7 @@ def test_sparse_rows_stay_sparse(rng, monkeypatch):
     monkeypatch.setattr(SparseRows, "A", property(refuse))
     for how in ({}, {"task": np.arange(300) % 3}):
         path = [JointFeature(alpha) for alpha in (0.01, 0.001)]
-        moments = sums_for(path[0], check_data(X, Y if not how else Y[:, 0], **how))
+        moments = moments_for(path[0], check_data(X, Y if not how else Y[:, 0], **how))
         assert all(solution.converged for solution in solve(path[0], path, moments, factors(moments)))
 
 

@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.linear_model import ElasticNet
 
 from skmtl.penalties import L1, JointFeature
-from skmtl.solvers import _lassos, solve, sums_for
+from skmtl.solvers import _lassos, moments_for, solve
 from skmtl.solvers._lassos import Lassos
 from skmtl.solvers._sparse_minima import leave_out, sparse_minima
 from skmtl.solvers.solution import solve_one
@@ -46,7 +46,7 @@ def instance(rng, layout, d=60, n_tasks=4):
 
 def fit(penalty, X, y, weight=None, task=None, tol=1e-11, max_iter=10_000, n_jobs=None):
     """The solution, the moments and the factors of the losses."""
-    moments = sums_for(penalty, check_data(X, y, weight, task=task), n_jobs=n_jobs)
+    moments = moments_for(penalty, check_data(X, y, weight, task=task), n_jobs=n_jobs)
     c = np.linspace(1.0, 2.0, moments.n_tasks) / moments.weight.sum()
     solution = solve_one(penalty, moments, c, tol=tol, max_iter=max_iter)
     return solution, moments, c
@@ -112,7 +112,7 @@ def test_features_nearly_alike_are_told_apart(rng):
 
 def test_a_path_starts_where_the_last_strength_ended(rng):
     X, y, _, task, _ = instance(rng, "both")
-    moments = sums_for(L1(), check_data(X, y, task=task))
+    moments = moments_for(L1(), check_data(X, y, task=task))
     c = np.full(4, 1.0 / len(y))
     path = [L1(alpha) for alpha in np.geomspace(0.3, 0.001, 15)]
     turns = []

@@ -6,7 +6,7 @@
     fused      tasks that are the same along a graph, by an interior-point method
     temporal   ... along a chain, likewise
     splitting  any penalty with a prox, sums of them and decompositions, by Douglas-Rachford splitting
-    sums       sums that are one belief
+    composite  sums that are one belief
     reduced_rank, latent_basis
                factors of few directions, by exact steps in one and the other
     adaptive   concave functions of features, by a sequence of joint-feature problems
@@ -16,6 +16,7 @@ Each registers with `solve`, which finds it by the type of the penalty.
 
 from skmtl.solvers import (  # noqa: F401 - they register
     adaptive,
+    composite,
     coordinate,
     exact,
     fused,
@@ -23,9 +24,8 @@ from skmtl.solvers import (  # noqa: F401 - they register
     latent_basis,
     reduced_rank,
     splitting,
-    sums,
     temporal,
 )
-from skmtl.solvers.solution import Certificate, Solution, solve, sums_for
+from skmtl.solvers.solution import Certificate, Solution, moments_for, solve
 
-__all__ = ["Certificate", "Solution", "solve", "sums_for"]
+__all__ = ["Certificate", "Solution", "moments_for", "solve"]

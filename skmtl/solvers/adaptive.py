@@ -11,17 +11,17 @@ import numpy as np
 
 from skmtl.penalties import AdaptiveJointFeature, JointFeature
 from skmtl.solvers._alternating import relative_change
-from skmtl.solvers.solution import Certificate, solution_of, solve, solve_one, sums_for
+from skmtl.solvers.solution import Certificate, moments_for, solution_of, solve, solve_one
 
 __all__ = ["STAGE", "Stage", "reweighted"]
 
 STAGE = 0.1  # tolerance of the stages, in units of that of the whole
 
 
-@sums_for.register
-def sums_for_adaptive(penalty: AdaptiveJointFeature, data, *, fit_intercept=True, n_jobs=None):
+@moments_for.register
+def moments_for_adaptive(penalty: AdaptiveJointFeature, data, *, fit_intercept=True, n_jobs=None):
     """What the solver of its stages wants to know."""
-    return sums_for(JointFeature(), data, fit_intercept=fit_intercept, n_jobs=n_jobs)
+    return moments_for(JointFeature(), data, fit_intercept=fit_intercept, n_jobs=n_jobs)
 
 
 @solve.register

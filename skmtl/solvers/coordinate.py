@@ -36,7 +36,7 @@ from skmtl.solvers._descent import MEMORY, Descent, descent_over, extrapolated
 from skmtl.solvers._lassos import Lassos
 from skmtl.solvers._screen import joining
 from skmtl.solvers._separable import Separable
-from skmtl.solvers.solution import ROUNDING, Certificate, solution_of, solve, solve_one, sums_for
+from skmtl.solvers.solution import ROUNDING, Certificate, moments_for, solution_of, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
 _FIRST = 2  # epochs before a working set is judged for the first time, or a truncated Newton step
@@ -53,9 +53,9 @@ _TRIALS = *((share, False) for share in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)), (1.
 _SURE = 0.3  # of the goal, for the gap of a working set: that of all features is larger
 
 
-@sums_for.register(L1)
-@sums_for.register(JointFeature)
-def sums_for_features(penalty, data, *, fit_intercept=True, n_jobs=None):
+@moments_for.register(L1)
+@moments_for.register(JointFeature)
+def moments_for_features(penalty, data, *, fit_intercept=True, n_jobs=None):
     """Rows, unless a Gram matrix of all features costs less than the products with a few residuals."""
     keep_rows = data.X.shape[1] > 4 * data.n_tasks
     return TaskMoments.from_data(data, fit_intercept=fit_intercept, n_jobs=n_jobs, keep_rows=keep_rows)

@@ -20,12 +20,12 @@ __all__ = [
     "harmonic",
     "largest_of",
     "loss_of",
+    "moments_for",
     "on_nodes",
     "residual_norm",
     "solution_of",
     "solve",
     "solve_one",
-    "sums_for",
 ]
 
 
@@ -105,7 +105,7 @@ class Solution:
 
 
 @singledispatch
-def sums_for(penalty, data, *, fit_intercept=True, n_jobs=None):
+def moments_for(penalty, data, *, fit_intercept=True, n_jobs=None):
     """What the solver of `penalty` wants to know of the rows of `data`: `TaskMoments`."""
     return TaskMoments.from_data(data, fit_intercept=fit_intercept, n_jobs=n_jobs)
 

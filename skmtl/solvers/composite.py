@@ -8,17 +8,17 @@ import numpy as np
 
 from skmtl.moments import TaskMoments
 from skmtl.penalties import Sum
-from skmtl.solvers.solution import solve, solve_one, sums_for
+from skmtl.solvers.solution import moments_for, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
 __all__: list[str] = []  # found through `solve`
 
 
-@sums_for.register
-def sums_for_sum(penalty: Sum, data, **how):
+@moments_for.register
+def moments_for_sum(penalty: Sum, data, **how):
     """Those of the one belief that it is, or the usual ones."""
     parts = penalty.merged()
-    return sums_for(parts[0], data, **how) if len(parts) == 1 else TaskMoments.from_data(data, **how)
+    return moments_for(parts[0], data, **how) if len(parts) == 1 else TaskMoments.from_data(data, **how)
 
 
 @solve.register
