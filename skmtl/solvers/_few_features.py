@@ -183,7 +183,7 @@ class _Found:
         """The solution with its gap."""
         certificate, converged = Certificate(self.solution.objective, self.gap, None), self.gap <= enough
         how = {"n_iter": self.n_iter, "converged": converged or self.converged}
-        return replace(self.solution, certificate=lambda: certificate, **how)
+        return replace(self.solution, certificate=certificate, **how)
 
 
 class _Rounds:

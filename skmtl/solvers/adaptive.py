@@ -41,7 +41,7 @@ def solve_adaptive(penalty: AdaptiveJointFeature, path, moments, c, *, tol=1e-6,
     for adaptive, first in zip(path, solve(convex[0], convex, moments, c, **how, init=init), strict=True):
         best, change, n_iter, converged = reweighted(adaptive, stage(first), minimum, unit, tol, max_iter)
         certificate = Certificate(best.objective, best.gap, change)
-        yield solution_of(moments, best.W, lambda known=certificate: known, n_iter=n_iter, converged=converged)
+        yield solution_of(moments, best.W, certificate, n_iter=n_iter, converged=converged)
 
 
 class Stage(NamedTuple):

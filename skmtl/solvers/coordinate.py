@@ -93,7 +93,7 @@ def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, 
                 here, certificate, n_iter, converged = fit.run(max_iter, *starts)
             states = [*states[-2:], here]
             descent = fit.descent
-        yield solution_of(moments, here.W.T, lambda known=certificate: known, n_iter=n_iter, converged=converged)
+        yield solution_of(moments, here.W.T, certificate, n_iter=n_iter, converged=converged)
 
 
 def _has_large_faces(omega, moments):

@@ -62,8 +62,8 @@ class Solution:
         Intercepts.
     w0, b0 : array of shape (n_features,), float
         The model of a task never seen.
-    certificate : callable
-        Returns a `Certificate`. Called when first asked for: on a path of exact solutions it would cost as much as the
+    certificate : Certificate, or a function that makes one
+        The function is called when first asked for: on a path of exact solutions it would cost as much as the
         solutions.
     n_iter : int
     converged : bool
@@ -78,7 +78,7 @@ class Solution:
     b: np.ndarray
     w0: np.ndarray
     b0: float
-    certificate: Callable[[], Certificate]
+    certificate: Certificate | Callable[[], Certificate]
     n_iter: int = 1
     converged: bool = True
     parts: Any = None
@@ -86,7 +86,7 @@ class Solution:
 
     @cached_property
     def _certified(self):
-        return self.certificate()
+        return self.certificate if isinstance(self.certificate, Certificate) else self.certificate()
 
     @property
     def objective(self):

@@ -77,7 +77,6 @@ def _problem(penalty, quadratic):
 def solution_found(penalty, moments, kept, quadratic, found):
     """The Solution of all tasks for what was found of the `kept` ones."""
     W, *parts = (_spread(part, kept) for part in (found.W, *found.parts))
-    certificate = Certificate(found.objective, found.gap, None)
     how = {"n_iter": found.n_iter, "converged": found.converged, "parts": tuple(parts) or None}
     how |= {"dual": found.dual and (_spread(found.dual[0], kept), found.dual[1])}
     how |= {"w0": penalty.shared(W[moments.active])}
@@ -90,7 +89,7 @@ def solution_found(penalty, moments, kept, quadratic, found):
         how["b"] = np.full(len(kept), how["b0"])
         how["b"][kept] += quadratic.share * (moments.intercepts(W)[kept] - how["b0"])
         W[~kept] = how["w0"]
-    return solution_of(moments, W, lambda: certificate, **how)
+    return solution_of(moments, W, Certificate(found.objective, found.gap, None), **how)
 
 
 def _spread(W, kept):
