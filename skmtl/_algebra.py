@@ -13,6 +13,7 @@ __all__ = [
     "plus_diagonal",
     "positive_solver",
     "pseudo_inverse",
+    "smallest_solution",
 ]
 
 TINY = 1e-140  # a length whose square has not all digits
@@ -52,10 +53,23 @@ def pseudo_inverse(A, smallest=SINGULAR):
 
     Eigenvalues below `smallest`, with diagonals of ones, count as zero.
     """
-    D = np.sqrt(np.maximum(np.einsum("...jj->...j", A), 0.0))
-    D = np.where(D > TINY, D, 1.0)
+    D = _roots_of_diagonal(A)
     scale = D[..., :, None] * D[..., None, :]
     return np.linalg.pinv(A / scale, rcond=smallest, hermitian=True) / scale
+
+
+def smallest_solution(A, r, smallest=SINGULAR):
+    """``A^+ r`` for A (d, d) and r (d,) as of `pseudo_inverse`, with digits that the inverse, once formed, has lost."""
+    D = _roots_of_diagonal(A)
+    l, Q = np.linalg.eigh(A / D[:, None] / D)  # noqa: E741
+    solid = l > smallest * l[-1]
+    return Q[:, solid] @ ((Q[:, solid].T @ (r / D)) / l[solid]) / D
+
+
+def _roots_of_diagonal(A):
+    """The lengths of features that have the products A (..., d, d); 1 for those that have none."""
+    D = np.sqrt(np.maximum(np.einsum("...jj->...j", A), 0.0))
+    return np.where(D > TINY, D, 1.0)
 
 
 def inverse_of_rows(A):

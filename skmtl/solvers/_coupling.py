@@ -8,11 +8,11 @@ import numpy as np
 
 from skmtl.penalties.base import Chain, Square
 from skmtl.penalties.graph import Edges
+from skmtl.solvers.solution import AT_ZERO
 
 __all__ = ["Decomposed", "Together", "common_null", "gauge_of", "matters", "ways"]
 
 _NEAR, _ROUNDS = 1.005, 3  # how far outside dual balls it pays to share out a mismatch among norms, and how often
-_AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 
 
 class _Copy:
@@ -142,7 +142,7 @@ class Together:
             return True
         if len(self.terms) > 1 or isinstance(self.terms[0], _Ends):
             return False
-        return not self.terms[0].prox((1.0 - _AT_ZERO) * B, 1.0).any()
+        return not self.terms[0].prox((1.0 - AT_ZERO) * B, 1.0).any()
 
     def zero(self):
         """The objective at W = 0, W, and its parts."""
@@ -222,7 +222,7 @@ class Decomposed(Together):
         return [Z[0] + half, Z[1] + half]
 
     def zero_is_optimal(self):
-        B = (1.0 - _AT_ZERO) * self.quadratic.B
+        B = (1.0 - AT_ZERO) * self.quadratic.B
         return not any(term.prox(B, 1.0).any() for term in self.terms)
 
     def zero(self):

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import nnls
 from sklearn.utils.extmath import row_norms
 
-from skmtl._algebra import SINGULAR, TINY
+from skmtl._algebra import SINGULAR, TINY, smallest_solution
 from skmtl.solvers.solution import ROUNDING
 
 __all__ = ["Level", "Levelling"]
@@ -120,7 +120,7 @@ class Levelling:
             slopes, weights = (part[v].reshape(step[v].shape) for part in (slope, here))
             for k, (curvature, g, w) in enumerate(zip(curvatures, slopes, weights, strict=True)):
                 H = sum(x**2 * self.rows.hessian(t, curvature, self.unseen.features)[0] for t, x in members)
-                step[v, k] = _to_minimum(H, g, w if self.unseen.positive else None)
+                step[v, k] = _to_minimum(H, g, w) if self.unseen.positive else smallest_solution(H, g)
         return step.reshape(slope.shape)
 
     def _coupled(self, slope):
@@ -164,14 +164,11 @@ class Levelling:
 
 
 def _to_minimum(H, g, w):
-    """The smallest step u to the minimum of ``u'Hu / 2 - g'u``; among those with ``w + u >= 0``, if there is a w."""
+    """The step u to the minimum of ``u'Hu / 2 - g'u`` among those with ``w + u >= 0``."""
     D = np.sqrt(np.maximum(np.diag(H), 0.0))
     D[D <= TINY] = 1.0
     l, Q = np.linalg.eigh(H / D / D[:, None])  # noqa: E741
     solid = l > SINGULAR * l[-1]
     root, Q = np.sqrt(l[solid]), Q[:, solid]
-    target = Q.T @ (g / D) / root
-    if w is None:
-        return Q @ (target / root) / D
     R = root[:, None] * Q.T
-    return nnls(R, target + R @ (w * D), maxiter=100 * len(w))[0] / D - w
+    return nnls(R, Q.T @ (g / D) / root + R @ (w * D), maxiter=100 * len(w))[0] / D - w

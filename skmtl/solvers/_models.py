@@ -9,13 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from skmtl._algebra import pseudo_inverse
+from skmtl._algebra import SINGULAR, pseudo_inverse
 from skmtl.moments import TaskMoments
 
 __all__ = ["ClassModel", "ColumnModel"]
 
 _FLAT = 1e-10  # of the largest curvature: the smallest that labels have
-_SINGULAR = 1e-12  # of the largest eigenvalue: curvature that is none
 
 
 class ColumnModel:
@@ -103,7 +102,7 @@ class ClassModel:
         if self._seen.all():
             return gram, xy
         seen, free = self._seen, ~self._seen
-        inverse = pseudo_inverse(gram[:, free][:, :, free], _SINGULAR)
+        inverse = pseudo_inverse(gram[:, free][:, :, free])
         side = gram[:, free][:, :, seen]
         self._to_free, self._free = np.matmul(inverse, side), np.einsum("tij,tj->ti", inverse, xy[:, free])
         left = gram[:, seen][:, :, seen] - np.matmul(side.swapaxes(1, 2), self._to_free)
@@ -139,5 +138,5 @@ def _least_square(G, q):
     if not G.any():
         return 0.0
     l, Q = np.linalg.eigh(G)  # noqa: E741
-    solid = l > _SINGULAR * l[-1]
+    solid = l > SINGULAR * l[-1]
     return float(np.sum((q @ Q[:, solid]) ** 2 / l[solid]))

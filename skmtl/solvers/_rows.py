@@ -25,11 +25,10 @@ from skmtl.losses import Logistic
 from skmtl.solvers._intercepts import best_intercepts
 from skmtl.solvers._log_loss import log_losses
 
-__all__ = ["At", "RowLoss"]
+__all__ = ["BOLD", "At", "RowLoss"]
 
 _CONSTANT = 1e-13  # of its mean: what rounding leaves of a feature that is constant
-_FLAT = 1e-12  # of the largest eigenvalue of a Hessian: curvature that is none
-_BOLD = 0.01  # of a parabola's curvature: what Newton's step uses where the loss itself has none
+BOLD = 0.01  # of a parabola's curvature: what Newton's step uses where the loss itself has none
 
 
 @dataclass
@@ -308,7 +307,7 @@ class RowLoss:
 
     def bends(self, W, a):
         """What Newton's model makes of the labels: curvatures h, or the probabilities p of ``diag(p) - p p'``."""
-        return self.slopes(W, a, _BOLD)[2] if self.K == 1 else self.probabilities(W, a)[0]
+        return self.slopes(W, a, BOLD)[2] if self.K == 1 else self.probabilities(W, a)[0]
 
     def bent(self, bends, change):
         """What a change of the margins takes off theta, by Newton's model; all shaped as y, perhaps with classes."""
@@ -326,7 +325,7 @@ class RowLoss:
             shape = change.shape
             pull = self.per_output(self.bent(bends, self.labelled(change)).reshape(shape)).reshape(-1, self.K)
             H = self.intercept_hessian(self.weighted(bends).reshape(shape), bends.reshape(shape))
-            follow = -np.einsum("tkl,tl->tk", pseudo_inverse(H, _FLAT), pull).ravel()
+            follow = -np.einsum("tkl,tl->tk", pseudo_inverse(H), pull).ravel()
             change += self.spread(follow)
         return self.bent(bends, self.labelled(change)).reshape(change.shape), follow
 
@@ -358,7 +357,7 @@ class RowLoss:
         H, to_b = H.reshape(K * d, K * d), to_b.reshape(K, K * d)
         if not self.fit_intercept:
             return H, np.zeros_like(to_b)
-        follow = pseudo_inverse(bb, _FLAT) @ to_b
+        follow = pseudo_inverse(bb) @ to_b
         follow -= follow.mean(axis=0) * (K > 1)  # to shift all classes alike changes nothing: the smallest that does
         return H - to_b.T @ follow, follow
 

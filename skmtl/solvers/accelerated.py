@@ -24,12 +24,11 @@ from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._curved import Curved
 from skmtl.solvers._levelling import Levelling
 from skmtl.solvers._proximal import proximal
-from skmtl.solvers.solution import ROUNDING, Certificate
+from skmtl.solvers.solution import AT_ZERO, ROUNDING, Certificate
 
 __all__ = ["Descent", "Progress"]
 
 _EQUAL = 1e-15  # of the loss at zero: what two objectives may differ by, of which the later point is the better one
-_AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 _LINEAR = 1e-4  # of the features' mean square: curvature to begin with where a loss has none, as Huber's far off
 _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
 _SETTLING = 4  # iterations before curvatures are worth computing
@@ -114,7 +113,7 @@ class Descent:
 
     def zero_is_optimal(self):
         """Whether the loss's gradient at W = 0 is a subgradient of the penalty there."""
-        descent = np.broadcast_to((1.0 - _AT_ZERO) * self.at_null.descent, self.zeros.shape)
+        descent = np.broadcast_to((1.0 - AT_ZERO) * self.at_null.descent, self.zeros.shape)
         return not descent.any() or not self.prox.prox(descent, 1.0).any()
 
     # ------------------------------------------------------------------------------------------------ certificates

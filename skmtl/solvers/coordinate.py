@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl._algebra import over, plus_diagonal
+from skmtl._algebra import over, plus_diagonal, smallest_solution
 from skmtl.moments import TaskMoments
 from skmtl.penalties.shared import Ridge
 from skmtl.penalties.sparse import L1, JointFeature
@@ -50,6 +50,7 @@ _CROWD = 0.25  # of the features: with fewer in use, working sets are what count
 _PATIENCE = 500  # iterations of splitting before more epochs
 # shares of a Newton step, past which features that turn around stay at zero; at last, until the first one does
 _TRIALS = *((share, False) for share in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)), (1.0, True)
+_ALIKE = 1e-11  # of the largest eigenvalue: features without a norm that depend on each other
 _SURE = 0.3  # of the goal, for the gap of a working set: that of all features is larger
 
 
@@ -272,7 +273,7 @@ class _Fit:
                 if use.any():
                     ridge = self.omega.ridge / columns.c[t]
                     S = plus_diagonal(G_t[np.ix_(use, use)][None], ridge)[0]
-                    W[free[use], t] += _smallest_solution(S, H[free[use], t] - ridge * W[free[use], t])
+                    W[free[use], t] += smallest_solution(S, H[free[use], t] - ridge * W[free[use], t], _ALIKE)
             H = columns.residual_products(W)
         if not self.omega.positive or (W >= 0).all():
             state = _State(W, H)
@@ -380,11 +381,3 @@ class _Fit:
 def _holds(at, needed):
     """Whether the features at positions `at` are all that the mask `needed` wants."""
     return np.count_nonzero(needed[at]) == np.count_nonzero(needed)
-
-
-def _smallest_solution(S, r):
-    """A solution of ``S x = r`` for positive semi-definite S, by the eigenvectors of S with its diagonal made 1."""
-    D = np.sqrt(np.diag(S))
-    l, Q = np.linalg.eigh(S / D[:, None] / D)  # noqa: E741
-    solid = l > 1e-11 * l[-1]
-    return Q[:, solid] @ ((Q[:, solid].T @ (r / D)) / l[solid]) / D

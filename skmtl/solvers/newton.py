@@ -31,6 +31,7 @@ from skmtl.solvers._coupling import Together
 from skmtl.solvers._hearing import Hearing
 from skmtl.solvers._models import ClassModel, ColumnModel
 from skmtl.solvers._quadratic import quadratic_of
+from skmtl.solvers._rows import BOLD
 from skmtl.solvers._screen import IDLE, goal_of_few
 from skmtl.solvers._working_sets import WorkingSets
 from skmtl.solvers.accelerated import Descent, Progress
@@ -51,7 +52,6 @@ _STEPS = 50  # of Newton, at most; with more something is wrong
 _NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
 _EXACT = 1e-15  # likewise, where Newton's steps solve them: one from 1e-12 gets there
 _INEXACT = 0.03  # of the gap that is left: how exactly a model is solved, at first
-_BOLD = 0.01  # of a parabola's curvature: what a Newton step may use where the loss itself has none
 
 
 def has_moments(data, *, one_gram):
@@ -226,7 +226,7 @@ class RowProblem:
         if all(isinstance(term, TaskQuadratic | Alike) for term in descent.prox.terms):
             exact = _EXACT * descent.null
             self._newton(descent, penalty, progress, exact, exact, max_iter)
-            ahead = self._model_minimum(descent, penalty, progress, _BOLD, _INEXACT)
+            ahead = self._model_minimum(descent, penalty, progress, BOLD, _INEXACT)
             descent.certify(progress, *ahead, prove=False)  # one step more: flat directions lag behind their gap
             return
         if descent.prox.closed and not descent.prox.blind:
@@ -242,7 +242,7 @@ class RowProblem:
 
     def _newton(self, descent, penalty, progress, goal, enough, max_iter):
         """Newton's steps until the gap is at most `goal`, nothing gets better or, once it is `enough`, not much."""
-        idle, boldness, inexact = 0, _BOLD, _INEXACT
+        idle, boldness, inexact = 0, BOLD, _INEXACT
         for _ in range(min(_STEPS, max_iter)):
             if progress.gap <= goal or idle == 2:
                 break
@@ -250,7 +250,7 @@ class RowProblem:
             copies, a = self._model_minimum(descent, penalty, progress, boldness, inexact)
             progress.n_iter += 1
             share, copies, a = self._along(descent, progress, copies, a)
-            boldness = _BOLD if share > 0.5 else 1.0
+            boldness = BOLD if share > 0.5 else 1.0
             prove = descent.prox.closed and (not descent.prox.blind or self.a_b > 0.0)
             descent.certify(progress, copies, a, prove=prove)
             stalled = progress.objective >= before - 1e-15 * abs(before) and progress.gap > 0.5 * left

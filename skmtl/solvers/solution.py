@@ -14,6 +14,7 @@ from skmtl._ids import lookup
 from skmtl.moments import TaskMoments
 
 __all__ = [
+    "AT_ZERO",
     "ROUNDING",
     "Certificate",
     "Solution",
@@ -30,6 +31,7 @@ __all__ = [
 
 
 ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
+AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
 
 
 class Certificate(NamedTuple):
