@@ -1,6 +1,7 @@
-"""Small dense matrices that may be singular or have rows of very different length."""
+"""Small dense matrices that may be singular or have rows of very different length; sums over groups."""
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "bordered",
     "inverse_of_rows",
     "lengths_of",
+    "membership",
     "over",
     "plus_diagonal",
     "positive_solver",
@@ -35,6 +37,11 @@ def lengths_of(squares):
     D = np.sqrt(np.maximum(squares, 0.0))
     shortest = np.min(D, axis=-1, keepdims=True, initial=np.inf, where=D > 0)
     return np.where((D > 0) & (shortest < 1e-3 * D.max(axis=-1, keepdims=True)), D, 1.0)
+
+
+def membership(label):
+    """Ones where members have the labels (n,), 0, 1, ...; times X it is sums over groups. CSR array (n_groups, n)."""
+    return sparse.csr_array((np.ones(len(label)), (label, np.arange(len(label)))))
 
 
 def bordered(S, side, corner):

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from skmtl._algebra import membership
 from skmtl._ids import canonical_ids, describe, encode, lookup, number_as_they_come
 from skmtl.penalties._prox import fuse_all, fuse_pairs
 from skmtl.penalties.base import Penalty
@@ -303,9 +304,8 @@ class Edges:
         """W with the tasks of every cluster at their mean; edges whose copies Z meet make the clusters."""
         meet = (Z[0] == Z[1]).all(axis=1)
         joined = sparse.coo_array((np.ones(meet.sum()), (self.s[meet], self.t[meet])), shape=(len(W), len(W)))
-        n_clusters, label = csgraph.connected_components(joined, directed=False)
-        member = sparse.csr_array((np.ones(len(W)), (label, np.arange(len(W)))), (n_clusters, len(W)))
-        return (member @ W / member.sum(axis=1)[:, None])[label]
+        label = csgraph.connected_components(joined, directed=False)[1]
+        return (membership(label) @ W / np.bincount(label)[:, None])[label]
 
 
 class EveryPair:

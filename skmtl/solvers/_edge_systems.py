@@ -11,7 +11,7 @@ from numpy.linalg import LinAlgError
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from skmtl._algebra import pseudo_inverse
+from skmtl._algebra import membership, pseudo_inverse
 from skmtl._numba import kernel, read_only
 from skmtl.solvers._fronts import Elimination, Fronts
 from skmtl.solvers._laplacians import Laplacians
@@ -59,8 +59,7 @@ class EdgeSystem:
         self.H, self.s, self.t = H, read_only(s.astype(np.int64)), read_only(t.astype(np.int64))
         joined = sparse.coo_array((np.ones(len(s)), (s, t)), shape=(len(H), len(H)))
         n_components, self._component = csgraph.connected_components(joined, directed=False)
-        ones = np.ones(len(H))
-        self._member = sparse.csr_array((ones, (self._component, np.arange(len(H)))), (n_components, len(H)))
+        self._member = membership(self._component)
         self._sums = (self._member @ H.reshape(len(H), -1)).reshape(n_components, *H.shape[1:])
         self._n = self._member.sum(axis=1)[:, None]
         self.diagonal = None

@@ -31,6 +31,7 @@ from numpy.linalg import LinAlgError
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from skmtl._algebra import membership
 from skmtl._threads import crew
 from skmtl.penalties import FusedTasks, Ridge
 from skmtl.penalties.graph import Edges
@@ -326,10 +327,8 @@ class _InteriorPoint:
         e, j = np.nonzero(meet[:n])
         ends = self.edges.s[e] * wide + j, self.edges.t[e] * wide + j
         joined = sparse.csr_array((np.ones(len(e)), ends), shape=(n_tasks * wide, n_tasks * wide))
-        n_clusters, label = csgraph.connected_components(joined, directed=False)
-        values = W.reshape(n_tasks * wide, -1)
-        member = sparse.csr_array((np.ones(len(values)), (label, np.arange(len(values)))), (n_clusters, len(values)))
-        means = member @ values / np.bincount(label)[:, None]
+        label = csgraph.connected_components(joined, directed=False)[1]
+        means = membership(label) @ W.reshape(n_tasks * wide, -1) / np.bincount(label)[:, None]
         if self.grounded:
             means[label[meet[n:].ravel()]] = 0.0
         return means[label].reshape(W.shape)
