@@ -70,7 +70,7 @@ class Together:
 
     def __init__(self, penalty, quadratic):
         self.quadratic = quadratic
-        terms = [term for term in penalty.terms(quadratic.moments.tasks) if matters(term)]
+        terms = [term for term in penalty.terms(quadratic.tasks) if matters(term)]
         self.terms = [_Ends(term) if isinstance(term, Edges) else _Copy(term) for term in self._copied(terms)]
         self.degree = sum(term.degree for term in self.terms)
         self._shapes = [term.shape(quadratic.B) for term in self.terms]

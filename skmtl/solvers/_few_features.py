@@ -195,7 +195,7 @@ class _Rounds:
         self.quadratic = quadratic_of(moments.only(self.kept), c[self.kept])
         self.quadratic.ridge = penalty.ridge
         self.problem = (Decomposed if penalty.decomposition else Together)(penalty, self.quadratic)
-        tasks, n_features = self.quadratic.moments.tasks, moments.n_features
+        tasks, n_features = self.quadratic.tasks, moments.n_features
         self.screen, self.half = Screen.of(penalty, tasks, n_features), None
         if self.screen is None and _suit_half(penalty, moments):
             self.screen, self.half = Screen.of_half(penalty, tasks, n_features)

@@ -9,7 +9,6 @@ outputs, its classes, a penalty that compares tasks sees them as one long row: s
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -231,8 +230,7 @@ class _Nearest:
     """``1/(2 step) |W - V|^2`` as the smooth part of a splitting."""
 
     def __init__(self, V, tasks, step, ridge):
-        self.V, self.rate, self.ridge = V, 1.0 / step, ridge
-        self.moments = SimpleNamespace(tasks=tasks)
+        self.V, self.tasks, self.rate, self.ridge = V, tasks, 1.0 / step, ridge
         self.B = self.rate * V
         self.null = 0.5 * self.rate * float(np.vdot(V, V))
 

@@ -44,6 +44,11 @@ class Quadratic:
         self.moments, self.c, self.ridge, self._each = moments, c, 0.0, each
         self.null, self.B = self.at(np.zeros_like(moments.xy))
 
+    @property
+    def tasks(self):
+        """The ids of the tasks."""
+        return self.moments.tasks
+
     @cached_property
     def _full(self):
         """Parts of the factors of tasks with Gram matrices."""
