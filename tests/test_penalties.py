@@ -349,7 +349,7 @@ def test_the_prox_of_joint_features_is_that_of_all_it_says(case, size, rng):
 def test_the_prox_of_nothing_and_of_no_strength(term, rng):
     V = rng.normal(size=(5, 3))
     assert not term.prox(np.zeros((5, 3)), 0.7).any()
-    if hasattr(term, "alpha"):
+    if "alpha" in vars(term):
         free = copy.copy(term)
         free.alpha = 0.0
         P = free.prox(V, 0.7)

@@ -3,7 +3,14 @@
 Two kinds of penalty:
 
     Norm       alpha times a norm: `value`, `prox`, `dual_norm`, and the solver, the duality gap and alpha_max follow
-    Penalty    anything else: a sum of terms, `terms(tasks)`, each a Norm, a Square or a Chain of them
+    Penalty    anything else: a sum of terms, `terms(tasks)`
+
+Four kinds of term; all but the last are a `Term`, which says what else a solver may ask:
+
+    Norm       `EveryPair`, of a graph of all pairs of tasks, among them
+    Square     grows like a square: `value`, `prox`, `conjugate`
+    Edges      differences along a graph: a `prox` of copies of their ends, flows as subgradients (`graph.py`)
+    Chain      norms whose proxes are applied one after the other
 
 `W` has shape (n_tasks, n_features) everywhere.
 """
@@ -14,7 +21,7 @@ from abc import abstractmethod
 import numpy as np
 from sklearn.base import BaseEstimator
 
-__all__ = ["Chain", "Norm", "Penalty", "Square"]
+__all__ = ["Chain", "Norm", "Penalty", "Square", "Term"]
 
 
 class Penalty(BaseEstimator):
@@ -91,7 +98,7 @@ class Penalty(BaseEstimator):
         return self
 
     def terms(self, tasks):
-        """What Omega is the sum of, its ridge term apart: Norms, Squares, Edges and Chains; `tasks` are the ids."""
+        """What Omega is the sum of, its ridge term apart: each a Term or a Chain; `tasks` are the ids."""
         raise TypeError(f"There is no solver for the penalty {self!r} of type {type(self).__name__}.")
 
     def alpha_max(self, gradient):
@@ -131,7 +138,44 @@ class Penalty(BaseEstimator):
         return Sum(self, other)
 
 
-class Norm(Penalty):
+class Term(Penalty):
+    """A penalty that is its own and only term, and what a solver may ask of it besides its prox."""
+
+    alpha = 1.0  # where there is no parameter for it
+    constrains = False  # matters even if alpha is 0
+
+    @property
+    def norms(self):
+        """The functions whose subgradients make up its own: itself, of a `Chain` several."""
+        return (self,)
+
+    @property
+    def null(self):
+        """Combinations of tasks that cost nothing, orthonormal: sparse array (n_tasks, n_null), or None.
+
+        Subgradients are orthogonal to them.
+        """
+        return None
+
+    @property
+    def unseen_features(self):
+        """Which features cost nothing, bool (n_features,); None if there are none."""
+        return None
+
+    @property
+    def of_signs(self):
+        """Whether it costs nothing where it is finite, which is for weights >= 0."""
+        return False
+
+    @abstractmethod
+    def prox(self, V, step):
+        """``argmin_P step * value(P) + 1/2 |P - V|_F^2``."""
+
+    def terms(self, tasks):
+        return (self._without_ridge(),)
+
+
+class Norm(Term):
     """``alpha * Omega(W)`` with a norm Omega, said by three methods.
 
     ::
@@ -144,33 +188,19 @@ class Norm(Penalty):
     """
 
     @abstractmethod
-    def prox(self, V, step):
-        """``argmin_P step * value(P) + 1/2 |P - V|_F^2``."""
-
-    @abstractmethod
     def dual_norm(self, Z):
         """``max { <Z, W> : Omega(W) <= 1 }``, Omega without alpha."""
-
-    def terms(self, tasks):
-        return (self._without_ridge(),)
 
     def alpha_max(self, gradient):
         return float(self.dual_norm(gradient))
 
 
-class Square(Penalty):
+class Square(Term):
     """A function that grows like a square, ``Omega(s W) = s^2 Omega(W)``: `value`, `prox` and `conjugate`."""
-
-    @abstractmethod
-    def prox(self, V, step):
-        """``argmin_P step * value(P) + 1/2 |P - V|_F^2``."""
 
     @abstractmethod
     def conjugate(self, U):
         """``max_W <U, W> - value(W)``; infinite outside the range of the gradient."""
-
-    def terms(self, tasks):
-        return (self._without_ridge(),)
 
 
 class Chain:

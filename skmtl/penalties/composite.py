@@ -163,8 +163,7 @@ class OfClasses(Penalty):
     @classmethod
     def suits(cls, part, tasks):
         """Whether a belief is made of norms alone."""
-        norms = [norm for term in part.terms(tasks) for norm in getattr(term, "norms", [term])]
-        return all(hasattr(norm, "dual_norm") for norm in norms)
+        return all(isinstance(norm, Norm) for term in part.terms(tasks) for norm in term.norms)
 
     def terms(self, tasks):
         return tuple(self._of_classes(term) for term in self.part.terms(tasks))
@@ -200,7 +199,7 @@ class _NormOfClasses(Norm):
         self.norm = norm
         self.fold = fold
         self.alpha = norm.alpha
-        self.constrains = getattr(norm, "constrains", False)
+        self.constrains = norm.constrains
 
     def value(self, W):
         return self.norm.value(self.fold.unfolded(W))

@@ -11,7 +11,7 @@ from scipy.sparse import csgraph
 from skmtl._algebra import membership
 from skmtl._ids import canonical_ids, describe, encode, lookup, number_as_they_come
 from skmtl.penalties._prox import fuse_all, fuse_pairs
-from skmtl.penalties.base import Penalty
+from skmtl.penalties.base import Norm, Penalty, Term
 from skmtl.penalties.quadratic import TaskQuadratic, laplacian_solver
 from skmtl.penalties.sparse import L1
 
@@ -231,7 +231,7 @@ class FusedTasks(GraphPenalty):
         return {"cluster_labels_": equal_rows(W)}
 
 
-class Edges:
+class Edges(Term):
     """``alpha sum_e k_e |w_s(e) - w_t(e)|`` as a term of a splitting, in which every edge has copies of both its ends.
 
     The copies of all edges are one array Z (2, n_edges, n_features): ``spread`` makes them, ``gather`` adds those of a
@@ -241,7 +241,8 @@ class Edges:
 
     def __init__(self, alpha, s, t, k, n_tasks, norm=2.0):
         kept = k > 0
-        self.alpha, self.s, self.t, self.k, self.norm = alpha, s[kept], t[kept], k[kept], norm
+        self.s, self.t, self.k, self.n_tasks, self.norm = s[kept], t[kept], k[kept], n_tasks, norm
+        self.alpha = alpha if kept.any() else 0.0
         ends = np.arange(len(self.s))
         self.incidence = sparse.csr_array(
             (np.repeat([1.0, -1.0], len(ends)), (np.r_[self.s, self.t], np.r_[ends, ends])), (n_tasks, len(ends))
@@ -308,7 +309,7 @@ class Edges:
         return (membership(label) @ W / np.bincount(label)[:, None])[label]
 
 
-class EveryPair:
+class EveryPair(Norm):
     r"""``alpha sum_s<t |w_s - w_t|_1`` as a term of a splitting: one prox for all pairs of tasks.
 
     What costs nothing, `null`, are constants; of arrays that sum to zero over tasks, `dual_norm` is
@@ -319,8 +320,12 @@ class EveryPair:
     """
 
     def __init__(self, alpha, n_tasks):
-        self.alpha = alpha if n_tasks > 1 else 0.0
-        self.null = sparse.csr_array(np.full((n_tasks, 1), n_tasks**-0.5))
+        self.alpha, self.n_tasks = alpha if n_tasks > 1 else 0.0, n_tasks
+
+    @cached_property
+    def null(self):
+        """Constants; sparse array (n_tasks, 1)."""
+        return sparse.csr_array(np.full((self.n_tasks, 1), self.n_tasks**-0.5))
 
     def value(self, W):
         """The sum over pairs: in order, w_(i) is the larger in i pairs, the smaller in T - 1 - i."""

@@ -1,5 +1,7 @@
 """Tasks share a weight vector: not at all, entirely, or up to a deviation of their own."""
 
+from functools import cached_property
+
 import numpy as np
 from scipy import sparse
 
@@ -107,12 +109,16 @@ class Pooled(Penalty):
 class Alike(Square):
     """``alpha / 2 |w|^2`` where all tasks have weights w, else infinite: `Pooled` as a term of a sum."""
 
+    constrains = True  # also where alpha is 0
+
     def __init__(self, alpha, n_tasks):
         self.alpha = alpha
-        n_null = 0 if alpha > 0 else 1
-        self.null = sparse.csr_array(np.full((n_tasks, n_null), n_tasks**-0.5))
+        self.n_tasks = n_tasks
 
-    constrains = True  # also where alpha is 0
+    @cached_property
+    def null(self):
+        """What tasks have in common, where alpha is 0."""
+        return sparse.csr_array(np.full((self.n_tasks, 0 if self.alpha > 0 else 1), self.n_tasks**-0.5))
 
     def value(self, W):
         """The price of the common weights, infinite if there are none."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skmtl.penalties._prox import clip_features, shrink_columns
-from skmtl.penalties.base import Chain, Norm, Penalty
+from skmtl.penalties.base import Chain, Norm
 
 __all__ = ["L1", "JointFeature", "RowNorm", "soft_threshold"]
 
@@ -53,7 +53,7 @@ class L1(Norm):
         return float(np.abs(Z).max(initial=0.0))
 
 
-class JointFeature(Penalty):
+class JointFeature(Norm):
     r"""A feature serves all tasks or none: the length of its weights over tasks, summed over features.
 
     .. math:: \Omega(W) = \alpha \Big[ r \sum_j \omega_j \|W_{j}\| + \tfrac{1 - r}{2} \|W\|_F^2 \Big]

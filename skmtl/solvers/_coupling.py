@@ -6,7 +6,7 @@ are all copies, one behind the other.
 
 import numpy as np
 
-from skmtl.penalties.base import Chain, Square
+from skmtl.penalties.base import Chain, Norm, Square
 from skmtl.penalties.graph import Edges
 from skmtl.solvers.solution import AT_ZERO
 
@@ -270,8 +270,7 @@ class _Null:
 
 def common_null(terms, ridge):
     """Combinations of tasks that no term sees (n_tasks, n_null), a sparse array; None if there are none."""
-    functions = [f for term in terms for f in (term.norms if isinstance(term, Chain) else [term])]
-    bases = [_null_basis(f) for f in functions]
+    bases = [_null_basis(f) for term in terms for f in term.norms]
     if ridge > 0 or not bases or any(basis is None for basis in bases):
         return None
     alike = all(basis.shape == bases[0].shape and abs(basis - bases[0]).max() < 1e-9 for basis in bases)
@@ -297,7 +296,7 @@ def ways(direction, duals, ridge, has_null):
         gauge = max(gauge_of(f, changed), np.delete(gauges, k).max(initial=0.0))
         least = min(least, gauge)
         yield gauge, _price(f, changed) + np.delete(prices, k).sum()
-    norms = [k for k, (f, _) in enumerate(duals) if hasattr(f, "dual_norm") and (has_null or _null_basis(f) is None)]
+    norms = [k for k, (f, _) in enumerate(duals) if isinstance(f, Norm) and (has_null or _null_basis(f) is None)]
     if len(norms) > 1 and least < _NEAR:
         yield from _among_norms(mismatch, [duals[k] for k in norms], np.delete(gauges, norms), prices.sum(), ridge)
 
@@ -322,17 +321,12 @@ def _among_norms(mismatch, duals, other_gauges, price, ridge):
 
 def matters(term):
     """Whether a term has any strength."""
-    if isinstance(term, Chain):
-        return any(matters(norm) for norm in term.norms)
-    if isinstance(term, Edges):
-        return term.alpha > 0 and len(term.s) > 0
-    return getattr(term, "alpha", 1.0) > 0 or getattr(term, "constrains", False)
+    return any(norm.alpha > 0 or norm.constrains for norm in term.norms)
 
 
 def _null_basis(f):
     """Combinations of tasks that cost nothing (n_tasks, n_null), None if there are none."""
-    basis = getattr(f, "null", None)
-    return basis if basis is not None and basis.shape[1] else None
+    return f.null if f.null is not None and f.null.shape[1] else None
 
 
 def gauge_of(f, U):

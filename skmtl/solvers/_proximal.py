@@ -54,10 +54,10 @@ class Unseen:
     @classmethod
     def of(cls, terms, ridge, n_tasks):
         """None where every W costs something."""
-        functions = [f for term in terms for f in getattr(term, "norms", [term]) if matters(f)]
-        signs = [f for f in functions if getattr(f, "of_signs", False)]
+        functions = [f for term in terms for f in term.norms if matters(f)]
+        signs = [f for f in functions if f.of_signs]
         functions = [f for f in functions if f not in signs]
-        unseen = [getattr(f, "unseen_features", None) for f in functions]
+        unseen = [f.unseen_features for f in functions]
         others = [f for f, features in zip(functions, unseen, strict=True) if features is None]
         if signs and others:  # what tasks have in common has no sign of its own
             return None

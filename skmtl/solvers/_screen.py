@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl._algebra import over
-from skmtl.penalties.base import Chain
 from skmtl.penalties.graph import Edges, EveryPair
 from skmtl.penalties.sparse import L1, JointFeature, RowNorm
 from skmtl.penalties.temporal import TotalVariation
@@ -89,7 +88,7 @@ class _Part(NamedTuple):
 
         None if that makes no weights zero, or if a term may see how many features there are.
         """
-        functions = [f for term in terms for f in (term.norms if isinstance(term, Chain) else [term])]
+        functions = [f for term in terms for f in term.norms]
         mu = sum(f.alpha for f in functions if isinstance(f, L1))
         lengths = [f for f in functions if isinstance(f, RowNorm)]
         lam = sum(f.alpha for f in lengths)
