@@ -15,10 +15,11 @@ from skmtl import (
     TraceNormRegressor,
     _problem,
 )
-from skmtl._incomplete import IncompleteMoments, Resolvent, _upper, nearly_complete
+from skmtl._incomplete import IncompleteMoments, nearly_complete
 from skmtl.moments import TaskMoments
 from skmtl.penalties import L1, TaskGraph, TraceNorm
 from skmtl.solvers import newton
+from skmtl.solvers._resolvents import IncompleteResolvent, _upper
 from skmtl.tasks import check_data
 
 SHARES = {"few missing": 0.1, "most missing": 0.85, "some of both": None}
@@ -90,7 +91,7 @@ def test_resolvent_is_the_inverse(share, shape, fit_intercept, same, D):
     D = 0.7 if D == "one" else rng.uniform(0.1, 10.0, (6, 1))
     A, R = c[:, None, None] * moments.dense_gram(np.arange(6)), rng.normal(size=moments.xy.shape)
     inverse = np.linalg.inv(A + np.broadcast_to(D, (6, 1))[:, :, None] * np.eye(X.shape[1]))
-    resolvent = Resolvent(moments, c, D)
+    resolvent = IncompleteResolvent(moments, c, D)
     np.testing.assert_allclose(resolvent(R), np.einsum("tij,tj->ti", inverse, R), atol=1e-10)
     damped = np.einsum("t,tij,tjk->ik", np.broadcast_to(D, (6, 1))[:, 0], A, inverse)
     np.testing.assert_allclose(resolvent.sum_damped(), damped, atol=1e-9)
@@ -123,10 +124,10 @@ def test_strengths_of_zero_count_as_rounding():
     X, Y, _ = table(0.2, n=40, d=70)
     moments = IncompleteMoments.of(check_data(X, Y))
     R = np.ones_like(moments.xy)
-    assert np.isfinite(Resolvent(moments, np.ones(6), 0.0)(moments.xy)).all()
+    assert np.isfinite(IncompleteResolvent(moments, np.ones(6), 0.0)(moments.xy)).all()
     nothing = IncompleteMoments.of(check_data(np.zeros_like(X), Y))
-    assert np.isfinite(Resolvent(nothing, np.ones(6), 0.0)(R)).all()
-    assert not Resolvent(nothing, np.ones(6), 0.0)(0.0 * R).any()
+    assert np.isfinite(IncompleteResolvent(nothing, np.ones(6), 0.0)(R)).all()
+    assert not IncompleteResolvent(nothing, np.ones(6), 0.0)(0.0 * R).any()
 
 
 def test_features_of_very_different_length_go_by_gram_matrices(called, monkeypatch):

@@ -10,8 +10,9 @@ from joblib import effective_n_jobs
 from scipy.optimize import brentq
 
 from skmtl._algebra import inverse_of_rows, over, pseudo_inverse
-from skmtl._incomplete import IncompleteMoments, Resolvent
+from skmtl._incomplete import IncompleteMoments
 from skmtl.moments import Factor
+from skmtl.solvers._resolvents import IncompleteResolvent
 from skmtl.solvers._sparse_minima import sparse_minima
 
 __all__ = ["PulledIntercepts", "Quadratic", "mean_rows", "quadratic_of"]
@@ -146,7 +147,7 @@ class IncompleteQuadratic(Quadratic):
     def resolve(self, R, rho):
         (latest, resolvent), D = self._latest, rho + self.ridge
         if resolvent is None or not np.array_equal(latest, D):
-            resolvent = Resolvent(self.moments, self.c, D)
+            resolvent = IncompleteResolvent(self.moments, self.c, D)
             self._latest = D, resolvent
         return resolvent(R)
 

@@ -8,10 +8,11 @@ solving or inverting is cheaper, and bears features of very different length.
 import numpy as np
 
 from skmtl._algebra import SINGULAR, bordered, lengths_of, over, plus_diagonal, positive_solver
-from skmtl._incomplete import IncompleteMoments, Resolvent
+from skmtl._incomplete import IncompleteMoments
 from skmtl.moments import Factor
 from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
 from skmtl.solvers._quadratic import mean_rows
+from skmtl.solvers._resolvents import resolvent_of
 from skmtl.solvers.solution import Certificate, largest_of, loss_of, residual_norm, solution_of, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
@@ -75,7 +76,7 @@ def _solve_each(moments, c, a):
 def _incomplete(moments, c, ridge):
     """Solve for tasks that share rows and lack labels; one by one where that would subtract what is nearly alike."""
     if _resolves(moments, c, ridge.alpha):
-        return _refined(moments, c, ridge.alpha, Resolvent(moments, c, ridge.alpha))
+        return _refined(moments, c, ridge.alpha, resolvent_of(moments, c, ridge.alpha))
     W = np.zeros_like(moments.xy)
     for t, one in moments.apart():
         W[t] = solve_one(ridge, one, c[[t]]).W[0]
@@ -83,7 +84,7 @@ def _incomplete(moments, c, ridge):
 
 
 def _resolves(moments, c, a):
-    """Whether `Resolvent` is accurate at a."""
+    """Whether the resolvent of tasks that lack labels is accurate at a."""
     return a > _ILL * largest_of(moments, c)
 
 
@@ -194,7 +195,7 @@ class _SharedEquations:
 
     def __init__(self, rows, c, U, k, a, a0):
         self.rows, self.c, self.U, self.k, self.a, self.a0 = rows, c, U, k, a, a0
-        self.divide = (Resolvent if isinstance(rows, IncompleteMoments) else _Resolvent)(rows, c, a)
+        self.divide = resolvent_of(rows, c, a)
         S = self.divide.sum_damped() + a0 * np.eye(rows.n_features)
         if k.any():
             through = self.divide(U)
@@ -246,45 +247,3 @@ class _SharedEquations:
     def times_A(self, W):
         """``A_t w_t = c_t G_t w_t``."""
         return self.c[:, None] * self.rows.times_gram(W)
-
-
-class _Resolvent:
-    """``(A_t + a I)^-1`` for A_t = c_t G_t and a > 0.
-
-    By inversion where a task has a Gram matrix of its own: half the time of an eigendecomposition, and features may
-    differ in length by orders of magnitude, which eigenvalues do not bear.
-    """
-
-    def __init__(self, moments, c, a):
-        self.moments, self.c, self.a = moments, c, a
-        self.factors = moments.factors if moments.shared else moments.thin_factors
-        self.inverse = None
-        if len(moments.gram) and not moments.shared:
-            self.inverse = np.linalg.inv(plus_diagonal(c[moments.full, None, None] * moments.gram, a))
-
-    def __call__(self, R):
-        """``(A_t + a I)^-1 r_t`` for r_t in the range of A_t."""
-        out = np.zeros_like(R)
-        if self.inverse is not None:
-            full = self.moments.full
-            out[full] = np.matmul(R[full, None, :], self.inverse)[:, 0]
-        for f in self.factors:
-            out[f.tasks] = f.up(f.down(R[f.tasks]) / (self.c[f.tasks, None] * f.l + self.a))
-        return out
-
-    def sum_damped(self):
-        """``sum_t a A_t (A_t + a I)^-1``, shape (d, d)."""
-        d = self.moments.n_features
-        S = np.zeros((d, d))
-        if self.inverse is not None:
-            A = self.c[self.moments.full, None, None] * self.moments.gram
-            S = self.a * (self.inverse.swapaxes(0, 1).reshape(d, -1) @ A.reshape(-1, d))
-            S = 0.5 * (S + S.T)
-        for f in self.factors:
-            l = self.c[f.tasks, None] * f.l  # noqa: E741
-            damped = self.a * l / (l + self.a)
-            if len(f.V) == 1:
-                damped = damped.sum(axis=0, keepdims=True)
-            half = (np.sqrt(damped)[:, :, None] * f.V).reshape(-1, d)
-            S += half.T @ half
-        return S
