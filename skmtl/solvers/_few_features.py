@@ -158,7 +158,7 @@ class _SomeBesideAll(_Some):
 
 
 @dataclass
-class _Found:
+class _BestOfAll:
     """The best solution and the best lower bound so far, of all features."""
 
     solution: Any = None
@@ -207,7 +207,7 @@ class _Rounds:
         if self.screen is None or not self.problem.terms or self.problem.zero_is_optimal():
             return self._solve(everything, self.enough, max_iter, init)
         null, lengths = self.quadratic.null, np.sqrt(self.quadratic.moments.squares().max(axis=0, initial=0.0))
-        Z, idle, found = self._rest(init), 0, _Found()
+        Z, idle, found = self._rest(init), 0, _BestOfAll()
         while found.gap > self.enough and found.n_iter < max_iter and idle < IDLE:
             some = nearest(self.screen.room(Z), lengths, self._used(init), 2**idle)
             if some is None:

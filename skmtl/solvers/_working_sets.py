@@ -19,7 +19,7 @@ __all__ = ["WorkingSets"]
 
 
 class WorkingSets:
-    """Those of the problem of a `Descent`."""
+    """Those of the problem of a `RowDescent`."""
 
     def __init__(self, descent, penalty):
         self.descent, self._penalty = descent, penalty

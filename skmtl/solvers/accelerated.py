@@ -26,7 +26,7 @@ from skmtl.solvers._levelling import Levelling
 from skmtl.solvers._proximal import proximal
 from skmtl.solvers.solution import AT_ZERO, ROUNDING, Certificate
 
-__all__ = ["Descent", "Progress"]
+__all__ = ["Progress", "RowDescent"]
 
 _EQUAL = 1e-15  # of the loss at zero: what two objectives may differ by, of which the later point is the better one
 _LINEAR = 1e-4  # of the features' mean square: curvature to begin with where a loss has none, as Huber's far off
@@ -78,7 +78,7 @@ class _Pace:
         return self._gain * rate / (1.0 - rate)
 
 
-class Descent:
+class RowDescent:
     """The problem of one loss and one penalty: its value at zero, certificates, and steps towards the solution.
 
     Parameters

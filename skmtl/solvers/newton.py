@@ -28,13 +28,13 @@ from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
 from skmtl.penalties.sparse import L1
 from skmtl.solvers._coupling import Together
-from skmtl.solvers._hearing import Hearing
+from skmtl.solvers._informative import Informative
 from skmtl.solvers._models import ClassModel, ColumnModel
 from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers._rows import BOLD
 from skmtl.solvers._screen import IDLE, goal_of_few
 from skmtl.solvers._working_sets import WorkingSets
-from skmtl.solvers.accelerated import Descent, Progress
+from skmtl.solvers.accelerated import Progress, RowDescent
 from skmtl.solvers.adaptive import STAGE, Stage, reweighted
 from skmtl.solvers.factored import factored
 from skmtl.solvers.solution import Certificate, solve_one
@@ -84,8 +84,8 @@ class RowProblem:
     """
 
     def __init__(self, data, losses, c, penalty, *, fit_intercept=True, n_jobs=None, origin=0.0):
-        self.hearing = Hearing(data, losses, c, penalty, fit_intercept, origin)
-        self.rows, self.K, self.a_b = self.hearing.rows, self.hearing.K, self.hearing.a_b
+        self.informative = Informative(data, losses, c, penalty, fit_intercept, origin)
+        self.rows, self.K, self.a_b = self.informative.rows, self.informative.K, self.informative.a_b
         self.fit_intercept, self.n_jobs = fit_intercept, n_jobs
 
     # ------------------------------------------------------------------------------------------------------ answers
@@ -93,18 +93,18 @@ class RowProblem:
     def descent_at_zero(self, penalty):
         """The loss's negative gradient at W = 0 with the best intercepts, as `penalty` sees it."""
         if self.rows is None:
-            return np.zeros((1, self.hearing.data.X.shape[1]))
+            return np.zeros((1, self.informative.data.X.shape[1]))
         G = self.rows.at_zero()[1].descent
         return G.reshape(self.rows.n_tasks if penalty.unfolds else self.rows.n_outputs, -1)
 
     def gradient_lengths(self):
-        """The lengths of the loss's gradients of all tasks at W = 0 with the best intercepts; 0 without a say."""
-        kept = self.hearing.kept
+        """The lengths of the gradients of all tasks at W = 0 with the best intercepts; 0 where labels say nothing."""
+        kept = self.informative.kept
         lengths = np.zeros(len(kept))
         if self.rows is not None:
             G = self.rows.at_zero()[1].descent
             lengths[kept] = np.linalg.norm(G.reshape(kept.sum(), -1), axis=1)
-        return lengths[self.hearing.place]
+        return lengths[self.informative.place]
 
     def curvature(self):
         """The mean square of the features, with the weights of the loss: the size of its curvature."""
@@ -117,7 +117,7 @@ class RowProblem:
             for penalty in path:
                 if self.rows is None:
                     parts = self._loadings(penalty, np.zeros((0, 1)))
-                    yield replace(self.hearing.nothing_heard(penalty), **parts)
+                    yield replace(self.informative.trivial_solution(penalty), **parts)
                     continue
                 if isinstance(penalty, LatentBasis | ReducedRank):
                     yield (solution := self._factored(penalty, tol, max_iter, init))
@@ -125,14 +125,14 @@ class RowProblem:
                     continue
                 in_stages = isinstance(penalty, AdaptiveJointFeature)
                 convex = penalty.tangent() if in_stages else penalty.of_classes(self.K)
-                descent = Descent(self.rows, convex)
+                descent = RowDescent(self.rows, convex)
                 start = self._start(init, descent) if progress is None else (progress.copies, progress.a)
                 accuracy = STAGE * tol if in_stages else tol
                 progress, converged = self._minimise(descent, convex, start, accuracy, max_iter)
                 if in_stages:
                     yield self._stages(penalty, progress, converged, descent.null, tol, max_iter)
                 else:
-                    yield self.hearing.solution(convex, progress, progress.certificate, converged)
+                    yield self.informative.solution(convex, progress, progress.certificate, converged)
 
     def _stages(self, adaptive, first, converged, null, tol, max_iter):
         """The solution of a concave penalty of features, for that of its first stage, a `Progress`."""
@@ -143,23 +143,23 @@ class RowProblem:
 
         def minimum(convex, last):
             start = last.point.copies, last.point.a
-            return stage(*self._minimise(Descent(self.rows, convex), convex, start, STAGE * tol, max_iter))
+            return stage(*self._minimise(RowDescent(self.rows, convex), convex, start, STAGE * tol, max_iter))
 
         best, change, n_iter, converged = reweighted(adaptive, stage(first, converged), minimum, null, tol, max_iter)
         progress = Progress(best.point.copies, best.point.a, best.objective, best.objective - best.gap, n_iter)
-        return self.hearing.solution(adaptive, progress, Certificate(best.objective, best.gap, change), converged)
+        return self.informative.solution(adaptive, progress, Certificate(best.objective, best.gap, change), converged)
 
     def _factored(self, penalty, tol, max_iter, init):
         """The solution of a penalty of two factors."""
 
         def minimum(ridge, tol):
-            return self._minimise(Descent(self.rows, ridge), ridge, (None, None), tol, max_iter)
+            return self._minimise(RowDescent(self.rows, ridge), ridge, (None, None), tol, max_iter)
 
-        init = None if init is None else self.hearing.spread(init).reshape(self.rows.shape)
+        init = None if init is None else self.informative.spread(init).reshape(self.rows.shape)
         how = {"tol": tol, "max_iter": max_iter, "init": init, "n_jobs": self.n_jobs}
         found = factored(penalty, self.rows, minimum, **how)
         W = (found.S @ found.B)[None]
-        solution = self.hearing.solution(
+        solution = self.informative.solution(
             penalty,
             Progress(W, found.a, found.objective, -np.inf, found.n_iter),
             Certificate(found.objective, None, found.change),
@@ -169,7 +169,9 @@ class RowProblem:
 
     def _loadings(self, penalty, S):
         """What a penalty wants to know besides W: the loadings (n_outputs, k) of a latent basis."""
-        return {"parts": (self.hearing.loadings(S, penalty.n_components),)} if isinstance(penalty, LatentBasis) else {}
+        if not isinstance(penalty, LatentBasis):
+            return {}
+        return {"parts": (self.informative.loadings(S, penalty.n_components),)}
 
     def _start(self, init, descent):
         if init is None:
@@ -177,7 +179,7 @@ class RowProblem:
         parts = init if isinstance(init, tuple) else (init,)
         copies = np.zeros_like(descent.zeros)
         for to, part in zip(copies, parts, strict=False):
-            to[:] = self.hearing.spread(part).reshape(to.shape)
+            to[:] = self.informative.spread(part).reshape(to.shape)
         return copies, None
 
     def _minimise(self, descent, penalty, start, tol, max_iter):
@@ -201,7 +203,7 @@ class RowProblem:
             if some is None:
                 break
             part.rows, small = sets.problem(some)
-            few = Descent(part.rows, small)
+            few = RowDescent(part.rows, small)
             inside = few.start(progress.copies[:, :, some], progress.a)
             goal = goal_of_few(enough, min(progress.gap, null), idle)
             part._descend(few, small, inside, goal, max_iter - progress.n_iter)

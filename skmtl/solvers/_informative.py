@@ -1,9 +1,9 @@
-"""Which tasks have a say in a loss, and what the others get.
+"""Which tasks are informative, those whose labels say something of W, and what the others get.
 
-A task whose labels leave no best intercept, all of one class or counts that are all zero, says nothing of W: its loss
-vanishes as the intercept goes to infinity.  It takes no part, has the shared weights, and an intercept that is drawn
-to the others' by ``1e-3 / 2 (b_t - b_0)^2``, so that probabilities are near 0 and 1 and finite.  Likewise the classes
-that a task has no label of.  Tasks without rows have the shared model; nodes of a graph, their neighbours'.
+A task whose labels leave no best intercept, all of one class or counts that are all zero, is not: its loss vanishes as
+the intercept goes to infinity.  It takes no part, has the shared weights, and an intercept that is drawn to the others'
+by ``1e-3 / 2 (b_t - b_0)^2``, so that probabilities are near 0 and 1 and finite.  Likewise the classes that a task has
+no label of.  Tasks without rows have the shared model; nodes of a graph, their neighbours'.
 """
 
 from dataclasses import replace
@@ -17,13 +17,13 @@ from skmtl.losses import Logistic, Multinomial
 from skmtl.solvers._rows import RowLoss
 from skmtl.solvers.solution import Certificate, Solution, harmonic
 
-__all__ = ["Hearing"]
+__all__ = ["Informative"]
 
 _PULL = 1e-3  # on the deviation of an intercept that would else be infinite
 
 
-class Hearing:
-    """The rows of the tasks that have a say, and the way back to all tasks.
+class Informative:
+    """The rows of the informative tasks, and the way back to all tasks.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ class Hearing:
         self.a_b = float(penalty.alpha_intercept) if fit_intercept and penalty.penalizes_intercepts else 0.0
         self.labelled, self.settled = self._classes()
         self.weight = self.data.task_weight()
-        self.heard = (self.weight > 0) & ~self.settled.all(axis=1)
-        self.kept = np.ones(len(nodes), dtype=bool) if penalty.has_nodes else self.heard
+        self.informative = (self.weight > 0) & ~self.settled.all(axis=1)
+        self.kept = np.ones(len(nodes), dtype=bool) if penalty.has_nodes else self.informative
         self.rows = self._row_loss() if self.kept.any() else None
 
     def _classes(self):
@@ -77,15 +77,15 @@ class Hearing:
         return labelled, settled
 
     def _row_loss(self):
-        """The loss of the tasks that have a say."""
-        data, quiet = self.data, ~self.heard
-        if quiet.any() and data.shared:
-            data = replace(data, weight=np.where(quiet, 0.0, data.label_weight()))
-        elif quiet.any():
-            data = data.take(~quiet[data.task_of_row])
+        """The loss of the informative tasks."""
+        data, others = self.data, ~self.informative
+        if others.any() and data.shared:
+            data = replace(data, weight=np.where(others, 0.0, data.label_weight()))
+        elif others.any():
+            data = data.take(~others[data.task_of_row])
         data = data.reindex(data.tasks[self.kept])
         losses = [loss for loss, kept in zip(self.losses, self.kept, strict=True) if kept]
-        present = ~(self.settled & self.heard[:, None])[self.kept]
+        present = ~(self.settled & self.informative[:, None])[self.kept]
         return RowLoss(data, losses, self.c[self.kept], present, fit_intercept=self.fit_intercept, a_b=self.a_b)
 
     def spread(self, of_tasks):
@@ -98,7 +98,7 @@ class Hearing:
         """The Solution of all tasks of the data."""
         rows, K, d = self.rows, self.K, self.data.X.shape[1]
         shape = (len(self.kept), K, d)
-        heard = self.heard[self.kept]
+        informative = self.informative[self.kept]
         parts = []
         for copy in progress.copies if len(progress.copies) > 1 else [progress.W]:
             part = np.zeros(shape)
@@ -107,18 +107,18 @@ class Hearing:
         W = np.sum(parts, axis=0)
         b = np.zeros((len(self.kept), K))
         b[self.kept] = (rows.from_origin(progress.W, progress.a) - progress.W @ self.origin).reshape(-1, K)
-        w0 = self._shared_weights(penalty, W[self.kept][heard], ~self.settled[self.kept][heard])
-        quiet = ~self.kept
-        W[quiet] = w0
+        w0 = self._shared_weights(penalty, W[self.kept][informative], ~self.settled[self.kept][informative])
+        others = ~self.kept
+        W[others] = w0
         for part in parts:
-            part[quiet] = part[self.kept][heard].mean(axis=0) if len(parts) > 1 else w0
+            part[others] = part[self.kept][informative].mean(axis=0) if len(parts) > 1 else w0
         b0 = self._shared_intercepts(b, W)
         b = self._finish_intercepts(penalty, W, b, b0)
         W, b, parts = W[self.place], b[self.place], [part[self.place] for part in parts]
         return self._squeezed(W, b, w0, b0, parts, certificate, progress.n_iter, converged)
 
     def loadings(self, S, k):
-        """The loadings (n_tasks, k), or (n_tasks, n_classes, k), for those of the outputs that have a say."""
+        """The loadings (n_tasks, k), or (n_tasks, n_classes, k), for those of the informative outputs."""
         whole = np.zeros((len(self.kept), self.K, k))
         if len(S):
             whole[self.kept] = S.reshape(-1, self.K, k)
@@ -133,7 +133,7 @@ class Hearing:
         return Solution(W, b, w0, b0, certificate, max(n_iter, 1), converged, parts)
 
     def _shared_weights(self, penalty, W, present):
-        """The model of a task never seen, (K, d), from the tasks that have a say."""
+        """The model of a task never seen, (K, d), from the informative tasks."""
         if penalty.unfolds:
             return penalty.shared(W.reshape(len(W), -1)).reshape(W.shape[1:])
         if self.K == 1:
@@ -142,10 +142,10 @@ class Hearing:
         return (W * present[:, :, None]).sum(axis=0) / n
 
     def _shared_intercepts(self, b, W):
-        """Their means over the tasks that have a say in them, (K,)."""
+        """Their means over the tasks that determine them, (K,)."""
         if 0.0 < self.a_b < np.inf:
             return b[self.kept].mean(axis=0)
-        sound = ~self.settled & self.heard[:, None]
+        sound = ~self.settled & self.informative[:, None]
         return np.where(sound, b, 0.0).sum(axis=0) / np.maximum(sound.sum(axis=0), 1)
 
     def _finish_intercepts(self, penalty, W, b, b0):
@@ -185,8 +185,8 @@ class Hearing:
             reach *= 2.0
         return brentq(slope, b0 - reach, b0 + reach, xtol=1e-12)
 
-    def nothing_heard(self, penalty):
-        """Where no task has a say: weights of zero, and the intercepts of labels that are all alike."""
+    def trivial_solution(self, penalty):
+        """Where no task is informative: weights of zero, and the intercepts of labels that are all alike."""
         K, d, T = self.K, self.data.X.shape[1], len(self.kept)
         W, b0 = np.zeros((T, K, d)), np.zeros(K)
         b = self._finish_intercepts(penalty, W, np.zeros((T, K)), b0)
