@@ -231,6 +231,19 @@ def test_a_singular_problem_has_a_solution_of_ordinary_size(instance, case, seed
         assert_allclose(estimator.objective_, oracle.value(model), rtol=1e-7, atol=1e-8 * oracle.unit)
 
 
+@pytest.mark.parametrize("normalized", [False, True])
+def test_a_graph_without_ridge_bears_fewer_rows_than_features(normalized, rng):
+    """Weights that neither labels nor neighbours tell are of ordinary size, and what can be explained is."""
+    chain = [("a", "b"), ("b", "c"), ("c", "d")]
+    for _ in range(20):
+        task = np.repeat(list("abcd"), rng.integers(1, 4, size=4))
+        X, y = rng.normal(size=(len(task), 6)), rng.normal(size=len(task))
+        model = TaskGraphRegressor(0.5, graph=chain, normalized=normalized, alpha_ridge=0.0).fit(X, y, task=task)
+        assert np.abs(model.coef_).max() < 1e4
+        assert model.dual_gap_ <= 1e-9 * y @ y
+        assert model.residual_ < 1e-9
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if CASES[case][0] is not TaskGraphRegressor])
 def test_zero_labels_give_zero_weights(case, rng):
     data = INSTANCES["uneven tasks"](rng)

@@ -23,7 +23,7 @@ _CHEAP = 1e7  # multiplications of a factorisation that always pays
 _STEP = 3e5, 8.0  # those that take as long as a step of conjugate gradients: some, and some for each number in H_t
 _MOST = 5000  # steps in the time of a factorisation that never pays
 _PAIRS = 100  # of neighbours that an elimination couples, twice, for each edge: with more, rough factors are quicker
-_REFINEMENTS = 3  # at most
+_REFINEMENTS = 20  # at most
 _STEPS = 500  # of conjugate gradients
 _EXACT, _ROUGH = 1e-4, 0.03  # their residual
 
@@ -106,13 +106,29 @@ class EdgeSystem:
         R = R - self._times_blocks(common)
         X = self._solve(R, enough, rough)
         D = X[self.s] - X[self.t]
-        for _ in range(0 if rough or enough is None else _REFINEMENTS):
+        if self.exact and enough is not None and not rough:
+            X, D = self._refined(R, X, D, enough)
+        return common + X + self._common(R - self._times_blocks(X)), D
+
+    def _refined(self, R, X, D, enough):
+        """A solution of which no more is left than `enough`, by conjugate gradients from X and D X on.
+
+        A factor of small H beside large K is a rough one where features differ much in length: what all tasks of a
+        component have in common, and what they have not, then need each other.
+        """
+        P, DP, size, before = 0.0, 0.0, np.inf, R
+        for _ in range(_REFINEMENTS):
             rest = R - self._times_blocks(X) - self._divergence(D)
             if (np.abs(rest) <= enough).all():
                 break
-            more = self._solve(rest, enough, rough)
-            X, D = X + more, D + (more[self.s] - more[self.t])
-        return common + X + self._common(R - self._times_blocks(X)), D
+            Z = self._solve(rest, enough, False)
+            DZ = Z[self.s] - Z[self.t]
+            Z += self._common(rest - self._times_blocks(Z))
+            size, share = np.vdot(rest, Z), np.vdot(rest - before, Z) / size
+            P, DP, before = Z + share * P, DZ + share * DP, rest
+            step = np.vdot(P, rest) / np.vdot(P, self._times_blocks(P) + self._divergence(DP))
+            X, D = X + step * P, D + step * DP
+        return X, D
 
     def _divergence(self, D):
         """D' blockdiag(...) D X for D X."""
@@ -147,14 +163,14 @@ class Direct(EdgeSystem):
     def _factor(self):
         K, U = self._K, self._U
         largest = np.array([K.max()]) if K.shape[1] == 1 else K.max(axis=0)
-        more = 1e-14 * largest
-        for _ in range(5):
+        more = 2e-16 * largest
+        for _ in range(10):
             H = self.H.copy()
             np.einsum("tjj->tj", H)[...] += self.diagonal + more
             try:
                 return self._fronts.factor(H, K, U)
             except LinAlgError:  # positive in exact arithmetic only
-                more = 100.0 * np.maximum(more, 1e-14 * self.H.max())
+                more = 10.0 * np.maximum(more, 1e-15 * np.einsum("tjj->tj", self.H).max(axis=0))
         raise LinAlgError
 
     def _solve(self, R, enough, rough):

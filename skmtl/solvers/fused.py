@@ -50,6 +50,7 @@ _TO_BOUNDARY = 0.995  # the share of the way to the boundary of the cones that a
 _RELAXED = 1e-11  # of the mean curvature, added to that of a step, where nothing else says what weights are
 _CLOSE = 30.0  # gaps, in units of the goal, from which on it is worth while to compute one, and to look for clusters
 _LEFT = 0.01  # of the gap, for what steps leave of the gradient's equation
+_KEPT, _KEPT_ROUGHLY = 0.1, 0.7  # of that mismatch, where no curvature takes it up: by factors, by iterations
 _STALLED = 8  # steps without progress
 _LARGEST = 5e7  # numbers in all H_t; with more, splitting has the better factors
 _COSTLIEST = 3e9  # multiplications in all factors of H_t; likewise: it has none to compute anew
@@ -273,7 +274,8 @@ class _InteriorPoint:
         Somewhat less than R, where no curvature takes up what is left; else what that costs beside the gap.
         """
         q = self.quadratic
-        least = 0.7 * np.abs(R).max(axis=0) + ROUNDING * np.abs(q.B[:, self.live]).max(axis=0)
+        kept = _KEPT if self.system.exact else _KEPT_ROUGHLY
+        least = kept * np.abs(R).max(axis=0) + ROUNDING * np.abs(q.B[:, self.live]).max(axis=0)
         return np.maximum(least, np.sqrt(2.0 * _LEFT * gap / R.size * (q.least_curvatures + q.ridge))[:, None])
 
     def _mismatch(self, W, p):

@@ -35,6 +35,7 @@ __all__: list[str] = []  # found through `solve`
 _CONVERGED = 1e-8  # residual of conjugate gradients
 _SMOOTH = 32  # functions of the graph that the preconditioner knows; more cost more than they save
 _RESTARTS = 20  # of Lanczos' method, after which a factor is quicker
+_RELAXED, _NOTHING = 1e-13, 1e-14  # of the mean curvature: added to it; of the labels: no more to explain
 _ROUGH = 5e-3  # of the largest degree: the eigenvalues of functions that are not smooth
 
 
@@ -77,8 +78,13 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
             return Certificate(objective, max(float(gap), 0.0), residual)
 
         b = harmonic(penalty.adjacency(nodes), moments.intercepts(W), moments.active)
-        converged = moments.shared or certificate().residual <= _CONVERGED
+        converged = moments.shared or _is_solved(certificate(), moments, c)
         yield solution_of(moments, W, certificate, b=b, n_iter=n_iter, converged=converged)
+
+
+def _is_solved(certificate, moments, c):
+    """Whether little is left of the equations, and W is better than zero."""
+    return certificate.residual <= _CONVERGED and certificate.objective <= (1.0 + 1e-9) * 0.5 * c @ moments.yy
 
 
 def _complete_graph(path, moments, c):
@@ -154,7 +160,8 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
     The preconditioner inverts the blocks ``c_t G_t + K_tt I``, and adds what blocks cannot see: the smooth functions of
     the graph, as if every task had the mean of all c_t G_t.  Without that the iterations on a chain grow with alpha.
     Where features differ much in length, residuals are measured in units of each: those of a short one are else lost.
-    What costs nothing has equations of its own, without K, beside which G may be rounding noise.
+    What costs nothing has equations of its own, without K, beside which G may be rounding noise.  Weights that neither
+    labels nor neighbours tell would grow with rounding errors, but for a little more curvature.
     """
     B = c[:, None] * moments.xy
     shape, W = B.shape, np.zeros_like(B) if init is None else init
@@ -162,6 +169,7 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
     mu, smooth = _smooth_functions(L[: len(B), : len(B)])
     mean = moments.gram_sum(c) / len(B)
     D = lengths_of(np.diagonal(mean))
+    relaxed, nothing = _RELAXED * np.mean(np.diagonal(mean) / D**2), _NOTHING * np.linalg.norm(B / D)
     for graph in path:
         K = _coupling(L, len(B), graph)
         k = K.diagonal()[:, None]
@@ -172,7 +180,7 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
 
         def product(z, times_K=times_K):
             W = z.reshape(shape) / D
-            return ((c[:, None] * moments.times_gram(W) + times_K(W)) / D).ravel()
+            return ((c[:, None] * moments.times_gram(W) + times_K(W)) / D).ravel() + relaxed * z
 
         def precondition(r, k=k, coarse=coarse):
             R = r.reshape(shape) * D
@@ -180,7 +188,7 @@ def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
 
         A, M = (sparse_linalg.LinearOperator((B.size, B.size), f, dtype=float) for f in (product, precondition))
         right, start = (quadratic.at(common)[1] / D).ravel(), ((W - common) * D).ravel()
-        z, _ = sparse_linalg.cg(A, right, start, rtol=1e-11, maxiter=max_iter, M=M, callback=steps.append)
+        z, _ = sparse_linalg.cg(A, right, start, rtol=1e-11, atol=nothing, maxiter=max_iter, M=M, callback=steps.append)
         W = level(common + z.reshape(shape) / D)
         yield W, max(len(steps), 1), None
 
