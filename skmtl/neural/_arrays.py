@@ -80,7 +80,7 @@ class Training(NamedTuple):
     theta: Floats  # the parameters
     m: Floats  # as theta: Adam's first moment, SGD's velocity
     v: Floats  # as theta: Adam's second moment
-    real: Reals  # (9,), see `decay` of `_optimizers.py`
+    real: Reals  # (9,), see RATE and so on in `_optimizers.py`
     steps: Ints  # (1,): steps done
     weight: Reals  # (n_tasks,): the weight of each task in the last batch
     losses: Reals  # (n_tasks,): the losses of the last batch

@@ -125,13 +125,13 @@ class Architecture:
         places = [head_w, head_b, sum(self.n_outputs), max(self.n_outputs)]
         places.append(rows_at_once(self.widths[-1] * max(self.n_outputs)))
         return Tables(
-            np.array(layers, dtype=np.int64),
-            np.array(levels, dtype=np.int64),
-            heads.astype(np.int64),
-            np.array(places, dtype=np.int64),
-            np.array([0, shared_w, shared_b, own_w, self.n_parameters], dtype=np.int64),
-            np.array(self._soft_blocks(), dtype=np.int64).reshape(-1, 3),
-            np.asarray(constants, dtype=dtype),
+            layers=np.array(layers, dtype=np.int64),
+            levels=np.array(levels, dtype=np.int64),
+            heads=heads.astype(np.int64),
+            places=np.array(places, dtype=np.int64),
+            bounds=np.array([0, shared_w, shared_b, own_w, self.n_parameters], dtype=np.int64),
+            soft=np.array(self._soft_blocks(), dtype=np.int64).reshape(-1, 3),
+            constants=np.asarray(constants, dtype=dtype),
         )
 
     def _soft_blocks(self):
@@ -155,15 +155,15 @@ class Architecture:
             at += level[1] * (n_items if level[2] else n_rows)
         outputs = n_items * sum(self.n_outputs) if tables.levels[-1, 2] else n_rows * max(self.n_outputs)
         return Buffers(
-            np.zeros(at, dtype=dtype),
-            np.zeros(at, dtype=dtype),
-            np.zeros(at if dropout else 0, dtype=dtype),
-            np.zeros(outputs, dtype=dtype),
-            np.zeros(self.n_parameters, dtype=dtype),
-            np.zeros((2, self.n_tasks + 1), dtype=np.int64),
-            np.zeros((2, self.n_tasks + 1), dtype=np.int64),
-            np.zeros(self.n_tasks + 1, dtype=np.int64),
-            np.zeros(max(n_items, n_rows), dtype=np.int64),
+            H=np.zeros(at, dtype=dtype),
+            D=np.zeros(at, dtype=dtype),
+            M=np.zeros(at if dropout else 0, dtype=dtype),
+            Q=np.zeros(outputs, dtype=dtype),
+            grad=np.zeros(self.n_parameters, dtype=dtype),
+            first=np.zeros((2, self.n_tasks + 1), dtype=np.int64),
+            sizes=np.zeros((2, self.n_tasks + 1), dtype=np.int64),
+            x_start=np.zeros(self.n_tasks + 1, dtype=np.int64),
+            y_row=np.zeros(max(n_items, n_rows), dtype=np.int64),
         )
 
     def initial(self, rng, dtype):

@@ -23,6 +23,7 @@ from skmtl.neural._activations import relu, relu_slope
 from skmtl.neural._arrays import take
 from skmtl.neural._jit import call, entry, fields, part
 from skmtl.neural._math import prefetch, product
+from skmtl.neural._optimizers import DROPOUT
 from skmtl.neural._random import uniform
 
 __all__ = ["backward", "backward_heads", "drop_units", "forward", "load_pairs", "load_rows"]
@@ -135,9 +136,9 @@ def drop_units(packed, theta, start, n):
     """
     H, M, real, random = take(packed, theta, "H M real random")
     Z, factors = part(H, start, n), part(M, start, n)
-    zero, kept = theta.dtype.type(0), theta.dtype.type(1.0 / (1.0 - real[5]))
+    zero, kept = theta.dtype.type(0), theta.dtype.type(1.0 / (1.0 - real[DROPOUT]))
     for p in range(n):
-        factors[p] = zero if uniform(random) < real[5] else kept
+        factors[p] = zero if uniform(random) < real[DROPOUT] else kept
         Z[p] *= factors[p]
 
 
@@ -186,7 +187,7 @@ def backward(packed, theta, differentiate, which):
     layers, levels, heads, places, bounds = take(packed, theta, "layers levels heads places bounds")
     first, sizes, x_start, H, D, M, Q = take(packed, theta, "first sizes x_start H D M Q")
     real, grad, jacobian = take(packed, theta, "real grad jacobian")
-    dropout, n_shared = real[5], bounds[2]
+    dropout, n_shared = real[DROPOUT], bounds[2]
     shared = grad if which < 0 else part(jacobian, which * n_shared, n_shared)
     start, width, common = fields(levels, len(levels) - 1, 3)
     heads_W, _, n_outputs, most, block = fields(places, 0, 5)

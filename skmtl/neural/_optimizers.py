@@ -2,10 +2,16 @@
 
 import math
 
+import numpy as np
+
 from skmtl.neural._arrays import take
 from skmtl.neural._jit import entry, fields, part
 
-__all__ = ["adapt", "limit_norms", "pull", "step_of"]
+__all__ = ["DROPOUT", "RATE", "adapt", "limit_norms", "numbers_of", "pull", "step_of"]
+
+# places in `real`: parameters by their names; _RIDGE is the strength of L2, _DECAY AdamW's, a largest norm of 0 none
+RATE, _BETA_1, _BETA_2, _RIDGE, _ALPHA_SOFT, DROPOUT, _MAX_NORM, _DECAY, _EPSILON = range(9)
+_MOMENTUM, _NESTEROV = _BETA_1, _BETA_2  # of SGD, which has no betas; Nesterov's is 1, else 0
 
 
 @entry
@@ -16,7 +22,7 @@ def pull(packed, theta, n):
     from the mean have sum zero.
     """
     grad, soft, real, sums = take(packed, theta, "grad soft real sums")
-    total, strength = 0.0, theta.dtype.type(real[4])
+    total, strength = 0.0, theta.dtype.type(real[_ALPHA_SOFT])
     for g in range(len(soft)):
         start, size, count = soft[g, 0], soft[g, 1], soft[g, 2]
         for j in range(start, start + size):
@@ -28,7 +34,7 @@ def pull(packed, theta, n):
                 difference = theta[j + t * size] - mean
                 grad[j + t * size] += strength * difference
                 total += difference * difference
-    sums[len(sums) - 1] += n * 0.5 * real[4] * total
+    sums[len(sums) - 1] += n * 0.5 * real[_ALPHA_SOFT] * total
 
 
 @entry
@@ -36,27 +42,24 @@ def decay(packed, theta, n):
     r"""No step, but the gradient of :math:`\frac{a}{2} \|W\|^2`, added to `grad`, and its value, to the objective.
 
     a is a strength over the n items of the batch, and W are the weights: theta without the biases, see `Tables.bounds`.
-
-    real : float64 (9,). Learning rate; beta_1, beta_2 or momentum, 1 for Nesterov's; strength of L2, of soft sharing;
-    share of dropout; the largest norm or 0; AdamW's decay; epsilon.
     """
     bounds, grad, real, sums = take(packed, theta, "bounds grad real sums")
     for s in range(0, 4, 2):
-        k, a, squares = bounds[s + 1] - bounds[s], theta.dtype.type(real[3] / n), theta.dtype.type(0)
+        k, a, squares = bounds[s + 1] - bounds[s], theta.dtype.type(real[_RIDGE] / n), theta.dtype.type(0)
         W, G = part(theta, bounds[s], k), part(grad, bounds[s], k)
         for p in range(k):
             squares += W[p] * W[p]
             G[p] += a * W[p]
-        sums[len(sums) - 1] += 0.5 * real[3] * squares
+        sums[len(sums) - 1] += 0.5 * real[_RIDGE] * squares
 
 
 @entry
 def descend(packed, theta, n):
     """A step of SGD with momentum, or Nesterov's."""
     bounds, grad, m, real, steps, sums = take(packed, theta, "bounds grad m real steps sums")
-    step, momentum, nesterov = theta.dtype.type(real[0]), theta.dtype.type(real[1]), real[2]
+    step, momentum, nesterov = theta.dtype.type(real[RATE]), theta.dtype.type(real[_MOMENTUM]), real[_NESTEROV]
     for s in range(4):  # weights, biases, weights, biases
-        k, strength, squares = bounds[s + 1] - bounds[s], real[3] if s % 2 == 0 else 0.0, theta.dtype.type(0)
+        k, strength, squares = bounds[s + 1] - bounds[s], real[_RIDGE] if s % 2 == 0 else 0.0, theta.dtype.type(0)
         W, G, V = part(theta, bounds[s], k), part(grad, bounds[s], k), part(m, bounds[s], k)
         a = theta.dtype.type(strength / n)
         for p in range(k):
@@ -73,7 +76,8 @@ def descend(packed, theta, n):
 def adapt(packed, theta, n):
     """A step of Adam or AdamW."""
     bounds, grad, m, v, real, steps, sums = take(packed, theta, "bounds grad m v real steps sums")
-    rate, beta_1, beta_2, ridge, _, _, _, decay, epsilon = fields(real, 0, 9)
+    rate, beta_1, beta_2 = real[RATE], real[_BETA_1], real[_BETA_2]
+    ridge, decay, epsilon = real[_RIDGE], real[_DECAY], real[_EPSILON]
     steps[0] += 1
     t, kind = float(steps[0]), theta.dtype.type
     step = kind(rate * math.sqrt(1.0 - math.pow(beta_2, t)) / (1.0 - math.pow(beta_1, t)))
@@ -93,6 +97,25 @@ def adapt(packed, theta, n):
         sums[len(sums) - 1] += 0.5 * strength * squares
 
 
+def numbers_of(settings, ridge):
+    """`Training.real`, from the parameters of an estimator and the strength of L2, which AdamW has no use for."""
+    decoupled = settings.solver == "adamw"
+    numbers = {
+        RATE: settings.learning_rate_init,
+        _RIDGE: 0.0 if decoupled else ridge,
+        _ALPHA_SOFT: settings.alpha_soft,
+        DROPOUT: settings.dropout,
+        _MAX_NORM: settings.max_norm or 0.0,
+        _DECAY: settings.alpha if decoupled else 0.0,
+        _EPSILON: settings.epsilon,
+    }
+    if settings.solver == "sgd":
+        numbers |= {_MOMENTUM: settings.momentum, _NESTEROV: settings.nesterovs_momentum}
+    else:
+        numbers |= {_BETA_1: settings.beta_1, _BETA_2: settings.beta_2}
+    return np.array([numbers[place] for place in range(len(numbers))], dtype=np.float64)
+
+
 def step_of(solver):
     """The kernel of a solver."""
     return {"sgd": descend, "adam": adapt, "adamw": adapt}.get(solver, decay)
@@ -102,7 +125,7 @@ def step_of(solver):
 def limit_norms(packed, theta, n):
     """Shorten the weights into every hidden unit to a length; Srebro and Shraibman (2005)."""
     layers, norms, real = take(packed, theta, "layers D real")  # D is done with, and has room
-    most, one = theta.dtype.type(real[6]), theta.dtype.type(1)
+    most, one = theta.dtype.type(real[_MAX_NORM]), theta.dtype.type(1)
     for q in range(len(layers)):
         _, _, W, _, d, h, _ = fields(layers, q, 7)
         for j in range(h):

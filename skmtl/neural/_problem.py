@@ -60,11 +60,11 @@ class State:
         theta = architecture.initial(rng, dtype)
         seed = rng.randint(1, np.iinfo(np.int64).max, dtype=np.int64)
         return cls(
-            theta,
-            np.zeros_like(theta),
-            np.zeros_like(theta),
-            np.zeros(1, dtype=np.int64),
-            np.array([seed], dtype=np.uint64),
+            theta=theta,
+            m=np.zeros_like(theta),
+            v=np.zeros_like(theta),
+            steps=np.zeros(1, dtype=np.int64),
+            random=np.array([seed], dtype=np.uint64),
         )
 
     def copy(self):

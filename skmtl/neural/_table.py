@@ -123,14 +123,13 @@ class Table:
             pairs[1] = (start[pairs[0]] if len(start) > 1 else 0) + pairs[1] * widths[pairs[0]]
         flat = self.inputs[0].reshape(-1) if len(self.inputs) == 1 else np.concatenate([X.ravel() for X in self.inputs])
         columns = [self.Y.shape[1], 0 if self.weight is None else 1 if weight.ndim == 1 else weight.shape[1]]
-        arrays = [
-            np.ascontiguousarray(flat, dtype=dtype),
-            np.ascontiguousarray(self.Y, dtype=dtype).ravel(),
-            np.ascontiguousarray(weight, dtype=dtype).ravel(),
-            np.array([*columns, widths[0]], dtype=np.int64),
-            np.ascontiguousarray(pointer, dtype=np.int64),
-            np.ascontiguousarray(pairs, dtype=np.int64),
-            widths,
-            np.asarray(rate, dtype=np.float64),
-        ]
-        return Data(*map(read_only, arrays))
+        return Data(
+            X=read_only(np.ascontiguousarray(flat, dtype=dtype)),
+            Y=read_only(np.ascontiguousarray(self.Y, dtype=dtype).ravel()),
+            label_weight=read_only(np.ascontiguousarray(weight, dtype=dtype).ravel()),
+            columns=read_only(np.array([*columns, widths[0]], dtype=np.int64)),
+            pointer=read_only(np.ascontiguousarray(pointer, dtype=np.int64)),
+            pairs=read_only(np.ascontiguousarray(pairs, dtype=np.int64)),
+            n_features=read_only(widths),
+            rate=read_only(np.asarray(rate, dtype=np.float64)),
+        )

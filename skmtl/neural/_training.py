@@ -9,6 +9,7 @@ import numpy as np
 from skmtl._ids import describe
 from skmtl.neural._arrays import Training, pack
 from skmtl.neural._epochs import addresses, run_batches
+from skmtl.neural._optimizers import RATE, numbers_of
 from skmtl.neural._random import draw, shuffle
 from skmtl.neural._weighting import FROM_GRADIENTS, Weighting
 
@@ -47,34 +48,21 @@ class Epochs:
     def _training(self, totals):
         settings, state = self.problem.settings, self.state
         n_tasks = len(totals)
-        decoupled = settings.solver == "adamw"
         # of the penalty as scikit-learn has it, alpha / (2 n) |W|^2, with n the rows of a task and weight 2 a row twice
-        decay = settings.alpha * len(self.items) * n_tasks / totals.sum() if totals.any() else 0.0
-        momentum = (settings.momentum, float(settings.nesterovs_momentum))
-        moments = momentum if settings.solver == "sgd" else (settings.beta_1, settings.beta_2)
-        real = [
-            settings.learning_rate_init,
-            *moments,
-            0.0 if decoupled else decay,
-            settings.alpha_soft,
-            settings.dropout,
-            settings.max_norm or 0.0,
-            settings.alpha if decoupled else 0.0,
-            settings.epsilon,
-        ]
+        ridge = settings.alpha * len(self.items) * n_tasks / totals.sum() if totals.any() else 0.0
         return Training(
-            state.theta,
-            state.m,
-            state.v,
-            np.array(real, dtype=np.float64),
-            state.steps,
-            self.weighting.weight,
-            np.zeros(n_tasks),
-            np.zeros(n_tasks),
-            np.zeros(2 * n_tasks + 1),
-            state.random,
-            self._jacobian(),
-            self.order,
+            theta=state.theta,
+            m=state.m,
+            v=state.v,
+            real=numbers_of(settings, ridge),
+            steps=state.steps,
+            weight=self.weighting.weight,
+            losses=np.zeros(n_tasks),
+            seen=np.zeros(n_tasks),
+            sums=np.zeros(2 * n_tasks + 1),
+            random=state.random,
+            jacobian=self._jacobian(),
+            order=self.order,
         )
 
     def _jacobian(self):
@@ -111,11 +99,12 @@ class Epochs:
         try:
             for epoch in range(settings.max_iter):
                 if settings.learning_rate == "cosine":
-                    real[0] = settings.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * epoch / settings.max_iter))
+                    angle = math.pi * epoch / settings.max_iter
+                    real[RATE] = settings.learning_rate_init * 0.5 * (1.0 + math.cos(angle))
                 self.run_epoch()
                 halt = self.after_epoch(stop, start)
-                if halt == "tol" and settings.learning_rate == "plateau" and real[0] > 1e-6:
-                    real[0] /= 5.0
+                if halt == "tol" and settings.learning_rate == "plateau" and real[RATE] > 1e-6:
+                    real[RATE] /= 5.0
                     stop.waited = 0
                 elif halt:
                     return self.end(stop, halt)

@@ -70,12 +70,16 @@ class Weighting:
         self.rule = rule
         self.code = max(rules.index(rule) if rule in rules else -1 for rules in (FIXED, FROM_LOSSES, FROM_GRADIENTS))
         p, T = np.asarray(importance, dtype=float), len(importance)
-        learned, reference, gram, scores, vectors, matrices = map(
-            np.zeros, [(4, T), (T,), (T, T), (T,), (7, T), (3, T, T)]
+        self.balance = Balance(
+            importance=p * (T / p.sum()),
+            learned=np.zeros((4, T)),
+            reference=np.zeros(T),
+            gram=np.zeros((T, T)),
+            scores=np.zeros(T),
+            vectors=np.zeros((7, T)),
+            matrices=np.zeros((3, T, T)),
+            turns=np.zeros((2, T), dtype=np.int64),
         )
-        order = np.zeros((2, T), dtype=np.int64)
-        importance = p * (T / p.sum())
-        self.balance = Balance(importance, learned, reference, gram, scores, vectors, matrices, order)
         self.balance.learned[0] = rule == "gradnorm"
         self.weight = self.balance.importance.copy()
         self._losses: list = []
