@@ -28,8 +28,9 @@ from skmtl.neural._random import uniform
 
 __all__ = ["backward", "backward_heads", "drop_units", "forward", "load_pairs", "load_rows"]
 
-
 _AHEAD = 8  # rows in an order at random are asked for so many rows before
+_any_activation, _any_slope = relu, relu_slope  # the network's, by address: all have the same parameters
+
 # ------------------------------------------------------------------------------------------------------ rows in
 
 
@@ -95,7 +96,7 @@ def load_pairs(packed, theta, begin, n):
 def forward(packed, theta, activate, drop):
     """Fill all levels, and the outputs: one product if all tasks read the same rows there, else one a task.
 
-    activate, drop : addresses of relu or another, and of `drop_units`, or 0.
+    activate, drop : addresses of the activation, and of `drop_units`, or 0.
     """
     layers, levels, heads, places, first, sizes = take(packed, theta, "layers levels heads places first sizes")
     x_start, H, Q = take(packed, theta, "x_start H Q")
@@ -109,7 +110,7 @@ def forward(packed, theta, activate, drop):
         for i in range(0, n, block):
             m = min(block, n - i)
             product(0, 0, m, h, d, H, at + i * d, d, theta, W, h, 0.0, H, out + i * h, h)
-        call(relu, activate, (part(H, out, n * h), part(theta, b, h)))
+        call(_any_activation, activate, (part(H, out, n * h), part(theta, b, h)))
         if drop != 0:
             call(drop_units, drop, (packed, theta, out, n * h))
     start, width, common = fields(levels, len(levels) - 1, 3)
@@ -182,7 +183,7 @@ def backward(packed, theta, differentiate, which):
 
     For one task, those of what all tasks have go to its row of the Jacobian; layers of other tasks are left alone.
 
-    differentiate : address of relu's slope or another.
+    differentiate : address of the activation's slope.
     """
     layers, levels, heads, places, bounds = take(packed, theta, "layers levels heads places bounds")
     first, sizes, x_start, H, D, M, Q = take(packed, theta, "first sizes x_start H D M Q")
@@ -224,7 +225,7 @@ def backward(packed, theta, differentiate, which):
         if b >= n_shared:
             for j in range(h):
                 bias[j] = 0
-        call(relu_slope, differentiate, (part(D, out, n * h), part(H, out, n * h), bias, 1.0 - dropout))
+        call(_any_slope, differentiate, (part(D, out, n * h), part(H, out, n * h), bias, 1.0 - dropout))
         product(1, 0, d, h, n, H, at, d, D, out, h, 0.0, shared if W < n_shared else grad, W, h)
         if level > 0:
             crossing = common and not out_common

@@ -8,7 +8,7 @@ import numpy as np
 
 from skmtl._ids import describe
 from skmtl.neural._arrays import Training, pack
-from skmtl.neural._epochs import addresses, run_batches
+from skmtl.neural._batches import addresses, run_batches
 from skmtl.neural._optimizers import RATE, numbers_of
 from skmtl.neural._random import draw, shuffle
 from skmtl.neural._weighting import FROM_GRADIENTS, Weighting

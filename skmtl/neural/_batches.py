@@ -1,4 +1,4 @@
-"""What Python calls: some batches of an epoch, or the objective and its gradient."""
+"""What Python calls: some batches of an epoch; with a solver that takes no steps, the objective and its gradient."""
 
 import math
 
@@ -15,20 +15,35 @@ from skmtl.neural._weighting import FROM_GRADIENTS, weigh_losses
 
 __all__ = ["addresses", "run_batches"]
 
-# places in `kernels`, the addresses of what an epoch is made of; 0 of what it does without. The losses of tasks follow
+# places in `kernels`, the addresses of what a batch is made of; 0 of what it does without. The losses of tasks follow
 _LOAD, _ACTIVATE, _DIFFERENTIATE, _FORWARD, _BACKWARD_HEADS, _BACKWARD = range(6)
 _CORRELATE, _DIRECT, _WEIGH, _SOLVE, _SHARE, _COMBINE, _PULL, _STEP, _LIMIT, _EACH, _DROP, _LOSE = range(6, 18)
+# one stands for all that have its parameters, which `call` reads from it; which of them runs, the address says
+_any_load, _any_loss, _any_rule, _any_step = load_rows, lose_squares, pcgrad, adapt
 
 
 def addresses(settings, solver, tables, weighted, rule, theta):
     """The kernels that a fit needs, compiled. weighted : whether labels have weights."""
     activation = ACTIVATIONS.index(settings.activation)
-    parts = [load_rows if tables.levels[0, 2] else load_pairs, ACTIVATE[activation], DIFFERENTIATE[activation]]
-    parts += [forward, backward_heads, backward, *kernels_of(rule)]
-    parts += [pull if len(tables.soft) else None, step_of(solver), limit_norms if settings.max_norm else None]
-    parts += [follow_each if rule in FROM_GRADIENTS else None, drop_units if settings.dropout > 0 else None]
-    parts += losses_of(tables.heads, weighted)
-    return np.array([0 if part is None else address(part, theta) for part in parts], dtype=np.int64)
+    parts = {
+        _LOAD: load_rows if tables.levels[0, 2] else load_pairs,
+        _ACTIVATE: ACTIVATE[activation],
+        _DIFFERENTIATE: DIFFERENTIATE[activation],
+        _FORWARD: forward,
+        _BACKWARD_HEADS: backward_heads,
+        _BACKWARD: backward,
+        _PULL: pull if len(tables.soft) else None,
+        _STEP: step_of(solver),
+        _LIMIT: limit_norms if settings.max_norm else None,
+        _EACH: follow_each if rule in FROM_GRADIENTS else None,
+        _DROP: drop_units if settings.dropout > 0 else None,
+    }
+    parts |= zip((_CORRELATE, _DIRECT, _WEIGH, _SOLVE, _SHARE, _COMBINE), kernels_of(rule), strict=True)
+    parts |= enumerate(losses_of(tables.heads, weighted), _LOSE)
+    kernels = np.zeros(len(parts), dtype=np.int64)
+    for place, part in parts.items():
+        kernels[place] = 0 if part is None else address(part, theta)
+    return kernels
 
 
 @entry
@@ -43,14 +58,14 @@ def run_batches(kernels, packed, theta, rule, batch_size, begin, end):
     _, _, n_outputs, most, _ = fields(places, 0, 5)
     for b in range(begin, end):
         n = min(batch_size, len(order) - b * batch_size)
-        call(load_rows, kernels[_LOAD], (packed, theta, b * batch_size, n))
+        call(_any_load, kernels[_LOAD], (packed, theta, b * batch_size, n))
         call(forward, kernels[_FORWARD], (packed, theta, kernels[_ACTIVATE], kernels[_DROP]))
         for t in range(n_tasks):
             _, at, k, _, _ = fields(heads, t, 5)
             step, row = n_outputs, 0
             if not common:
                 at, step, row = first[0, t] * most, k, first[by_row, t]
-            call(lose_squares, kernels[_LOSE + t], (packed, theta, n, t, at, step, row, sizes[common, t]))
+            call(_any_loss, kernels[_LOSE + t], (packed, theta, n, t, at, step, row, sizes[common, t]))
         if kernels[_EACH] != 0:
             call(follow_each, kernels[_EACH], (kernels, packed, theta, rule, n))
         else:
@@ -64,7 +79,7 @@ def run_batches(kernels, packed, theta, rule, batch_size, begin, end):
             sums[2 * n_tasks] += n * (weight[t] * losses[t])
         if kernels[_PULL] != 0:
             call(pull, kernels[_PULL], (packed, theta, n))
-        call(adapt, kernels[_STEP], (packed, theta, n))
+        call(_any_step, kernels[_STEP], (packed, theta, n))
         if kernels[_LIMIT] != 0:
             call(limit_norms, kernels[_LIMIT], (packed, theta, n))
         if not math.isfinite(sums[2 * n_tasks]):
@@ -89,7 +104,7 @@ def follow_each(kernels, packed, theta, rule, n):
             sums[len(sums) - 1] = math.nan
             return
     call(take_directions, kernels[_DIRECT], (packed, theta))
-    call(pcgrad, kernels[_WEIGH], (packed, theta, rule, n, kernels[_SOLVE]))
+    call(_any_rule, kernels[_WEIGH], (packed, theta, rule, n, kernels[_SOLVE]))
     if kernels[_SHARE] != 0:
         call(share_out, kernels[_SHARE], (packed, theta))
     call(combine, kernels[_COMBINE], (packed, theta))
