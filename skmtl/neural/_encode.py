@@ -128,12 +128,12 @@ def weigh_classes(class_weight, heads, Y, weight, first, task_of_row=None):
     )
     for t, (name, head) in enumerate(heads.items()):
         setting = class_weight if isinstance(class_weight, str) else class_weight.get(name)
-        if setting is None or head.numeric or head.kind == SOFT:
+        if setting is None or head.numeric or head.loss == SOFT:
             continue
         rows = slice(None) if task_of_row is None else task_of_row == t
         for c in range(head.n_targets):
             y, column = Y[rows, first[t] + c], first[t] + c
-            classes = head.classes[c] if head.name == "multilabel" else head.classes
+            classes = head.classes[c] if head.kind == "multilabel" else head.classes
             factors = _factors(name, setting, classes, y, full[rows, column])
             full[rows, column] *= np.where(np.isnan(y), 1.0, factors[np.nan_to_num(y).astype(np.intp)])
     return full

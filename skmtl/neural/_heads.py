@@ -68,10 +68,10 @@ class Head:
 
     Attributes
     ----------
-    name : str
+    kind : str
         One of KINDS or "distilled".
-    kind : int
-        For the kernels.
+    loss : int
+        Code of what is minimised, for the kernels.
     n_targets : int
         Columns of labels.
     classes : array (n_classes,), list of arrays (2,) or fewer, or None
@@ -84,8 +84,8 @@ class Head:
         The codes of its classes, ascending, where codes are positions in a union of label sets.
     """
 
-    name: str
-    kind: int
+    kind: str
+    loss: int
     n_targets: int = 1
     classes: Any = None
     mean: Any = 0.0
@@ -96,22 +96,22 @@ class Head:
     @classmethod
     def of_classes(cls, classes, own=None):
         """A classification: one output if there are two classes, and nothing to learn if there is but one."""
-        kind = {1: CONSTANT, 2: SIGMOID}.get(len(classes), SOFTMAX)
-        return cls("classification", kind, classes=classes, own=own)
+        loss = {1: CONSTANT, 2: SIGMOID}.get(len(classes), SOFTMAX)
+        return cls("classification", loss, classes=classes, own=own)
 
     @classmethod
-    def of_numbers(cls, name, n_targets=1, huber=1.0):
-        kind = {"regression": SQUARED, "huber": HUBER, "poisson": POISSON}[name]
-        return cls(name, kind, n_targets, constant=huber)
+    def of_numbers(cls, kind, n_targets=1, huber=1.0):
+        loss = {"regression": SQUARED, "huber": HUBER, "poisson": POISSON}[kind]
+        return cls(kind, loss, n_targets, constant=huber)
 
     @property
     def n_outputs(self):
-        return len(self.classes) if self.kind in (SOFTMAX, SOFT) else self.n_targets
+        return len(self.classes) if self.loss in (SOFTMAX, SOFT) else self.n_targets
 
     @property
     def numeric(self):
         """Whether labels are numbers, not classes."""
-        return self.kind in (SQUARED, HUBER, POISSON)
+        return self.loss in (SQUARED, HUBER, POISSON)
 
     def standardized(self, y, w):
         """The head with the mean and the deviation of its labels y (n, n_targets) with weights w, 0 where missing."""
@@ -119,7 +119,7 @@ class Head:
             return self
         y, total = np.where(w > 0, y, 0.0), np.maximum(w.sum(axis=0), np.finfo(float).tiny)
         mean = (w * y).sum(axis=0) / total
-        if self.kind == POISSON:
+        if self.loss == POISSON:
             return replace(self, scale=np.where(mean > 0, mean, 1.0))
         scale = np.sqrt((w * np.where(w > 0, y - mean, 0.0) ** 2).sum(axis=0) / total)
         constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)  # of rounding only
@@ -127,7 +127,7 @@ class Head:
 
     def encode(self, y):
         """Labels (n, n_targets), numbers or codes, as the network learns them."""
-        if self.kind == CONSTANT:
+        if self.loss == CONSTANT:
             return np.full(y.shape, np.nan)
         if self.own is not None:
             return np.where(np.isnan(y), np.nan, np.searchsorted(self.own, np.nan_to_num(y)))
@@ -135,20 +135,20 @@ class Head:
 
     def decode(self, outputs):
         """Predictions from outputs (n, n_outputs): numbers in their units, codes of classes; (n, n_targets)."""
-        if self.kind == POISSON:
+        if self.loss == POISSON:
             return np.exp(np.minimum(outputs, 700.0 if outputs.dtype == np.float64 else 87.0)) * self.scale
         if self.numeric:
             return (outputs * self.scale + self.mean).astype(outputs.dtype, copy=False)
-        if self.kind == SIGMOID:
+        if self.loss == SIGMOID:
             return (outputs > 0).astype(np.intp)
-        if self.kind == CONSTANT:
+        if self.loss == CONSTANT:
             return np.zeros((len(outputs), 1), dtype=np.intp)
         return outputs.argmax(axis=1)[:, None]
 
     def labels(self, outputs):
         """Predictions as labels: (n,), or (n, n_targets) where labels have several columns."""
         values = self.decode(outputs)
-        if self.name == "multilabel":
+        if self.kind == "multilabel":
             pairs = zip(self.classes, values.T, strict=True)
             columns = [classes[np.minimum(code, len(classes) - 1)] for classes, code in pairs]
             return np.stack(columns, axis=1)
@@ -157,12 +157,12 @@ class Head:
 
     def probabilities(self, outputs):
         """Of classes (n, n_classes); of a multilabel head, of the second class of every column (n, n_targets)."""
-        if self.name == "multilabel":
+        if self.kind == "multilabel":
             single = np.array([len(classes) == 1 for classes in self.classes])
             return np.where(single, 1.0, expit(outputs)).astype(outputs.dtype)
-        if self.kind == SIGMOID:
+        if self.loss == SIGMOID:
             return np.hstack([expit(-outputs), expit(outputs)])
-        if self.kind == CONSTANT:
+        if self.loss == CONSTANT:
             return np.ones((len(outputs), 1), dtype=outputs.dtype)
         return softmax(outputs, axis=1)
 
@@ -172,7 +172,7 @@ class Head:
         metric : callable ``metric(y_true, y_pred)``, greater is better, in units of the labels; of their codes, where
         these are classes.
         """
-        if not (w > 0).any() or self.kind == CONSTANT:
+        if not (w > 0).any() or self.loss == CONSTANT:
             return np.nan
         if metric is not None:
             rows = (w > 0).all(axis=1)
@@ -180,12 +180,12 @@ class Head:
             guess = self.decode(outputs[rows])
             return float(metric(*(a[:, 0] if a.shape[1] == 1 else a for a in (truth, guess))))
         y = np.where(w > 0, y, 0.0)
-        if self.kind == SOFT:
+        if self.loss == SOFT:
             return float(np.average(y.argmax(axis=1) == outputs.argmax(axis=1), weights=w[:, 0]))
         if not self.numeric:
             return float(np.average(self.decode(outputs) == y, weights=w))
-        deviance = _poisson_deviance if self.kind == POISSON else lambda y, m: (y - m) ** 2
-        prediction = np.exp(outputs) if self.kind == POISSON else outputs
+        deviance = _poisson_deviance if self.loss == POISSON else lambda y, m: (y - m) ** 2
+        prediction = np.exp(outputs) if self.loss == POISSON else outputs
         mean = (w * y).sum(axis=0) / np.maximum(w.sum(axis=0), np.finfo(float).tiny)
         error, spread = (w * deviance(y, prediction)).sum(), (w * deviance(y, mean)).sum()
         return float(1.0 - error / spread) if spread > 0 else float(error == 0)

@@ -106,10 +106,10 @@ class Architecture:
     def n_parameters(self):
         return self._blocks[3][-1]
 
-    def tables(self, kinds, n_targets, targets, constants, dtype):
+    def tables(self, losses, n_targets, targets, constants, dtype):
         """What the kernels know of it.
 
-        Of every task: the kind of its head, its number of columns of labels, the first of them, and its constant.
+        Of every task: the code of its loss, its number of columns of labels, the first of them, and its constant.
         """
         shapes, weights, biases, (shared_w, shared_b, head_w, own_w, head_b, _) = self._blocks
         layers, levels, common = [], [[0, max(self.n_features), int(not self.by_task)]], not self.by_task
@@ -121,7 +121,7 @@ class Architecture:
             common = common and not self.is_own(level + 1)[0]
             levels.append([0, self.widths[level], int(common)])
         first = np.concatenate([[0], np.cumsum(self.n_outputs)[:-1]])
-        heads = np.column_stack([kinds, first, self.n_outputs, targets, n_targets])
+        heads = np.column_stack([losses, first, self.n_outputs, targets, n_targets])
         places = [head_w, head_b, sum(self.n_outputs), max(self.n_outputs)]
         places.append(rows_at_once(self.widths[-1] * max(self.n_outputs)))
         return Tables(

@@ -13,7 +13,7 @@ from skmtl.neural._math import exp
 
 __all__ = ["CONSTANT", "HUBER", "POISSON", "SIGMOID", "SOFT", "SOFTMAX", "SQUARED", "lose_squares", "losses_of"]
 
-SQUARED, HUBER, POISSON, SIGMOID, SOFTMAX, SOFT, CONSTANT = range(7)  # kinds of heads
+SQUARED, HUBER, POISSON, SIGMOID, SOFTMAX, SOFT, CONSTANT = range(7)  # codes of losses
 
 
 @entry
@@ -48,7 +48,7 @@ def lose(packed, theta, n_items, t, at, step, first, n):
     """
     heads, Q, Y, y_row, columns, rate, losses, seen = take(packed, theta, "heads Q Y y_row columns rate losses seen")
     constants, label_weight = take(packed, theta, "constants label_weight")
-    (kind, _, k, target, _), width, constant = fields(heads, t, 5), columns[0], constants[t]
+    (code, _, k, target, _), width, constant = fields(heads, t, 5), columns[0], constants[t]
     scale = 1.0 / (n_items * rate[t]) if rate[t] > 0.0 else 0.0
     total, count, zero, one, half = 0.0, 0.0, Q.dtype.type(0), Q.dtype.type(1), Q.dtype.type(0.5)
     for i in range(n):
@@ -59,17 +59,17 @@ def lose(packed, theta, n_items, t, at, step, first, n):
             if math.isnan(y) or w == 0.0:
                 Q[at + i * step + c] = zero
                 continue
-            if kind == SIGMOID:  # with e = exp(-|o|), which cannot overflow
+            if code == SIGMOID:  # with e = exp(-|o|), which cannot overflow
                 e = exp(-abs(o))
                 slope = (one if o >= zero else e) / (one + e) - y
                 loss = max(o, zero) - y * o + math.log1p(e)
-            elif kind == POISSON:
+            elif code == POISSON:
                 slope = exp(o) - y
                 loss = slope + y - y * o + (y * math.log(y) - y if y > zero else zero)
             else:
                 slope = o - y
                 loss = half * slope * slope
-                if kind == HUBER and abs(slope) > constant:
+                if code == HUBER and abs(slope) > constant:
                     loss = constant * (abs(slope) - half * constant)
                     slope = constant if slope > zero else -constant
             Q[at + i * step + c] = slope * Q.dtype.type(w * scale)
@@ -87,10 +87,10 @@ def lose_jointly(packed, theta, n_items, t, at, step, first, n):
     """
     heads, Q, Y, y_row, columns, rate, losses, seen = take(packed, theta, "heads Q Y y_row columns rate losses seen")
     constants, label_weight = take(packed, theta, "constants label_weight")
-    (kind, _, k, target, n_targets), width = fields(heads, t, 5), columns[0]
+    (code, _, k, target, n_targets), width = fields(heads, t, 5), columns[0]
     scale = 1.0 / (n_items * rate[t]) if rate[t] > 0.0 else 0.0
     total, count, zero, one = 0.0, 0.0, Q.dtype.type(0), Q.dtype.type(1)
-    c = constants[t] if kind == SOFT else one
+    c = constants[t] if code == SOFT else one
     for i in range(n):
         row = y_row[first + i]
         o, y = part(Q, at + i * step, k), part(Y, row * width + target, n_targets)
@@ -107,7 +107,7 @@ def lose_jointly(packed, theta, n_items, t, at, step, first, n):
             partition += exp(o[j])
         log_partition = math.log(partition)
         for j in range(k):
-            p = y[j] if kind == SOFT else (one if y[0] == j else zero)
+            p = y[j] if code == SOFT else (one if y[0] == j else zero)
             loss += p * (log_partition - o[j]) if p > zero else zero
             o[j] = factor * (exp(o[j]) / partition - p)
         total += w * (c * c * loss)
@@ -127,4 +127,4 @@ def losses_of(heads, weighted):
     """The kernel of every task's loss, from `Tables.heads`."""
     squared = lose if weighted else lose_squares
     own = {SQUARED: squared, SOFTMAX: lose_jointly, SOFT: lose_jointly}
-    return [own.get(kind, lose) for kind in heads[:, 0].tolist()]
+    return [own.get(code, lose) for code in heads[:, 0].tolist()]

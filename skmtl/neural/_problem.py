@@ -114,7 +114,7 @@ class Problem:
 
     def tables(self, dtype):
         return self.architecture.tables(
-            [head.kind for head in self.heads],
+            [head.loss for head in self.heads],
             self.table.n_columns,
             self.table.first,
             [head.constant for head in self.heads],

@@ -245,12 +245,12 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         if self._labels.binary:
             return outputs
         out = np.zeros((len(outputs), self._labels.n_classes), dtype=outputs.dtype)
-        own, kind = self._heads[t].own, self._heads[t].kind
+        own, loss = self._heads[t].own, self._heads[t].loss
         if own is None:
             own = np.arange(out.shape[1])
-        if kind == SIGMOID:
+        if loss == SIGMOID:
             out[:, own[1]] = outputs[:, 0]
-        elif kind != CONSTANT:
+        elif loss != CONSTANT:
             out[:, own] = outputs
         return out
 

@@ -257,8 +257,8 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
         return values if self._source == "outputs" else values[:, 0]
 
     def _make_heads(self, data, kept):
-        name = {"squared": "regression"}.get(self.loss, self.loss)
-        return [Head.of_numbers(name, huber=self.delta) for _ in kept]
+        kind = {"squared": "regression"}.get(self.loss, self.loss)
+        return [Head.of_numbers(kind, huber=self.delta) for _ in kept]
 
     def _check_numbers(self, table):
         if self.loss == "poisson" and (table.Y < 0).any():
