@@ -7,7 +7,7 @@ import numpy as np
 
 from skmtl._ids import canonical_ids, describe, lookup
 
-__all__ = ["weigh_classes"]
+__all__ = ["balanced", "weigh_classes"]
 
 
 def weigh_classes(data, labels, class_weight):
@@ -41,7 +41,7 @@ def weigh_classes(data, labels, class_weight):
 def _factors(counts, labels, class_weight, tasks):
     """What each class of each task is multiplied by, (n_tasks, n_classes), for their sums of weights `counts`."""
     if class_weight == "balanced":
-        return _balanced(counts)
+        return balanced(counts)
     if not any(map(_is_setting, class_weight.values())):
         return _by_label(labels, class_weight, len(tasks))
     factors = np.ones(counts.shape)
@@ -64,10 +64,13 @@ def _by_label(labels, weights, n_tasks):
     return np.array([[weights.get(label, 1.0) for label in names] for names in coded])
 
 
-def _balanced(counts):
-    """N_t / (K_t n_tk): n_tk the weight of class k in task t, K_t the number of classes that have any there."""
+def balanced(counts):
+    """N_t / (K_t n_tk): n_tk the weight of class k in task t, K_t the number of classes that have any there.
+
+    counts : n_tk, (n_tasks, n_classes), or (n_classes,) of one task; likewise what comes back, 1 where n_tk is 0.
+    """
     present = counts > 0
-    total, n_present = counts.sum(axis=1, keepdims=True), present.sum(axis=1, keepdims=True)
+    total, n_present = counts.sum(axis=-1, keepdims=True), present.sum(axis=-1, keepdims=True)
     return np.divide(total, n_present * counts, out=np.ones_like(counts), where=present)
 
 

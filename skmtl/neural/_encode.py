@@ -7,11 +7,12 @@ import numpy as np
 
 from skmtl._ids import describe
 from skmtl._labels import encode_labels
+from skmtl.classification._class_weight import balanced
 from skmtl.neural._heads import Head, distill
 from skmtl.neural._losses import SIGMOID, SOFT
 from skmtl.tasks import check_labels
 
-__all__ = ["columns_of_heads", "encode_head", "labels_a_row", "weigh_classes", "weight_of_columns"]
+__all__ = ["columns_of_heads", "encode_head", "labels_a_row", "weigh_labels", "weight_of_columns"]
 
 
 def encode_head(name, kind, labels, X, known, huber):
@@ -108,7 +109,7 @@ def _as_known(name, codes, classes, known):
     return np.where(np.isnan(codes), np.nan, at[np.nan_to_num(codes).astype(np.intp)]), known
 
 
-def weigh_classes(class_weight, heads, Y, weight, first, task_of_row=None):
+def weigh_labels(class_weight, heads, Y, weight, first, task_of_row=None):
     """The weights of labels Y times those of their classes; None is 1.
 
     class_weight : None, 'balanced' or dict {task: None, 'balanced' or {label: weight}}
@@ -152,9 +153,7 @@ def _factors(name, setting, classes, codes, weight):
             f"class_weight[{name!r}] must be None, 'balanced' or a dict of labels and weights. Got {setting!r}."
         )
     known = ~np.isnan(codes)
-    sums = np.bincount(codes[known].astype(np.intp), weight[known], minlength=len(classes))
-    present = sums > 0
-    return np.divide(sums.sum(), present.sum() * sums, out=np.ones_like(sums), where=present)
+    return balanced(np.bincount(codes[known].astype(np.intp), weight[known], minlength=len(classes)))
 
 
 def columns_of_heads(y, heads):

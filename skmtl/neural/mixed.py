@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import canonical_ids, describe, lookup
 from skmtl.neural._base import BaseNetwork, Reading
-from skmtl.neural._encode import columns_of_heads, encode_head, labels_a_row, weigh_classes, weight_of_columns
+from skmtl.neural._encode import columns_of_heads, encode_head, labels_a_row, weigh_labels, weight_of_columns
 from skmtl.neural._heads import KINDS, distill
 from skmtl.neural._parts import read_parts
 from skmtl.neural._problem import Problem
@@ -387,7 +387,7 @@ class MultiTaskMLP(BaseNetwork):
         if weight is not None and weight.ndim == 2:
             Y[weight == 0] = np.nan
             weight = None if np.isin(weight, (0.0, 1.0)).all() else np.array(weight)
-        weight = weigh_classes(self.class_weight, dict(zip(heads, made, strict=True)), Y, weight, first)
+        weight = weigh_labels(self.class_weight, dict(zip(heads, made, strict=True)), Y, weight, first)
         table = Table([data.X], Y, weight, first, np.array(sizes))
         self.tasks_ = _names(heads)
         return Reading(self.tasks_, made, table, "outputs")
@@ -463,7 +463,7 @@ class MultiTaskMLP(BaseNetwork):
     def _finish_by_task(self, inputs, Y, weight, made, tasks, task_of_row, row, source, position=None):
         first, sizes = np.zeros(len(made), dtype=np.int64), np.array([head.n_targets for head in made])
         heads = dict(zip(tasks.tolist(), made, strict=True))
-        weight = weigh_classes(self.class_weight, heads, Y, weight, first, task_of_row)
+        weight = weigh_labels(self.class_weight, heads, Y, weight, first, task_of_row)
         table = Table.by_task(inputs, Y, weight, first, sizes, task_of_row, row)
         self.tasks_ = tasks
         return Reading(tasks, made, table, source, position)
