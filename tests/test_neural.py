@@ -58,7 +58,7 @@ def mixed(rng, n=30, d=3):
 
 def posed(model, X, Y, weight=None, **data):
     """A fit that has not begun."""
-    problem, _ = copy.copy(model)._pose(X, Y, weight, data.get("task"), None, False)
+    problem, _ = copy.copy(model)._pose(X, Y, weight, data.get("task"), as_before=False)
     (dtype,) = {part.dtype for part in problem.table.inputs}
     return Epochs(problem, State.new(problem.architecture, np.random.RandomState(0), dtype), None)
 

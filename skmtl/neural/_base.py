@@ -89,7 +89,7 @@ class BaseNetwork(FittedNetwork):
         """
         check_parameters(self)
         fitted = copy.copy(self)  # so that an error leaves self as it was
-        problem, continued = fitted._pose(X, y, sample_weight, task, validation_data, self.warm_start)
+        problem, continued = fitted._pose(X, y, sample_weight, task, validation_data, as_before=self.warm_start)
         reasons = fitted._train(problem, self._start(problem, continued))
         self.__dict__ = fitted.__dict__
         for reason in reasons:
@@ -128,7 +128,7 @@ class BaseNetwork(FittedNetwork):
         check_parameters(self)
         fitted = copy.copy(self)
         fitted.__dict__.pop("_states", None)
-        problem, _ = fitted._pose(X, y, sample_weight, task, None, "partial")
+        problem, _ = fitted._pose(X, y, sample_weight, task, as_before=True, partial=True)
         fitted._publish(problem, self._start(problem, False)[:1], 0)
         self.__dict__ = fitted.__dict__
         return self
@@ -138,7 +138,7 @@ class BaseNetwork(FittedNetwork):
         if self.solver == "lbfgs":
             raise ValueError("partial_fit takes steps on batches; solver='lbfgs' needs all rows at once.")
         first = not hasattr(self, "_states")
-        problem, continued = fitted._pose(X, y, sample_weight, task, None, "partial")
+        problem, continued = fitted._pose(X, y, sample_weight, task, as_before=True, partial=True)
         if not first and not continued:
             raise ValueError(
                 f"partial_fit goes on with the network of the first call, whose tasks are {describe(self._names)}, "
@@ -162,14 +162,15 @@ class BaseNetwork(FittedNetwork):
         generators = [first, *map(np.random.RandomState, seeds)]
         return [State.new(problem.architecture, rng, dtype) for rng in generators]
 
-    def _pose(self, X, y, sample_weight, task, validation_data, again):
+    def _pose(self, X, y, sample_weight, task, validation_data=None, *, as_before, partial=False):
         """The problem of a fit, and whether it continues the last one: the same network, its labels scaled as then.
 
-        again : False, True or "partial", whose rows may lack tasks.
+        as_before : whether labels must be those of the last fit, if there was one.
+        partial : whether rows may lack tasks of the last fit; then all are to train on.
         """
-        known = bool(again) and hasattr(self, "_states")
+        known = as_before and hasattr(self, "_states")
         old: Any = (self._architecture, self._heads, self._names) if known else (None, None, None)
-        reading = self._read(X, y, sample_weight, task, again if known or again == "partial" else False)
+        reading = self._read(X, y, sample_weight, task, known or partial, partial)
         self._source, self._task_position, self._names = reading.source, reading.task_position, reading.tasks
         table, heads = reading.table, reading.heads
         self._check_numbers(table)
@@ -189,7 +190,7 @@ class BaseNetwork(FittedNetwork):
         items = np.arange(table.n_items)
         self._architecture, self._heads = architecture, heads
         held_out = None
-        if again != "partial" and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
+        if not partial and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
             items, held_out = self._hold_out(table, items)
         if continued:
             self._heads = old[1]
@@ -200,15 +201,15 @@ class BaseNetwork(FittedNetwork):
         metrics = [self._metric(name) for name in reading.tasks]
         return Problem(self, architecture, self._heads, reading.tasks, table, items, validation, metrics), continued
 
-    def _read(self, X, y, sample_weight, task, again):
-        """Validate the data; `again`: labels must be those known from the last fit."""
+    def _read(self, X, y, sample_weight, task, as_before, partial):
+        """Validate the data; `as_before` and `partial` as in `_pose`."""
         self._refuse_sparse(X)
         if isinstance(X, Mapping):
-            return self._read_parts(X, y, sample_weight, task, again)
-        if again == "partial" and hasattr(self, "_states"):  # in scikit-learn's words
+            return self._read_parts(X, y, sample_weight, task, as_before, partial)
+        if partial and hasattr(self, "_states"):  # in scikit-learn's words
             validate_data(self, X, reset=False, skip_check_array=True)
-        some = again == "partial" and hasattr(self, "_names")  # rows may lack tasks
-        y = self._encode_labels(y, again)
+        some = partial and hasattr(self, "_names")  # rows may lack tasks
+        y = self._encode_labels(y, as_before)
         options = {"task": task, "task_column": self.task, "estimator": self, "empty": some, "keep_float32": True}
         data = check_data(X, y, sample_weight, **options)
         data = self._weigh(data)
@@ -241,32 +242,32 @@ class BaseNetwork(FittedNetwork):
         heads = self._make_heads(data, kept)
         return Reading(data.tasks[kept], heads, table, data.source, data.task_position)
 
-    def _read_parts(self, X, y, sample_weight, task, again):
+    def _read_parts(self, X, y, sample_weight, task, as_before, partial):
         """Validate a dict {task: (X, y)}."""
         name = type(self).__name__
         if y is not None or task is not None:
             raise ValueError(f"With X a dict {{task: (X, y)}}, {name}.fit takes neither y nor task.")
         if self.task is not None:
             raise ValueError(f"With X a dict {{task: (X, y)}}, {name} takes no task column; got task={self.task!r}.")
-        parts = read_parts(X, sample_weight, self._known_parts(again))
-        labels, zeros = self._encode_parts(parts, again), np.zeros(len(parts.tasks), dtype=np.int64)
+        parts = read_parts(X, sample_weight, self._known_parts(partial))
+        labels, zeros = self._encode_parts(parts, as_before), np.zeros(len(parts.tasks), dtype=np.int64)
         table = Table.by_task(parts.inputs, labels, parts.weight, zeros, zeros + 1, parts.task_of_row, parts.row)
         self.tasks_ = parts.tasks
         for attribute in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(attribute, None)
         return Reading(parts.tasks, self._make_heads(None, np.arange(len(parts.tasks))), table, "parts")
 
-    def _known_parts(self, again):
+    def _known_parts(self, partial):
         """The tasks of the network and how many features each has, if a dict may lack some of them."""
-        if again != "partial" or not hasattr(self, "_names"):
+        if not partial or not hasattr(self, "_names"):
             return None
         features = self._architecture.n_features
         return self._names, features if len(features) > 1 else features * len(self._names)
 
-    def _encode_labels(self, y, again):
+    def _encode_labels(self, y, as_before):
         return y
 
-    def _encode_parts(self, parts, again):
+    def _encode_parts(self, parts, as_before):
         """The labels of all parts, one below the other, as a column of numbers or codes."""
         columns = []
         for name, rows, y in zip(parts.tasks.tolist(), parts.inputs, parts.labels, strict=True):
@@ -277,7 +278,7 @@ class BaseNetwork(FittedNetwork):
                         f"y of task {name!r} must have shape ({len(rows)},), as its X has rows. Got {y.shape}."
                     )
                 columns.append(y.ravel())
-        y = check_labels(self._encode_labels(np.concatenate(columns), again))
+        y = check_labels(self._encode_labels(np.concatenate(columns), as_before))
         if np.isnan(y).any():
             raise ValueError("Input y contains NaN: drop the rows without a label from the dict.")
         return y[:, None]
@@ -357,7 +358,7 @@ class BaseNetwork(FittedNetwork):
                 "validation_data must be (X, y), (X, y, task) or a dict {task: (X, y)}. Got "
                 f"{type(validation_data).__name__}."
             )
-        reading = reader._read(X, y, sample_weight, task, "partial")
+        reading = reader._read(X, y, sample_weight, task, as_before=True, partial=True)
         if reading.table.n_features != self._n_read or not np.array_equal(reading.tasks, self._names):
             raise ValueError("validation_data must have the features and the tasks of the rows to train on.")
         reader._task_position = self._task_position

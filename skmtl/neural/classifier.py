@@ -275,11 +275,11 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
             fitted._labels = _sets_of(classes)
         return self._take_epoch(fitted, X, y, sample_weight, task)
 
-    def _encode_labels(self, y, again):  # type: ignore[override]
+    def _encode_labels(self, y, as_before):  # type: ignore[override]
         """The codes of y, in its own layout; sets `classes_`."""
         if y is None:
             return y  # whoever checks the data says so in the words of all estimators
-        known = getattr(self, "_labels", None) if again else None
+        known = getattr(self, "_labels", None) if as_before else None
         self._labels, codes = encode_labels(y)
         if known is not None:
             codes, self._labels = recode(codes, self._labels, known), known

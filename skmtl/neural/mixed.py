@@ -345,12 +345,13 @@ class MultiTaskMLP(BaseNetwork):
 
     # ------------------------------------------------------------------------------------------------- reading
 
-    def _read(self, X, y, sample_weight, task, again):
-        heads = self._check_heads()
-        known = dict(zip(self._names.tolist(), self._heads, strict=True)) if again and hasattr(self, "_names") else {}
+    def _read(self, X, y, sample_weight, task, as_before, partial):
+        heads, known = self._check_heads(), {}
+        if as_before and hasattr(self, "_names"):
+            known = dict(zip(self._names.tolist(), self._heads, strict=True))
         self._refuse_sparse(X)
         if isinstance(X, Mapping):
-            return self._read_mixed_parts(X, y, sample_weight, task, heads, known, again)
+            return self._read_mixed_parts(X, y, sample_weight, task, heads, known, partial)
         if task is not None or self.task is not None:
             return self._read_long(X, y, sample_weight, task, heads, known)
         if y is None:
@@ -422,11 +423,11 @@ class MultiTaskMLP(BaseNetwork):
             data.task_position,
         )
 
-    def _read_mixed_parts(self, X, y, sample_weight, task, heads, known, again):
+    def _read_mixed_parts(self, X, y, sample_weight, task, heads, known, partial):
         """Every task with an X of its own."""
         if y is not None or task is not None or self.task is not None:
             raise ValueError("With X a dict {task: (X, y)}, MultiTaskMLP takes neither y nor task.")
-        parts = read_parts(X, sample_weight, self._known_parts(again))
+        parts = read_parts(X, sample_weight, self._known_parts(partial))
         self._compare_tasks(parts.tasks, heads, False)
         each = zip(parts.inputs, parts.labels, parts.place, strict=True)
         labelled, row = dict(zip(parts.tasks.tolist(), each, strict=True)), parts.row
