@@ -19,7 +19,7 @@ from skmtl.neural._parts import read_parts
 from skmtl.neural._problem import Problem, State
 from skmtl.neural._report import Reporter
 from skmtl.neural._solvers import train, warn_unless_converged
-from skmtl.neural._table import Table
+from skmtl.neural._table import Table, without_zeros
 from skmtl.tasks import check_data, check_labels
 
 __all__ = ["BaseNetwork", "Reading"]
@@ -178,24 +178,23 @@ class BaseNetwork(FittedNetwork):
         if self.features is not None:
             table = self._select_features(reading)
         architecture = Architecture(
-            table.n_features,
-            _sizes(self.hidden_layer_sizes),
-            _sizes(self.private_layer_sizes),
-            self.sharing,
-            tuple(head.n_outputs for head in heads),
-            self.activation,
-            table.pairs is not None,
+            n_features=table.n_features,
+            hidden=_sizes(self.hidden_layer_sizes),
+            private=_sizes(self.private_layer_sizes),
+            sharing=self.sharing,
+            n_outputs=tuple(head.n_outputs for head in heads),
+            activation=self.activation,
+            by_task=table.pairs is not None,
         )
         continued = known and architecture == old[0] and np.array_equal(reading.tasks, old[2])
-        items = np.arange(table.n_items)
-        self._architecture, self._heads = architecture, heads
-        held_out = None
+        self._architecture = architecture
+        items, held_out = np.arange(table.n_items), None
         if not partial and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
             items, held_out = self._hold_out(table, items)
         if continued:
             self._heads = old[1]
         else:
-            self._heads = [self._standardize(h, *self._labels_of(table, t, items)) for t, h in enumerate(heads)]
+            self._heads = [self._standardize(head, *table.labels_of(t, items)) for t, head in enumerate(heads)]
         raw, table = table, self._encoded(table)
         validation = self._validation(validation_data, raw, held_out)
         metrics = [self._metric(name) for name in reading.tasks]
@@ -233,10 +232,9 @@ class BaseNetwork(FittedNetwork):
                 zeros = np.zeros(len(kept), dtype=np.int64)
                 table = Table.by_task([X], rows, weight, zeros, zeros + 1, task_of_row, np.arange(len(X)))
         else:
-            Y = data.y
+            Y, weight = without_zeros(data.y, weight)
             if weight is not None and weight.ndim == 2:
-                Y = np.where(weight > 0, Y, np.nan)
-                weight = None if np.isin(weight, (0.0, 1.0)).all() else np.ascontiguousarray(weight[:, kept])
+                weight = np.ascontiguousarray(weight[:, kept])
             Y = np.ascontiguousarray(Y[:, kept])
             table = Table([X], Y, weight, np.arange(len(kept)), np.ones(len(kept), dtype=np.int64))
         heads = self._make_heads(data, kept)
@@ -285,9 +283,6 @@ class BaseNetwork(FittedNetwork):
 
     def _weigh(self, data):
         return data
-
-    def _labels_of(self, table, t, items):
-        return table.labels(t, table.rows_of(t, items)[1])
 
     def _standardize(self, head, y, w):
         return head.standardized(y, w) if getattr(self, "standardize_y", True) else head
@@ -369,16 +364,7 @@ class BaseNetwork(FittedNetwork):
         table = reading.table
         if len(table.inputs) > 1:
             raise ValueError("features selects columns of one X; here every task comes with an X of its own.")
-        features = [self._columns_of(name, table.inputs[0].shape[1]) for name in reading.tasks]
-        if table.pairs is None:
-            return table.split_columns(features)
-        task, row, label = table.pairs
-        inputs, place = [], np.empty_like(row)
-        for t, columns in enumerate(features):
-            own = row[task == t]
-            inputs.append(np.ascontiguousarray(table.inputs[0][np.ix_(own, columns)]))
-            place[task == t] = np.arange(len(own))
-        return replace(table, inputs=inputs, pairs=np.array([task, place, label]))
+        return table.split_columns([self._columns_of(name, table.inputs[0].shape[1]) for name in reading.tasks])
 
     def _train(self, problem, states):
         """Train from every state; keep the best, or all of them in an ensemble. The reasons why training stopped."""

@@ -5,14 +5,14 @@ a row belongs to one task         an item is a row, and one pair (task, row)
 tasks read parts of the same row  an item is a row, and a pair for each of its labels
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from skmtl._numba import read_only
 from skmtl.neural._arrays import Data
 
-__all__ = ["Table"]
+__all__ = ["Table", "without_zeros"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,19 @@ class Table:
         return cls(inputs, Y, weight, first, n_columns, pairs, np.arange(len(task) + 1))
 
     def split_columns(self, features):
-        """The same data where task t reads the columns ``features[t]`` only: a pair for every label of a row."""
+        """The same data where task t reads the columns ``features[t]`` only.
+
+        Of rows that all tasks read, every label becomes a pair.
+        """
         (X,) = self.inputs
+        if self.pairs is not None:
+            task, row, label = self.pairs
+            inputs, place = [], np.empty_like(row)
+            for t, columns in enumerate(features):
+                own = row[task == t]
+                inputs.append(np.ascontiguousarray(X[np.ix_(own, columns)]))
+                place[task == t] = np.arange(len(own))
+            return replace(self, inputs=inputs, pairs=np.array([task, place, label]))
         labelled = np.column_stack(
             [~np.isnan(self.Y[:, a : a + k]).all(axis=1) for a, k in zip(self.first, self.n_columns, strict=True)]
         )
@@ -98,6 +109,10 @@ class Table:
             w = self.weight[rows, None] if self.weight.ndim == 1 else self.weight[rows, columns]
         return y, np.where(np.isnan(y), 0.0, w)
 
+    def labels_of(self, task, items):
+        """As `labels`, of those that `items` bring to a task."""
+        return self.labels(task, self.rows_of(task, items)[1])
+
     def task_of_item(self):
         """Where every item belongs to one task, which."""
         return self.pairs[0]
@@ -108,7 +123,7 @@ class Table:
         if self.pairs is not None and alike and len(self.pairs[0]) == self.n_items:
             _, w = self.labels(0, self.pairs[2, items])
             return np.bincount(self.pairs[0, items], w.sum(axis=1), minlength=self.n_tasks)
-        return np.array([self.labels(t, self.rows_of(t, items)[1])[1].sum() for t in range(self.n_tasks)])
+        return np.array([self.labels_of(t, items)[1].sum() for t in range(self.n_tasks)])
 
     def data(self, rate):
         """What kernels read; `rate` (n_tasks,) is the mean weight that an item brings to a task."""
@@ -133,3 +148,13 @@ class Table:
             n_features=read_only(widths),
             rate=read_only(np.asarray(rate, dtype=np.float64)),
         )
+
+
+def without_zeros(Y, weight):
+    """Labels, NaN where they weigh nothing, and their weights (n_rows, n_columns), None where the rest weighs 1.
+
+    None and weights of rows (n_rows,) stay as they are.
+    """
+    if weight is None or weight.ndim == 1:
+        return Y, weight
+    return np.where(weight > 0, Y, np.nan), None if np.isin(weight, (0.0, 1.0)).all() else weight

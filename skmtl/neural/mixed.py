@@ -11,7 +11,7 @@ from skmtl.neural._encode import columns_of_heads, encode_head, labels_a_row, we
 from skmtl.neural._heads import KINDS, distill
 from skmtl.neural._parts import read_parts
 from skmtl.neural._problem import Problem
-from skmtl.neural._table import Table
+from skmtl.neural._table import Table, without_zeros
 from skmtl.tasks import check_data, take_task_column
 
 __all__ = ["MultiTaskMLP"]
@@ -384,10 +384,7 @@ class MultiTaskMLP(BaseNetwork):
         weight = weight_of_columns(sample_weight, list(heads), sizes)
         data = check_data(X, np.hstack(codes), weight, estimator=self, empty=bool(known), keep_float32=True)
         first = np.cumsum([0, *sizes[:-1]])
-        Y, weight = np.array(data.y), data.weight
-        if weight is not None and weight.ndim == 2:
-            Y[weight == 0] = np.nan
-            weight = None if np.isin(weight, (0.0, 1.0)).all() else np.array(weight)
+        Y, weight = without_zeros(data.y, data.weight)
         weight = weigh_labels(self.class_weight, dict(zip(heads, made, strict=True)), Y, weight, first)
         table = Table([data.X], Y, weight, first, np.array(sizes))
         self.tasks_ = _names(heads)
