@@ -2,54 +2,28 @@
 
 import copy
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
 
-from skmtl._ids import describe, lookup
+from skmtl._ids import describe
 from skmtl._params import check_parameters
 from skmtl._threads import crew, one_blas_thread
-from skmtl.neural._fitted import FittedNetwork
 from skmtl.neural._layout import Architecture
-from skmtl.neural._parts import read_parts
 from skmtl.neural._problem import Problem, State
+from skmtl.neural._reading import NetworkReader
 from skmtl.neural._report import Reporter
 from skmtl.neural._solvers import train, warn_unless_converged
-from skmtl.neural._table import Table, without_zeros
-from skmtl.tasks import check_data, check_labels
 
-__all__ = ["BaseNetwork", "Reading"]
+__all__ = ["BaseNetwork"]
 
 
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """Validated data of a fit.
-
-    Attributes
-    ----------
-    tasks : array of shape (n_tasks,)
-    heads : list of n_tasks Head
-    table : Table
-        Its labels in their units, or codes of classes.
-    source, task_position
-        As in `TaskData`.
-    """
-
-    tasks: np.ndarray
-    heads: list
-    table: Table
-    source: str
-    task_position: int | None = None
-
-
-class BaseNetwork(FittedNetwork):
+class BaseNetwork(NetworkReader):
     """Fit, predict and views of a network.
 
-    A subclass stores its parameters in ``__init__``, and says in `_make_heads` or `_read` what its labels are.
+    A subclass stores its parameters in ``__init__``, and says what its labels are, see `NetworkReader`.
     """
 
     def fit(self, X, y=None, sample_weight=None, *, task=None, validation_data=None):
@@ -165,8 +139,7 @@ class BaseNetwork(FittedNetwork):
     def _pose(self, X, y, sample_weight, task, validation_data=None, *, as_before, partial=False):
         """The problem of a fit, and whether it continues the last one: the same network, its labels scaled as then.
 
-        as_before : whether labels must be those of the last fit, if there was one.
-        partial : whether rows may lack tasks of the last fit; then all are to train on.
+        as_before, partial : as in `_read`; if partial, no rows are held out.
         """
         known = as_before and hasattr(self, "_states")
         old: Any = (self._architecture, self._heads, self._names) if known else (None, None, None)
@@ -200,90 +173,6 @@ class BaseNetwork(FittedNetwork):
         metrics = [self._metric(name) for name in reading.tasks]
         return Problem(self, architecture, self._heads, reading.tasks, table, items, validation, metrics), continued
 
-    def _read(self, X, y, sample_weight, task, as_before, partial):
-        """Validate the data; `as_before` and `partial` as in `_pose`."""
-        self._refuse_sparse(X)
-        if isinstance(X, Mapping):
-            return self._read_parts(X, y, sample_weight, task, as_before, partial)
-        if partial and hasattr(self, "_states"):  # in scikit-learn's words
-            validate_data(self, X, reset=False, skip_check_array=True)
-        some = partial and hasattr(self, "_names")  # rows may lack tasks
-        y = self._encode_labels(y, as_before)
-        options = {"task": task, "task_column": self.task, "estimator": self, "empty": some, "keep_float32": True}
-        data = check_data(X, y, sample_weight, **options)
-        data = self._weigh(data)
-        if some and not data.shared:
-            if (lookup(data.tasks, self._names) < 0).any():
-                raise ValueError(
-                    f"The rows are of the tasks {describe(data.tasks)}; the network knows {describe(self._names)}."
-                )
-            data, kept = data.reindex(self._names), np.arange(len(self._names))
-        else:
-            totals = data.label_weight().sum(axis=0) if data.shared else np.diff(data.starts)
-            if some and np.array_equal(data.tasks, self.tasks_):
-                totals = np.where(lookup(data.tasks, self._names) >= 0, 1.0, totals)
-            self.tasks_, kept = data.tasks, np.flatnonzero(totals)
-        X, weight = data.X, data.weight
-        if not data.shared:
-            rows, task_of_row = data.y[:, None], np.searchsorted(kept, data.task_of_row)
-            if len(kept) == 1:
-                table = Table([X], rows, weight, np.array([0]), np.array([1]))
-            else:
-                zeros = np.zeros(len(kept), dtype=np.int64)
-                table = Table.by_task([X], rows, weight, zeros, zeros + 1, task_of_row, np.arange(len(X)))
-        else:
-            Y, weight = without_zeros(data.y, weight)
-            if weight is not None and weight.ndim == 2:
-                weight = np.ascontiguousarray(weight[:, kept])
-            Y = np.ascontiguousarray(Y[:, kept])
-            table = Table([X], Y, weight, np.arange(len(kept)), np.ones(len(kept), dtype=np.int64))
-        heads = self._make_heads(data, kept)
-        return Reading(data.tasks[kept], heads, table, data.source, data.task_position)
-
-    def _read_parts(self, X, y, sample_weight, task, as_before, partial):
-        """Validate a dict {task: (X, y)}."""
-        name = type(self).__name__
-        if y is not None or task is not None:
-            raise ValueError(f"With X a dict {{task: (X, y)}}, {name}.fit takes neither y nor task.")
-        if self.task is not None:
-            raise ValueError(f"With X a dict {{task: (X, y)}}, {name} takes no task column; got task={self.task!r}.")
-        parts = read_parts(X, sample_weight, self._known_parts(partial))
-        labels, zeros = self._encode_parts(parts, as_before), np.zeros(len(parts.tasks), dtype=np.int64)
-        table = Table.by_task(parts.inputs, labels, parts.weight, zeros, zeros + 1, parts.task_of_row, parts.row)
-        self.tasks_ = parts.tasks
-        for attribute in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(attribute, None)
-        return Reading(parts.tasks, self._make_heads(None, np.arange(len(parts.tasks))), table, "parts")
-
-    def _known_parts(self, partial):
-        """The tasks of the network and how many features each has, if a dict may lack some of them."""
-        if not partial or not hasattr(self, "_names"):
-            return None
-        features = self._architecture.n_features
-        return self._names, features if len(features) > 1 else features * len(self._names)
-
-    def _encode_labels(self, y, as_before):
-        return y
-
-    def _encode_parts(self, parts, as_before):
-        """The labels of all parts, one below the other, as a column of numbers or codes."""
-        columns = []
-        for name, rows, y in zip(parts.tasks.tolist(), parts.inputs, parts.labels, strict=True):
-            if len(rows):
-                y = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
-                if y.shape not in ((len(rows),), (len(rows), 1)):
-                    raise ValueError(
-                        f"y of task {name!r} must have shape ({len(rows)},), as its X has rows. Got {y.shape}."
-                    )
-                columns.append(y.ravel())
-        y = check_labels(self._encode_labels(np.concatenate(columns), as_before))
-        if np.isnan(y).any():
-            raise ValueError("Input y contains NaN: drop the rows without a label from the dict.")
-        return y[:, None]
-
-    def _weigh(self, data):
-        return data
-
     def _standardize(self, head, y, w):
         return head.standardized(y, w) if getattr(self, "standardize_y", True) else head
 
@@ -295,9 +184,6 @@ class BaseNetwork(FittedNetwork):
             columns = slice(table.first[t], table.first[t] + table.n_columns[t])
             Y[rows, columns] = head.encode(Y[rows, columns])
         return replace(table, Y=Y)
-
-    def _check_numbers(self, table):
-        """Raise ValueError for labels that a loss cannot take."""
 
     def _metric(self, name):
         if self.metrics is None or callable(self.metrics):
@@ -338,33 +224,6 @@ class BaseNetwork(FittedNetwork):
             weights.append(w)
             inputs.append(table.inputs[t if len(table.inputs) > 1 else 0][rows])
         return (inputs[0] if table.pairs is None else inputs), labels, weights
-
-    def _read_validation(self, validation_data, sample_weight=None):
-        """The table of the rows to validate on, in the layout and with the tasks of the fit."""
-        reader = copy.copy(self)
-        if hasattr(reader, "class_weight"):
-            reader.class_weight = None  # a metric counts rows
-        if isinstance(validation_data, Mapping):
-            X, y, task = validation_data, None, None
-        elif isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
-            X, y, task = (*validation_data, None)[:3]
-        else:
-            raise ValueError(
-                "validation_data must be (X, y), (X, y, task) or a dict {task: (X, y)}. Got "
-                f"{type(validation_data).__name__}."
-            )
-        reading = reader._read(X, y, sample_weight, task, as_before=True, partial=True)
-        if reading.table.n_features != self._n_read or not np.array_equal(reading.tasks, self._names):
-            raise ValueError("validation_data must have the features and the tasks of the rows to train on.")
-        reader._task_position = self._task_position
-        return reading.table if self.features is None else reader._select_features(reading)
-
-    def _select_features(self, reading):
-        """Inputs of every task from the columns that `features` gives it."""
-        table = reading.table
-        if len(table.inputs) > 1:
-            raise ValueError("features selects columns of one X; here every task comes with an X of its own.")
-        return table.split_columns([self._columns_of(name, table.inputs[0].shape[1]) for name in reading.tasks])
 
     def _train(self, problem, states):
         """Train from every state; keep the best, or all of them in an ensemble. The reasons why training stopped."""

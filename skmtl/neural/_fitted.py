@@ -18,7 +18,7 @@ __all__ = ["FittedNetwork", "collect"]
 
 
 class FittedNetwork(BaseMultiTask):
-    """What needs no training: `BaseNetwork` adds that."""
+    """What needs no data to fit: `NetworkReader` adds what reads them, `BaseNetwork` training."""
 
     tasks_: np.ndarray
     _architecture: Architecture

@@ -6,11 +6,12 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import canonical_ids, describe, lookup
-from skmtl.neural._base import BaseNetwork, Reading
+from skmtl.neural._base import BaseNetwork
 from skmtl.neural._encode import columns_of_heads, encode_head, labels_a_row, weigh_labels, weight_of_columns
 from skmtl.neural._heads import KINDS, distill
 from skmtl.neural._parts import read_parts
 from skmtl.neural._problem import Problem
+from skmtl.neural._reading import Reading
 from skmtl.neural._table import Table, without_zeros
 from skmtl.tasks import check_data, take_task_column
 
@@ -429,8 +430,7 @@ class MultiTaskMLP(BaseNetwork):
         each = zip(parts.inputs, parts.labels, parts.place, strict=True)
         labelled, row = dict(zip(parts.tasks.tolist(), each, strict=True)), parts.row
         made, Y = self._encode_rows(parts.tasks, heads, known, labelled.get, len(row))
-        for attribute in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(attribute, None)
+        self._forget_features()
         return self._finish_by_task(parts.inputs, Y, parts.weight, made, parts.tasks, parts.task_of_row, row, "parts")
 
     def _encode_rows(self, tasks, heads, known, rows_of, n):
