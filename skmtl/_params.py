@@ -10,14 +10,14 @@ import numpy as np
 from skmtl.losses import Loss, is_loss
 from skmtl.penalties import Penalty
 
-__all__ = ["check_parameters"]
+__all__ = ["FLAG", "check_parameters", "number"]
 
 
 def _is_number(value: Any, kind=Real):
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _number(low, high=math.inf, kind=Real, ends="[)"):
+def number(low, high=math.inf, kind=Real, ends="[)"):
     """Numbers between `low` and `high`; a square bracket in `ends` includes that end."""
 
     def accepts(value: Any):
@@ -43,8 +43,8 @@ def _norm(*orders):
     return accepts, " or ".join(map(repr, orders))
 
 
-_STRENGTH = _number(0)
-_COUNT = _number(1, kind=Integral)
+_STRENGTH = number(0)
+_COUNT = number(1, kind=Integral)
 
 
 def _is_position_or_name(value):
@@ -88,13 +88,11 @@ _NETWORK_WEIGHTS = (
     *("equal", "samples", "uncertainty", "dwa", "geometric", "stch", "random", "priority"),
     *("gradnorm", "pcgrad", "upgrad", "cagrad", "imtl", "mgda"),
 )
-_FLAG = (lambda value: isinstance(value, (bool, np.bool_))), "True or False"
+FLAG = (lambda value: isinstance(value, (bool, np.bool_))), "True or False"
 _PENALTY = (lambda value: isinstance(value, Penalty)), "a Penalty"
-_RANGES = {  # "Class.name" where a name means something of its own in that class and what derives from it
+_RANGES = {  # "Class.name" where a name means something of its own in a class, its estimators and what derives from it
     "a": _PENALTY,
     "AdaptiveJointFeature.penalty": _choice("mcp", "scad", "capped_l1", "sqrt"),
-    "AdaptiveJointFeatureClassifier.penalty": _choice("mcp", "scad", "capped_l1", "sqrt"),
-    "AdaptiveJointFeatureRegressor.penalty": _choice("mcp", "scad", "capped_l1", "sqrt"),
     "alpha": _STRENGTH,
     "alpha_group": _STRENGTH,
     "alpha_intercept": _STRENGTH,
@@ -111,44 +109,44 @@ _RANGES = {  # "Class.name" where a name means something of its own in that clas
         lambda value: (isinstance(value, str) and value == "auto") or _COUNT[0](value),
         "'auto' or an int >= 1",
     ),
-    "BaseNetwork.beta_1": _number(0, 1),
-    "BaseNetwork.beta_2": _number(0, 1),
-    "BaseNetwork.dropout": _number(0, 1),
-    "BaseNetwork.early_stopping": _FLAG,
-    "BaseNetwork.ensemble": _FLAG,
-    "BaseNetwork.epsilon": _number(0, ends="()"),
+    "BaseNetwork.beta_1": number(0, 1),
+    "BaseNetwork.beta_2": number(0, 1),
+    "BaseNetwork.dropout": number(0, 1),
+    "BaseNetwork.early_stopping": FLAG,
+    "BaseNetwork.ensemble": FLAG,
+    "BaseNetwork.epsilon": number(0, ends="()"),
     "BaseNetwork.features": (
         lambda value: value is None or isinstance(value, Mapping),
         "None or a dict of task ids and lists of columns",
     ),
     "BaseNetwork.hidden_layer_sizes": (_is_sizes, "an int >= 1 or a list of these, at least one"),
     "BaseNetwork.learning_rate": _choice("constant", "cosine", "plateau"),
-    "BaseNetwork.learning_rate_init": _number(0, ends="()"),
+    "BaseNetwork.learning_rate_init": number(0, ends="()"),
     "BaseNetwork.loss": _choice("squared", "huber", "poisson"),
     "BaseNetwork.max_norm": (
-        lambda value: value is None or _number(0, ends="()")[0](value),
+        lambda value: value is None or number(0, ends="()")[0](value),
         "None or a float in the range (0, inf)",
     ),
     "BaseNetwork.metrics": (
         lambda value: value is None or callable(value) or isinstance(value, Mapping),
         "None, a callable or a dict of task ids and callables",
     ),
-    "BaseNetwork.momentum": _number(0, 1, ends="[]"),
+    "BaseNetwork.momentum": number(0, 1, ends="[]"),
     "BaseNetwork.n_init": _COUNT,
     "BaseNetwork.n_iter_no_change": (
         lambda value: _COUNT[0](value) or value == math.inf,
         "an int in the range [1, inf]",
     ),
-    "BaseNetwork.nesterovs_momentum": _FLAG,
+    "BaseNetwork.nesterovs_momentum": FLAG,
     "BaseNetwork.private_layer_sizes": (
         lambda value: _is_sizes(value) or (_is_list(value) and len(value) == 0),
         "an int >= 1 or a list of these",
     ),
-    "BaseNetwork.progress": _FLAG,
+    "BaseNetwork.progress": FLAG,
     "BaseNetwork.sharing": _choice("shared", "private", "soft"),
-    "BaseNetwork.shuffle": _FLAG,
+    "BaseNetwork.shuffle": FLAG,
     "BaseNetwork.solver": _choice("adam", "adamw", "sgd", "lbfgs"),
-    "BaseNetwork.standardize_y": _FLAG,
+    "BaseNetwork.standardize_y": FLAG,
     "BaseNetwork.task_weight": (
         lambda value: (
             isinstance(value, (str, Mapping))
@@ -157,23 +155,21 @@ _RANGES = {  # "Class.name" where a name means something of its own in that clas
         "one of " + ", ".join(map(repr, _NETWORK_WEIGHTS)) + " or a dict of task ids and factors >= 0",
     ),
     "BaseNetwork.temperature": _STRENGTH,
-    "BaseNetwork.validation_fraction": _number(0, 1, ends="()"),
+    "BaseNetwork.validation_fraction": number(0, 1, ends="()"),
     "class_weight": (
         _is_class_weight,
         "None, 'balanced', a dict of labels and weights >= 0, or a dict of task ids and such",
     ),
-    "delta": _number(0, ends="()"),
-    "eta": _number(0, ends="()"),
+    "delta": number(0, ends="()"),
+    "eta": number(0, ends="()"),
     "feature_weights": (
         lambda value: value is None or _are_weights(value),
         "None or a list of numbers >= 0, one per feature",
     ),
-    "fit_intercept": _FLAG,
+    "fit_intercept": FLAG,
     "FusedTasks.norm": _norm(1, 2),
-    "FusedTasksClassifier.norm": _norm(1, 2),
-    "FusedTasksRegressor.norm": _norm(1, 2),
-    "gamma": _number(0, ends="()"),
-    "l1_ratio": _number(0, 1, ends="[]"),
+    "gamma": number(0, ends="()"),
+    "l1_ratio": number(0, 1, ends="[]"),
     "loss": (is_loss, "'squared', 'logistic', 'poisson', 'huber', a Loss, or a dict of task ids and these"),
     "max_iter": _COUNT,
     "n_clusters": _COUNT,
@@ -183,20 +179,20 @@ _RANGES = {  # "Class.name" where a name means something of its own in that clas
         "None or an int other than 0",
     ),
     "norm": _norm(2, "inf"),
-    "normalized": _FLAG,
+    "normalized": FLAG,
     "order": (lambda value: value is None or _is_list(value), "None or a list of task ids"),
-    "per_task": _FLAG,
-    "positive": _FLAG,
-    "q": _number(0, 1, ends="()"),
+    "per_task": FLAG,
+    "positive": FLAG,
+    "q": number(0, 1, ends="()"),
     "rank": _COUNT,
-    "smooth": _FLAG,
+    "smooth": FLAG,
     "task": (_is_position_or_name, "a column name, a column position or None"),
-    "task_intercepts": _FLAG,
+    "task_intercepts": FLAG,
     "task_weight": (_is_task_weight, "'samples', 'tasks', 'auto' or a dict of task ids and factors >= 0"),
     "tol": _STRENGTH,
     "unknown_task": _choice("error", "shared"),
     "verbose": (lambda value: isinstance(value, Integral) and int(value) >= 0, "a bool or an int >= 0"),
-    "warm_start": _FLAG,
+    "warm_start": FLAG,
 }
 
 
@@ -215,5 +211,6 @@ def check_parameters(owner):
 
 def _range(Class, name):
     """What is accepted for a parameter, and in words; anything, if it is not in the table."""
-    special = [f"{base.__name__}.{name}" for base in Class.__mro__]
+    beliefs = [base.__name__.removesuffix("Regressor").removesuffix("Classifier") for base in Class.__mro__]
+    special = [f"{belief}.{name}" for belief in beliefs]
     return next((_RANGES[key] for key in (*special, name) if key in _RANGES), ((lambda value: True), "anything"))

@@ -1,6 +1,6 @@
 """What all estimators share: fit = validate -> moments -> solve -> publish; predict = one product a row.
 
-`BaseMultiTask` knows the layouts and scikit-learn's contract, `LinearMultiTask` the linear model.  A named estimator
+`BaseMultiTask` asks scikit-learn for task ids, `LinearMultiTask` is the linear model.  A named estimator
 adds its parameters and says in `_penalty` which belief they stand for.
 """
 
@@ -33,7 +33,9 @@ class RegularizationPath(NamedTuple):
     alphas : array of shape (n_alphas,)
         Descending.
     coefs : array of shape (n_alphas, n_tasks, n_features)
+        For more than two classes (n_alphas, n_tasks, n_classes, n_features).
     intercepts : array of shape (n_alphas, n_tasks)
+        Likewise (n_alphas, n_tasks, n_classes).
     n_iters : int array of shape (n_alphas,)
     dual_gaps : array of shape (n_alphas,)
         In units of the objective; NaN for models without a dual.
@@ -47,7 +49,7 @@ class RegularizationPath(NamedTuple):
 
 
 class BaseMultiTask(BaseEstimator):
-    """The layouts of data and scikit-learn's contract, for every estimator of this library."""
+    """What scikit-learn is to pass on to every estimator of this library."""
 
     # Task ids are requested by default, as splitters do for groups: nobody should need set_fit_request for them.
     __metadata_request__fit = {"task": True}
@@ -73,6 +75,7 @@ class MultiTaskRegressorMixin(RegressorMixin):
             With one column per task the mean over tasks, each on its labelled rows; tasks with fewer than two are left
             out.
         sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None
+            Weights >= 0; a label of weight 0 is not there.
         task : array-like of shape (n_samples,), default=None
             Task ids, if `fit` got them.
 
@@ -82,18 +85,13 @@ class MultiTaskRegressorMixin(RegressorMixin):
         """
         from sklearn.metrics import r2_score
 
+        from skmtl.metrics import Scored
+
         predicted = self.predict(X) if task is None else self.predict(X, task=task)
         y = check_labels(y)
         if y.ndim == 1:
             return r2_score(y, predicted, sample_weight=sample_weight)
-        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        weight = np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], y.shape)
-        scores = []
-        for labels, values, w in zip(y.T, np.reshape(predicted, y.shape).T, weight.T, strict=True):
-            rows = ~np.isnan(labels)
-            if rows.sum() >= 2:
-                scores.append(r2_score(labels[rows], values[rows], sample_weight=w[rows]))
-        return float(np.mean(scores)) if scores else np.nan
+        return Scored.of(y, predicted, None, sample_weight).mean(r2_score)
 
 
 class LinearMultiTask(BaseMultiTask):
@@ -218,6 +216,16 @@ class LinearMultiTask(BaseMultiTask):
         RegularizationPath
             alphas (n_alphas,) descending, coefs (n_alphas, n_tasks, n_features), intercepts (n_alphas, n_tasks),
             n_iters and dual_gaps (n_alphas,). The estimator itself stays as it was.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, an alpha or the data are not what they should be.
+
+        Warns
+        -----
+        ConvergenceWarning
+            For each alpha whose gap is larger than `tol` asks for after `max_iter` iterations.
         """
         fitted = copy.copy(self)
         data, penalty, losses = fitted._prepare(X, y, sample_weight, task)
@@ -274,7 +282,13 @@ class LinearMultiTask(BaseMultiTask):
         return lengths if self._task_position is None else np.insert(lengths, self._task_position, lengths.sum() + 1.0)
 
     def coef_frame(self):
-        """Weights and intercepts with their names: a pandas data frame, a row per task and a last one "shared".
+        """Weights and intercepts with their names.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A column per feature and one of intercepts; a row per task and a last one "shared", of several classes one
+            for each of them.
 
         Raises
         ------
@@ -289,8 +303,12 @@ class LinearMultiTask(BaseMultiTask):
         )
         names = names if self._task_position is None else np.delete(names, self._task_position)
         rows = pd.Index([*self.tasks_.tolist(), "shared"], name="task", dtype=object)
-        weights, intercepts = np.vstack([self.coef_, self.shared_coef_]), [*self.intercept_, self.shared_intercept_]
-        return pd.DataFrame(np.column_stack([weights, intercepts]), index=rows, columns=[*names, "intercept"])
+        weights = np.concatenate([self.coef_, self.shared_coef_[None]])
+        intercepts = np.concatenate([self.intercept_, np.asarray(self.shared_intercept_)[None]])
+        if weights.ndim == 3:
+            rows = pd.MultiIndex.from_product([rows, self._labels.union], names=["task", "class"])
+        table = np.column_stack([weights.reshape(-1, weights.shape[-1]), intercepts.ravel()])
+        return pd.DataFrame(table, index=rows, columns=[*names, "intercept"])
 
     def _prepare(self, X, y, sample_weight, task):
         """The validated data, the penalty and the losses of a fit."""

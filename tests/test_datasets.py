@@ -329,7 +329,7 @@ def test_temporal_tasks_are_constant_between_changes(n_changes):
         ({"correlation": 1.0}, r"'correlation' .* \(-1, 1\). Got 1.0"),
         ({"correlation": -1}, r"'correlation' .* \(-1, 1\). Got -1"),
         ({"intercept_scale": None}, r"'intercept_scale' .* Got None"),
-        ({"shared_X": 1}, r"'shared_X' parameter must be one of {False, True}. Got 1 instead"),
+        ({"shared_X": 1}, r"'shared_X' parameter must be True or False. Got 1 instead"),
         ({"as_frame": "yes"}, r"'as_frame' .* Got 'yes'"),
         ({"missing": 1.0, "shared_X": True}, r"'missing' .* \[0, 1\). Got 1.0"),
         ({"missing": 0.5}, r"'missing' = 0.5 needs shared_X=True"),

@@ -77,6 +77,24 @@ def test_a_masked_score_is_the_mean_over_tasks_of_their_labelled_rows():
     assert_allclose(masked_scorer(r2_score)(model, A, pl.DataFrame(Y)), expected)
 
 
+def test_labels_of_weight_0_are_not_there():
+    """A task without other labels has no score, one with a single other label no R2; and no function sees a 0."""
+    model = MeanRegularizedRegressor(0.1).fit(A, Y)
+    weight = np.ones(Y.shape)
+    weight[:, 0] = 0.0
+    weight[np.flatnonzero(~np.isnan(Y[:, 1]))[1:], 1] = 0.0
+    gone = np.where(weight == 0.0, np.nan, Y)
+    expected = model.score(A, gone)
+    assert_allclose(expected, r2_score(*[part[~np.isnan(Y[:, 2]), 2] for part in (Y, model.predict(A))]))
+    assert_allclose(model.score(A, Y, sample_weight=weight), expected)
+    assert_allclose(masked_scorer(r2_score)(model, A, Y, sample_weight=weight), expected)
+    assert_array_equal(task_scores(model, A, Y, sample_weight=weight).n_samples, (~np.isnan(gone)).sum(axis=0))
+    north = make_task_scorer(r2_score, average="task", task="school")
+    fitted = MeanRegularizedRegressor(task="school").fit(X, y)
+    without = IDS != "north"
+    assert_allclose(north(fitted, X, y, sample_weight=without.astype(float)), north(fitted, X[without], y[without]))
+
+
 def test_without_gaps_it_is_scikit_learns_average_over_outputs():
     _, complete = wide(missing=0)
     model = LinearRegression().fit(A, complete)
