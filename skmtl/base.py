@@ -226,6 +226,17 @@ class LinearMultiTask(BaseMultiTask):
         -----
         ConvergenceWarning
             For each alpha whose gap is larger than `tol` asks for after `max_iter` iterations.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skmtl import L1Regressor
+        >>> X, y = np.array([[1.0], [-1.0], [2.0], [-2.0]]), np.array([2.0, -2.0, 2.0, -2.0])
+        >>> path = L1Regressor().path(X, y, task=["a", "a", "b", "b"], alphas=[2.0, 1.0, 0.5])
+        >>> path.coefs[:, :, 0].round(6)
+        array([[0.   , 0.5  ],
+               [1.   , 0.75 ],
+               [1.5  , 0.875]])
         """
         fitted = copy.copy(self)
         data, penalty, losses = fitted._prepare(X, y, sample_weight, task)
@@ -259,6 +270,14 @@ class LinearMultiTask(BaseMultiTask):
         ------
         ValueError
             If no `alpha` makes them zero: the penalty is not a norm.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skmtl import L1Regressor
+        >>> X, y = np.array([[1.0], [-1.0], [2.0], [-2.0]]), np.array([2.0, -2.0, 2.0, -2.0])
+        >>> round(L1Regressor().alpha_max(X, y, task=["a", "a", "b", "b"]), 6)
+        4.0
         """
         fitted = copy.copy(self)
         data, penalty, losses = fitted._prepare(X, y, sample_weight, task)
@@ -294,6 +313,18 @@ class LinearMultiTask(BaseMultiTask):
         ------
         ImportError
             If pandas is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skmtl import L1Regressor
+        >>> X, y = np.array([[1.0], [-1.0], [2.0], [-2.0]]), np.array([2.0, -2.0, 2.0, -2.0])
+        >>> L1Regressor(alpha=0.5).fit(X, y, task=["a", "a", "b", "b"]).coef_frame().round(3)
+                   x0  intercept
+        task
+        a       1.500        0.0
+        b       0.875        0.0
+        shared  1.188        0.0
         """
         import pandas as pd
 
