@@ -1,7 +1,10 @@
 """The networks: gradients against central differences, weights against scikit-learn's, layouts, training, contract."""
 
 import copy
+import os
 import pickle
+import signal
+import time
 import warnings
 
 import numpy as np
@@ -507,6 +510,31 @@ def test_early_stopping_restores_the_best_weights(rng):
     assert_allclose(model.score(X[100:], Y[100:]), scores.max(), rtol=1e-9)
     split = clone(model).fit(X, Y)
     assert split.n_iter_ < 300
+    slower = clone(model).set_params(learning_rate="plateau").fit(X[:100], Y[:100], validation_data=(X[100:], Y[100:]))
+    assert slower.n_iter_ > model.n_iter_  # instead of stopping, as long as the rate is not small
+
+
+def test_every_task_keeps_labels_to_learn_from(rng):
+    X, Y = data(rng)
+    Y[3:, 1] = np.nan
+    Y[:3, 1] = [1000.0, 1001.0, 1002.0]
+    for seed in range(12):
+        model = MultiTaskMLPRegressor(
+            (10,), early_stopping=True, validation_fraction=0.6, max_iter=5, random_state=seed
+        )
+        assert abs(model.fit(X, Y).predict(X)[:, 1] - 1001.0).max() < 20.0
+
+
+def test_scores_to_stop_by_count_rows_whatever_classes_weigh(rng):
+    X, Y = data(rng)
+    settings = {"early_stopping": True, "max_iter": 3, "learning_rate_init": 1e-12, "random_state": 0}
+    scores = []
+    for weight in (None, {0: 1.0, 1: 1000.0}):
+        model = MultiTaskMLPClassifier((5,), class_weight=weight, **settings).fit(
+            X, (Y[:, 0] > np.quantile(Y[:, 0], 0.8)).astype(int)
+        )
+        scores.append(list(model.validation_scores_.values()))
+    assert_array_equal(*scores)
 
 
 def test_partial_fit_is_epochs_of_fit(rng):
@@ -581,6 +609,19 @@ def test_warm_start_goes_on_where_the_last_fit_ended(rng):
     assert halves.n_iter_ == 20
 
 
+@pytest.mark.parametrize("rule", ["uncertainty", "dwa", "stch", "gradnorm", "geometric"])
+def test_rules_of_weighting_go_on_with_what_they_have_learned(rule, rng):
+    X, Y = data(rng)
+    settings = {"task_weight": rule, "shuffle": False}
+    whole = full_batch(max_iter=6, **settings).fit(X, Y)
+    steps, halves = full_batch(**settings), full_batch(max_iter=3, warm_start=True, **settings).fit(X, Y).fit(X, Y)
+    for _ in range(6):
+        steps.partial_fit(X, Y)
+    for other in (steps, halves):
+        assert_allclose(*(list(m.task_weights_curve_.values()) for m in (other, whole)), rtol=1e-9)
+    assert np.ptp([curve[-1] for curve in whole.task_weights_curve_.values()]) > 1e-6
+
+
 def test_callbacks_see_every_epoch_and_may_end_training(rng):
     X, Y = data(rng)
     seen = []
@@ -594,6 +635,8 @@ def test_callbacks_see_every_epoch_and_may_end_training(rng):
     assert model.n_iter_ == 4
     assert_array_equal(model.objective_curve_, [objective for _, objective, _ in seen])
     assert model.predict(X)[0, 0] == seen[-1][2] != seen[0][2]
+    model.set_params(callbacks=lambda epoch: epoch.losses.mean() < np.inf).fit(X, Y)  # a bool of NumPy's
+    assert model.n_iter_ == 1
 
 
 def test_ctrl_c_keeps_the_weights_so_far(rng):
@@ -606,6 +649,31 @@ def test_ctrl_c_keeps_the_weights_so_far(rng):
     with pytest.warns(UserWarning, match="interrupted after 3 epochs"):
         model = MultiTaskMLPRegressor((8,), callbacks=[stop], random_state=0).fit(X, Y)
     assert_array_equal(model.predict(X), MultiTaskMLPRegressor((8,), max_iter=3, random_state=0).fit(X, Y).predict(X))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_ends_all_runs(n_jobs, rng):
+    X, Y = data(rng)
+    epochs = []
+
+    def stop(epoch):
+        epochs.append(epoch.number)
+        if len(epochs) == 3:
+            os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does
+        time.sleep(0.01)  # for the signal to arrive
+
+    model = MultiTaskMLPRegressor((8,), n_init=4, max_iter=1000, tol=0, callbacks=[stop], n_jobs=n_jobs, random_state=0)
+    with pytest.warns(UserWarning, match=r"interrupted.* the best weights so far are kept"):
+        model.fit(X, Y)
+    assert 3 <= len(epochs) < 50
+    assert np.isfinite(model.predict(X)).all()
+    assert model.n_iter_ in (max(epochs), max(epochs) - 1)
+
+
+def test_a_rate_that_is_far_too_large_is_said(rng):
+    X, Y = data(rng)
+    with pytest.warns(ConvergenceWarning, match=r"went astray.* Lower learning_rate_init \(1000\)"):
+        MultiTaskMLPRegressor((8, 8), learning_rate_init=1e3, max_iter=20, random_state=0).fit(X, Y)
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
@@ -648,6 +716,37 @@ def test_temperature_draws_rare_tasks_more_often_and_keeps_the_objective(rng):
         assert model.score(X[ids == 1], y[ids == 1], task=ids[ids == 1]) > 0.7
 
 
+def test_temperature_is_for_rows_of_one_task(rng):
+    X, Y = data(rng)
+    with pytest.raises(ValueError, match=r"temperature=0.5 draws rows of one task or another"):
+        MultiTaskMLPRegressor(temperature=0.5).fit(X, Y)
+    alone = [MultiTaskMLPRegressor((3,), temperature=c, max_iter=2, random_state=0).fit(X, Y[:, 0]) for c in (0.5, 1.0)]
+    assert_array_equal(*(model.predict(X) for model in alone))
+    ids = rng.choice([0, 0, 0, 1], size=len(X))
+    every = {"solver": "lbfgs", "max_iter": 3, "tol": 0, "random_state": 0}  # all rows at once, once each
+    both = [MultiTaskMLPRegressor((3,), temperature=c, **every).fit(X, Y[:, 0], task=ids) for c in (0.5, 1.0)]
+    assert_array_equal(*(model.predict(X, task=ids) for model in both))
+
+
+@pytest.mark.parametrize("asked", [{"dropout": 0.5}, {"max_norm": 1.0}, {"task_weight": "dwa"}], ids=str)
+def test_lbfgs_refuses_what_is_no_fixed_objective(asked, rng):
+    with pytest.raises(ValueError, match=f"solver='lbfgs' .* {next(iter(asked))}="):
+        MultiTaskMLPRegressor(solver="lbfgs", **asked).fit(*data(rng))
+
+
+def test_a_distilled_head_weighs_as_much_as_any_other(rng):
+    """Its loss is the cross-entropy of a row, whatever the number of classes; and it has as many rows as there are."""
+    X, Y = data(rng)
+    teacher = LogisticRegression().fit(X, np.digitize(Y[:, 0], [-0.5, 0.0, 0.5]))
+    heads = {"a": distill(teacher, 1.0), "b": "multilabel", "c": "regression"}
+    settings = {"solver": "sgd", "learning_rate_init": 1e-12, "max_iter": 1, "alpha": 0.0, "task_weight": "samples"}
+    labels = {"b": Y > 0, "c": Y[:, 0]}
+    student = MultiTaskMLP(heads, (3,), random_state=0, **settings).fit(X, labels)
+    expected = -(teacher.predict_proba(X) * np.log(student.predict_proba(X)["a"])).sum(axis=1).mean()
+    assert_allclose(student.loss_curve_["a"], expected, rtol=1e-9)
+    assert_allclose([curve[0] for curve in student.task_weights_curve_.values()], 1.0, rtol=1e-12)
+
+
 # ------------------------------------------------------------------------------------------------------ awkward data
 
 
@@ -666,16 +765,48 @@ def test_three_hundred_heads(rng):
     assert MultiTaskMLPRegressor((20,), max_iter=300, batch_size=20, random_state=0).fit(X, Y).score(X, Y) > 0.9
 
 
-def test_a_constant_target_is_predicted(rng):
+@pytest.mark.parametrize("value", [0.0, 1e-6, 1e6, -3e200])
+def test_a_constant_target_is_its_constant(value, rng):
     X, Y = data(rng)
-    Y[:, 1] = 1e6
-    model = MultiTaskMLPRegressor((20,), max_iter=200, random_state=0).fit(X, Y)
-    assert_allclose(model.predict(X)[:, 1], 1e6, rtol=1e-5)
+    Y[:, 1] = value
+    model = MultiTaskMLPRegressor((20,), max_iter=5, random_state=0).fit(X, Y)
+    assert_array_equal(model.predict(X)[:, 1], value)
+    alone = MultiTaskMLPRegressor((20,), max_iter=5, random_state=0).fit(X, Y[:, 0])
+    assert_array_equal(MultiTaskMLPRegressor((5,), max_iter=2).fit(X, Y[:, 1]).predict(X), value)
+    assert model.loss_curve_[0][-1] < 2 * alone.loss_curve_[0][-1]
 
 
-def test_one_class_only(rng):
+def test_counts_that_are_all_zero_are_zero(rng):
+    X, _ = data(rng)
+    model = MultiTaskMLP({"n": "poisson", "m": "poisson"}, max_iter=5, random_state=0)
+    counts = {"n": rng.poisson(1.0, 200), "m": np.zeros(200)}
+    model.fit(X, counts)
+    assert not model.predict(X)["m"].any()
+    assert model.head_scores(X, counts | {"n": np.zeros(200)})["n"] == 0.0  # not minus infinity
+
+
+def test_a_target_that_was_constant_is_learned_once_it_is_not(rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPRegressor((20,), random_state=0, learning_rate_init=0.01).partial_fit(X, np.full_like(Y, 7.0))
+    assert_array_equal(model.predict(X), 7.0)
+    for _ in range(100):
+        model.partial_fit(X, Y)
+    assert model.score(X, Y) > 0.5
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float64, 1e200), (np.float32, 1e30)])
+def test_large_labels_are_learned_or_refused(dtype, size, rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPRegressor((20,), max_iter=50, random_state=0).fit(X.astype(dtype), Y * size)
+    assert np.isfinite(model.predict(X.astype(dtype))).all()
+    with pytest.raises(ValueError, match=f"task 0 are too large for the type of X, {dtype.__name__}"):
+        model.fit(X.astype(dtype), Y * (1e306 if dtype is np.float64 else 1e60))
+
+
+@pytest.mark.parametrize("rule", ["equal", "samples", "uncertainty", "dwa"])
+def test_one_class_only(rule, rng):
     X = rng.normal(size=(50, 2))
-    model = MultiTaskMLPClassifier((5,), max_iter=5).fit(X, np.full(50, "only"))
+    model = MultiTaskMLPClassifier((5,), max_iter=5, task_weight=rule).fit(X, np.full(50, "only"))
     assert set(model.predict(X)) == {"only"}
     assert_array_equal(model.predict_proba(X), np.ones((50, 1)))
     ids = np.repeat([0, 1], 25)

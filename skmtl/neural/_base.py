@@ -2,6 +2,8 @@
 
 import copy
 import threading
+import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +13,12 @@ from sklearn.utils import check_random_state
 from skmtl._ids import describe
 from skmtl._params import check_parameters
 from skmtl._threads import crew, one_blas_thread
+from skmtl.neural._heads import Head
 from skmtl.neural._layout import Architecture
 from skmtl.neural._problem import Problem, State
 from skmtl.neural._reading import NetworkReader
 from skmtl.neural._report import Reporter
-from skmtl.neural._solvers import train, warn_unless_converged
+from skmtl.neural._solvers import train, warn_if_lost, warn_unless_converged
 
 __all__ = ["BaseNetwork"]
 
@@ -57,21 +60,25 @@ class BaseNetwork(NetworkReader):
         Warns
         -----
         ConvergenceWarning
-            L-BFGS did not converge in `max_iter` iterations.
+            L-BFGS did not converge in `max_iter` iterations, or a loss is far above that of a constant answer.
         UserWarning
             Ctrl-C: the best weights so far are kept.
         """
         check_parameters(self)
+        self._check_solver()
         fitted = copy.copy(self)  # so that an error leaves self as it was
         problem, continued = fitted._pose(X, y, sample_weight, task, validation_data, as_before=self.warm_start)
         reasons = fitted._train(problem, self._start(problem, continued))
         self.__dict__ = fitted.__dict__
         for reason in reasons:
             warn_unless_converged(reason, self)
+        warn_if_lost(self)
         return self
 
     def partial_fit(self, X, y=None, sample_weight=None, *, task=None):
         """Train for one more epoch, on these rows: of the tasks, features and classes of the first call.
+
+        No rows are validated on: ``task_weight="priority"`` keeps the weights of the last `fit`, or equal ones.
 
         Parameters
         ----------
@@ -106,6 +113,23 @@ class BaseNetwork(NetworkReader):
         fitted._publish(problem, self._start(problem, False)[:1], 0)
         self.__dict__ = fitted.__dict__
         return self
+
+    def _check_solver(self):
+        """Raise ValueError where L-BFGS is asked for what changes the objective as it goes, or bounds the weights."""
+        if self.solver != "lbfgs":
+            return
+        rule = self.task_weight
+        asked = {
+            "task_weight": isinstance(rule, str) and rule not in ("equal", "samples") and rule,
+            "dropout": self.dropout,
+            "max_norm": self.max_norm,
+        }
+        for name, value in asked.items():
+            if value:
+                raise ValueError(
+                    f"solver='lbfgs' minimises one and the same objective over all weights; {name}={value!r} needs "
+                    "'adam', 'adamw' or 'sgd'."
+                )
 
     def _take_epoch(self, fitted, X, y, sample_weight, task):
         check_parameters(self)
@@ -164,17 +188,29 @@ class BaseNetwork(NetworkReader):
         items, held_out = np.arange(table.n_items), None
         if not partial and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
             items, held_out = self._hold_out(table, items)
-        if continued:
-            self._heads = old[1]
-        else:
-            self._heads = [self._standardize(head, *table.labels_of(t, items)) for t, head in enumerate(heads)]
+        standardize = Head.refreshed if continued else self._standardize
+        parts = enumerate(old[1] if continued else heads)
+        self._heads = [standardize(head, *table.labels_of(t, items)) for t, head in parts]
+        self._check_range(reading.tasks, table)
         raw, table = table, self._encoded(table)
+        if held_out is not None and getattr(self, "class_weight", None) is not None:  # a metric counts rows
+            raw = self._read_validation(X if isinstance(X, Mapping) else (X, y, task), sample_weight)
         validation = self._validation(validation_data, raw, held_out)
         metrics = [self._metric(name) for name in reading.tasks]
         return Problem(self, architecture, self._heads, reading.tasks, table, items, validation, metrics), continued
 
     def _standardize(self, head, y, w):
         return head.standardized(y, w) if getattr(self, "standardize_y", True) else head
+
+    def _check_range(self, tasks, table):
+        """Raise ValueError for labels that predictions of the type of X cannot tell from infinity."""
+        (dtype,) = {X.dtype for X in table.inputs}
+        for name, head in zip(tasks.tolist(), self._heads, strict=True):
+            if head.numeric and not (np.abs(head.mean) + np.abs(head.scale) < 1e-3 * np.finfo(dtype).max).all():
+                raise ValueError(
+                    f"Labels of task {name!r} are too large for the type of X, {dtype}: their mean is {head.mean} and "
+                    f"their deviation {head.scale}. Give them in a larger unit."
+                )
 
     def _encoded(self, table):
         """The table with labels as the heads learn them."""
@@ -191,9 +227,12 @@ class BaseNetwork(NetworkReader):
         return self.metrics.get(name)
 
     def _hold_out(self, table, items):
-        """Items to train on, and to validate on: a share of those of every task, if an item belongs to one."""
+        """Items to train on, and to validate on: a share of those of every task, if an item belongs to one.
+
+        Every task keeps an item to learn from.
+        """
         rng = np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
-        if table.pairs is not None and len(table.pairs[0]) == table.n_items:
+        if table.one_task_a_row:
             groups = [np.flatnonzero(table.task_of_item() == t) for t in range(table.n_tasks)]
         else:
             groups = [items]
@@ -202,6 +241,10 @@ class BaseNetwork(NetworkReader):
             n = min(round(self.validation_fraction * len(group)), len(group) - 1)
             parts.append(rng.permutation(group)[: max(n, 0)])
         held = np.sort(np.concatenate(parts))
+        for t in range(table.n_tasks):
+            own = table.items_of(t)
+            if len(own) and np.isin(own, held).all():
+                held = held[held != rng.choice(own)]
         if not len(held):
             raise ValueError(
                 f"validation_fraction={self.validation_fraction} of {len(items)} row(s) leaves none to validate on. "
@@ -210,17 +253,17 @@ class BaseNetwork(NetworkReader):
         return np.setdiff1d(items, held), held
 
     def _validation(self, validation_data, table, held_out, sample_weight=None):
-        """Inputs, encoded labels and weights of the rows to validate on, or None."""
+        """Inputs, labels and weights of the rows to validate on, or None."""
         if validation_data is not None:
             table = self._read_validation(validation_data, sample_weight)
             held_out = np.arange(table.n_items)
         if held_out is None:
             return None
         labels, weights, inputs = [], [], []
-        for t, head in enumerate(self._heads):
+        for t in range(len(self._heads)):
             rows, label_rows = table.rows_of(t, held_out)
             y, w = table.labels(t, label_rows)
-            labels.append(head.encode(y))
+            labels.append(y)
             weights.append(w)
             inputs.append(table.inputs[t if len(table.inputs) > 1 else 0][rows])
         return (inputs[0] if table.pairs is None else inputs), labels, weights
@@ -228,13 +271,23 @@ class BaseNetwork(NetworkReader):
     def _train(self, problem, states):
         """Train from every state; keep the best, or all of them in an ensemble. The reasons why training stopped."""
         limit = crew(self.n_jobs if len(states) > 1 else 1)
-        halt = threading.Event()
+        halt, ended = threading.Event(), dict[int, str]()
+
+        def run(k):
+            if not halt.is_set():
+                ended[k] = train(problem, states[k], reporter.of(k))
+                if ended[k] == "interrupt":
+                    halt.set()
+
         with limit as each, one_blas_thread, Reporter(self, problem, halt) as reporter:
             try:
-                reasons = each(lambda k: train(problem, states[k], reporter.of(k)), range(len(states)))
-            except KeyboardInterrupt:
-                halt.set()  # other threads end their epoch
-                raise
+                each(run, range(len(states)))
+            except KeyboardInterrupt:  # while runs are in threads of their own: these end their epoch, no others begin
+                halt.set()
+                warnings.warn("Training interrupted; the best weights so far are kept.", UserWarning, stacklevel=3)
+        if not ended:
+            raise KeyboardInterrupt
+        states, reasons = [states[k] for k in sorted(ended)], [ended[k] for k in sorted(ended)]
         goals = [self._goal(state) for state in states]
         best = int(np.argmax(goals))
         if not self.ensemble:

@@ -77,7 +77,7 @@ class Head:
     classes : array (n_classes,), list of arrays (2,) or fewer, or None
         What codes stand for: of a classification, of every column of a multilabel head.
     mean, scale : float64 arrays (n_targets,)
-        Of numbers: what they are standardised by.
+        Of numbers: what they are standardised by. A scale of 0: all are alike, and the mean says all there is to know.
     constant : float
         Where Huber's loss turns linear, in deviations; the temperature of a distilled head.
     own : int array (n_classes,), or None
@@ -115,23 +115,36 @@ class Head:
 
     def standardized(self, y, w):
         """The head with the mean and the deviation of its labels y (n, n_targets) with weights w, 0 where missing."""
-        if not self.numeric:
+        if not self.numeric or not w.any():
             return self
-        y, total = np.where(w > 0, y, 0.0), np.maximum(w.sum(axis=0), np.finfo(float).tiny)
-        mean = (w * y).sum(axis=0) / total
+        y, share = np.where(w > 0, y, 0.0), w / np.maximum(w.sum(axis=0), np.finfo(float).tiny)
+        some = np.take_along_axis(y, (w > 0).argmax(axis=0)[None], axis=0)  # the mean of labels that are all alike
+        mean = some[0] + (share * (y - some)).sum(axis=0)
         if self.loss == POISSON:
-            return replace(self, scale=np.where(mean > 0, mean, 1.0))
-        scale = np.sqrt((w * np.where(w > 0, y - mean, 0.0) ** 2).sum(axis=0) / total)
+            return replace(self, scale=mean)
+        away = np.where(w > 0, y - mean, 0.0)
+        unit = np.maximum(np.abs(away).max(axis=0), np.finfo(float).tiny)  # so that no square overflows
+        scale = unit * np.sqrt((share * (away / unit) ** 2).sum(axis=0))
         constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)  # of rounding only
-        return replace(self, mean=mean, scale=np.where(constant, 1.0, scale))
+        return replace(self, mean=mean, scale=np.where(constant, 0.0, scale))
+
+    def refreshed(self, y, w):
+        """The head with a mean and a deviation where labels were alike so far, from new ones."""
+        if not self.numeric or not np.equal(self.scale, 0.0).any():
+            return self
+        new, unknown = self.standardized(y, w), np.equal(self.scale, 0.0) & w.any(axis=0)
+        mean, scale = np.where(unknown, new.mean, self.mean), np.where(unknown, new.scale, self.scale)
+        return replace(self, mean=mean, scale=scale)
 
     def encode(self, y):
-        """Labels (n, n_targets), numbers or codes, as the network learns them."""
+        """Labels (n, n_targets), numbers or codes, as the network learns them; NaN where there is nothing to learn."""
         if self.loss == CONSTANT:
             return np.full(y.shape, np.nan)
         if self.own is not None:
             return np.where(np.isnan(y), np.nan, np.searchsorted(self.own, np.nan_to_num(y)))
-        return (y - self.mean) / self.scale if self.numeric else y
+        if not self.numeric:
+            return y
+        return np.where(np.equal(self.scale, 0.0), np.nan, (y - self.mean) / np.where(self.scale, self.scale, 1.0))
 
     def decode(self, outputs):
         """Predictions from outputs (n, n_outputs): numbers in their units, codes of classes; (n, n_targets)."""
@@ -167,30 +180,29 @@ class Head:
         return softmax(outputs, axis=1)
 
     def score(self, y, outputs, w, metric=None):
-        """The metric on encoded labels y (n, n_targets) with weights w: 1 is best; nan without labels.
+        """The metric on labels y (n, n_targets), numbers or codes, with weights w: 1 is best; nan without labels.
 
         metric : callable ``metric(y_true, y_pred)``, greater is better, in units of the labels; of their codes, where
         these are classes.
         """
         if not (w > 0).any() or self.loss == CONSTANT:
             return np.nan
+        y = y if self.numeric else self.encode(y)
+        guess = self.decode(outputs.astype(np.float64))
         if metric is not None:
             rows = (w > 0).all(axis=1)
-            truth = y[rows] * self.scale + self.mean if self.numeric else y[rows]
-            guess = self.decode(outputs[rows])
-            return float(metric(*(a[:, 0] if a.shape[1] == 1 else a for a in (truth, guess))))
+            return float(metric(*(a[:, 0] if a.shape[1] == 1 else a for a in (y[rows], guess[rows]))))
         y = np.where(w > 0, y, 0.0)
         if self.loss == SOFT:
             return float(np.average(y.argmax(axis=1) == outputs.argmax(axis=1), weights=w[:, 0]))
         if not self.numeric:
-            return float(np.average(self.decode(outputs) == y, weights=w))
+            return float(np.average(guess == y, weights=w))
         deviance = _poisson_deviance if self.loss == POISSON else lambda y, m: (y - m) ** 2
-        prediction = np.exp(outputs) if self.loss == POISSON else outputs
         mean = (w * y).sum(axis=0) / np.maximum(w.sum(axis=0), np.finfo(float).tiny)
-        error, spread = (w * deviance(y, prediction)).sum(), (w * deviance(y, mean)).sum()
+        error, spread = (w * deviance(y, guess)).sum(), (w * deviance(y, mean)).sum()
         return float(1.0 - error / spread) if spread > 0 else float(error == 0)
 
 
 def _poisson_deviance(y, mean):
-    mean = np.maximum(mean, np.finfo(float).tiny)
-    return 2.0 * (np.where(y > 0, y * np.log(np.where(y > 0, y, 1.0) / mean), 0.0) - y + mean)
+    ratio = np.where(y > 0, y, 1.0) / np.maximum(mean, np.finfo(float).tiny)
+    return 2.0 * (np.where(y > 0, y * np.log(ratio), 0.0) - y + mean)

@@ -46,6 +46,7 @@ def train_by_lbfgs(problem, state, report):
         return epochs.interrupted(stop, start)
     state.put(result.x)
     epochs.check_finite()
-    if reason == "tol" and result.nit >= settings.max_iter:
+    failed = result.status == 2 and np.abs(result.jac).max() > settings.tol  # the line search, before a minimum
+    if reason == "tol" and (failed or result.nit >= settings.max_iter):
         reason = "max_iter"
     return epochs.end(stop, reason)

@@ -7,6 +7,7 @@ import numpy as np
 
 from skmtl._ids import describe
 from skmtl.neural._forward import outputs
+from skmtl.neural._losses import SOFT
 
 __all__ = ["Epoch", "Problem", "State"]
 
@@ -42,13 +43,14 @@ class Epoch:
 
 @dataclass
 class State:
-    """All that training changes; arrays are written in place."""
+    """All that training changes; arrays are written in place. `memory` is that of the rule of task weights."""
 
     theta: np.ndarray
     m: np.ndarray
     v: np.ndarray
     steps: np.ndarray
     random: np.ndarray
+    memory: Any = None
     objectives: list = field(default_factory=list)
     losses: list = field(default_factory=list)
     weights: list = field(default_factory=list)
@@ -69,7 +71,7 @@ class State:
 
     def copy(self):
         """A state that shares nothing with this one."""
-        return State(**{name: value.copy() for name, value in vars(self).items()})
+        return State(**{name: None if value is None else value.copy() for name, value in vars(self).items()})
 
     def put(self, theta):
         """Go back to parameters that were better."""
@@ -130,14 +132,29 @@ class Problem:
 
     def shares(self):
         """With what probability a draw goes to each task: as ``n_t^temperature``; None where all items take turns."""
-        if self.settings.temperature == 1.0:
+        temperature, table = self.settings.temperature, self.table
+        if temperature == 1.0 or table.n_tasks == 1 or self.settings.solver == "lbfgs":
             return None
-        counts = np.bincount(self.table.task_of_item()[self.items], minlength=self.table.n_tasks)
-        share = np.where(counts > 0, np.maximum(counts, 1.0) ** self.settings.temperature, 0.0)
+        if not table.one_task_a_row:
+            raise ValueError(
+                f"temperature={temperature!r} draws rows of one task or another, but here a row has labels of several. "
+                "Leave it at 1, or list the labels with task ids (skmtl.preprocessing.to_long)."
+            )
+        counts = np.bincount(table.task_of_item()[self.items], minlength=table.n_tasks)
+        share = np.where(counts > 0, np.maximum(counts, 1.0) ** temperature, 0.0)
         return share / share.sum()
 
-    def importance(self, totals):
-        """What each task counts, from `task_weight` and the sums of its weights."""
+    def totals(self):
+        """The sums of the weights of every task's labels, and of its rows, which may have several labels each.
+
+        A distilled head has one label, a distribution over classes.
+        """
+        labels = self.table.weights(self.items)
+        rows = labels / self.table.n_columns
+        return np.where([head.loss == SOFT for head in self.heads], rows, labels), rows
+
+    def importance(self, rows):
+        """What each task counts, from `task_weight` and the weights of its rows."""
         rule = self.settings.task_weight
         if isinstance(rule, dict):
             known = self.tasks.tolist()
@@ -149,4 +166,4 @@ class Problem:
             if not importance.any():
                 raise ValueError("task_weight is zero for every task: at least one must be positive.")
             return importance
-        return totals if rule == "samples" else np.ones(len(totals))
+        return rows if rule == "samples" and rows.any() else np.ones(len(rows))

@@ -3,6 +3,8 @@
 import contextlib
 import copy
 
+import numpy as np
+
 from skmtl.neural._problem import Epoch
 
 __all__ = ["Reporter"]
@@ -43,7 +45,7 @@ class Reporter(contextlib.AbstractContextManager):
             if self.estimator.verbose:
                 self._print(run, number, state)
             wanted = [callback(self._epoch(number, state)) for callback in self.callbacks]
-            return self.halt.is_set() or any(answer is True for answer in wanted)
+            return self.halt.is_set() or any(isinstance(answer, bool | np.bool_) and answer for answer in wanted)
 
         return report
 

@@ -4,10 +4,14 @@ import warnings
 
 from sklearn.exceptions import ConvergenceWarning
 
+from skmtl._ids import describe
 from skmtl.neural._lbfgs import train_by_lbfgs
+from skmtl.neural._losses import POISSON
 from skmtl.neural._training import Epochs
 
-__all__ = ["train", "warn_unless_converged"]
+__all__ = ["train", "warn_if_lost", "warn_unless_converged"]
+
+_LOST = 100.0  # a mean loss that says that training went astray: of standardised labels that of the mean is 1/2
 
 
 def train(problem, state, report=None):
@@ -32,8 +36,27 @@ def warn_unless_converged(reason, settings):
     """For L-BFGS, which looks for a minimum; epochs are a budget, and `n_iter_` tells whether they were used."""
     if reason == "max_iter" and settings.solver == "lbfgs" and settings.tol > 0:
         warnings.warn(
-            f"{type(settings).__name__} did not converge: after max_iter={settings.max_iter} iterations of L-BFGS the "
-            f"gradient is still above tol={settings.tol:g}. Increase max_iter, tol or alpha, or scale the features.",
+            f"{type(settings).__name__} did not converge: after {settings.n_iter_} iterations of L-BFGS (max_iter="
+            f"{settings.max_iter}) the gradient is still above tol={settings.tol:g}. Increase max_iter, tol or alpha, "
+            "or scale the features.",
             ConvergenceWarning,
             stacklevel=4,
+        )
+
+
+def warn_if_lost(model):
+    """Where labels have no units and the last loss is far above that of a constant answer."""
+    scaled = getattr(model, "standardize_y", True)
+    curves = zip(model.loss_curve_.items(), model._heads, strict=True)
+    lost = [
+        name
+        for (name, curve), head in curves
+        if len(curve) and curve[-1] > _LOST and head.loss != POISSON and (scaled or not head.numeric)
+    ]
+    if lost and not model.early_stopping:
+        warnings.warn(
+            f"Training went astray: the last losses of {describe(lost)} are above {_LOST:g}; a constant answer has "
+            f"about 1. Lower learning_rate_init ({model.learning_rate_init:g}), or standardise the features.",
+            ConvergenceWarning,
+            stacklevel=3,
         )

@@ -113,14 +113,28 @@ class Table:
         """As `labels`, of those that `items` bring to a task."""
         return self.labels(task, self.rows_of(task, items)[1])
 
+    @property
+    def one_task_a_row(self):
+        """Whether every item belongs to one task."""
+        return self.pairs is not None and len(self.pairs[0]) == self.n_items
+
     def task_of_item(self):
         """Where every item belongs to one task, which."""
         return self.pairs[0]
 
+    def items_of(self, task):
+        """The items that bring a task labels of some weight."""
+        if self.pairs is None:
+            items = rows = np.arange(self.n_items)
+        else:
+            at = np.flatnonzero(self.pairs[0] == task)
+            items, rows = np.searchsorted(self.pointer, at, side="right") - 1, self.pairs[2, at]
+        return items[(self.labels(task, rows)[1] > 0).any(axis=1)]
+
     def weights(self, items):
         """The sum of the weights of every task's labels in `items`."""
         alike = (self.first == 0).all() and (self.n_columns == self.n_columns[0]).all()
-        if self.pairs is not None and alike and len(self.pairs[0]) == self.n_items:
+        if alike and self.one_task_a_row:
             _, w = self.labels(0, self.pairs[2, items])
             return np.bincount(self.pairs[0, items], w.sum(axis=1), minlength=self.n_tasks)
         return np.array([self.labels_of(t, items)[1].sum() for t in range(self.n_tasks)])

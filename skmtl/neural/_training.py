@@ -25,31 +25,32 @@ class Epochs:
         settings, table, architecture = problem.settings, problem.table, problem.architecture
         self.problem, self.state, self.report = problem, state, report
         self.items, self.shares = problem.items, problem.shares()
-        totals = table.weights(self.items)
-        rate = totals / len(self.items)
+        labels, rows = problem.totals()
+        rate = labels / len(self.items)
         if self.shares is not None:
             counts = np.bincount(table.task_of_item()[self.items], minlength=table.n_tasks)
-            rate = self.shares * totals / np.maximum(counts, 1)
+            rate = self.shares * labels / np.maximum(counts, 1)
         rule = settings.task_weight
         rule = "equal" if isinstance(rule, dict) or rule == "samples" else rule
-        self.weighting = Weighting(rule, problem.importance(totals))
+        self.weighting = Weighting(rule, problem.importance(rows), state.memory)
+        state.memory = self.weighting.memory
         dtype, size = state.theta.dtype, problem.batch_size
         self.size, self.n_batches = size, -(-len(self.items) // size)
         self.tables, self.data = problem.tables(dtype), table.data(rate)
         self.buffers = architecture.buffers(self.tables, size, size * table.most_pairs, settings.dropout > 0, dtype)
         self.order = self.items.astype(np.int64)
-        self.training = self._training(totals)
+        self.training = self._training(rows)
         self.safe = state.theta.copy()
         work = 6 * state.theta.size * size * (table.most_pairs if architecture.by_task else 1)
         self.batches_per_call = max(1, int(_MOST_WORK / work))
         self.packed = pack(self.tables, self.data, self.buffers, self.training, self.weighting.balance)
         self.kernels = self._addresses(settings.solver)
 
-    def _training(self, totals):
+    def _training(self, rows):
         settings, state = self.problem.settings, self.state
-        n_tasks = len(totals)
+        n_tasks, rows = len(rows), rows[rows > 0]
         # of the penalty as scikit-learn has it, alpha / (2 n) |W|^2, with n the rows of a task and weight 2 a row twice
-        ridge = settings.alpha * len(self.items) * n_tasks / totals.sum() if totals.any() else 0.0
+        ridge = settings.alpha * len(self.items) / rows.mean() if len(rows) else 0.0
         return Training(
             theta=state.theta,
             m=state.m,
@@ -103,7 +104,7 @@ class Epochs:
                     real[RATE] = settings.learning_rate_init * 0.5 * (1.0 + math.cos(angle))
                 self.run_epoch()
                 halt = self.after_epoch(stop, start)
-                if halt == "tol" and settings.learning_rate == "plateau" and real[RATE] > 1e-6:
+                if halt in ("tol", "validation") and settings.learning_rate == "plateau" and real[RATE] > 1e-6:
                     real[RATE] /= 5.0
                     stop.waited = 0
                 elif halt:
@@ -118,7 +119,8 @@ class Epochs:
         self.safe[:] = state.theta
         if self.problem.validation is not None:
             state.scores.append(self.problem.scores(state.theta))
-        self.weighting.end_epoch(state.losses[-1], state.scores[-1] if state.scores else None)
+        scores = state.scores[-1] if self.problem.validation is not None else None
+        self.weighting.end_epoch(state.losses[-1], scores)
         halt = stop.look(state)
         if self.report is not None and self.report(len(state.objectives) - start, state):
             return "callback"

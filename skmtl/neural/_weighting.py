@@ -18,6 +18,7 @@ Rules from the gradients of the tasks stand in `_conflicts.py`. All is float64, 
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +30,7 @@ __all__ = [
     "FIXED",
     "FROM_GRADIENTS",
     "FROM_LOSSES",
+    "Memory",
     "Weighting",
     "mean_losses",
     "softmax",
@@ -48,6 +50,45 @@ _NEWEST = 0.3  # priority: what the last validation score counts in the running 
 _SMALLEST_LOSS = 1e-6  # of the largest: a task that is learned by heart does not silence the others
 
 
+@dataclass
+class Memory:
+    """What a rule has learned so far, and a training that goes on goes on with.
+
+    Attributes
+    ----------
+    rule : str
+    learned : array of shape (4, n_tasks)
+        A scalar of every task, and the moments and steps of Adam; kernels write here.
+    reference : array of shape (n_tasks,)
+        Losses of the first epoch; 0 of tasks that have had none.
+    before : array of shape (n_tasks,)
+        Losses of the last epoch; NaN before there was one.
+    scores : array of shape (n_tasks,)
+        Running validation scores; NaN before there was one.
+    tilt : array of shape (n_tasks,)
+        Logarithms of what the importance is multiplied by in the next epoch, but for a constant.
+    """
+
+    rule: str
+    learned: np.ndarray
+    reference: np.ndarray
+    before: np.ndarray
+    scores: np.ndarray
+    tilt: np.ndarray
+
+    @classmethod
+    def new(cls, rule, n_tasks):
+        """Nothing yet."""
+        learned = np.zeros((4, n_tasks))
+        learned[0] = rule == "gradnorm"
+        unknown = np.full(n_tasks, np.nan)
+        return cls(rule, learned, np.zeros(n_tasks), unknown, unknown.copy(), np.zeros(n_tasks))
+
+    def copy(self):
+        """A memory that shares nothing with this one."""
+        return Memory(self.rule, *(part.copy() for part in list(vars(self).values())[1:]))
+
+
 class Weighting:
     """A rule and its memory: what training calls around the kernels.
 
@@ -56,6 +97,8 @@ class Weighting:
     rule : one of FIXED, FROM_LOSSES, FROM_GRADIENTS
     importance : array of shape (n_tasks,)
         Nonnegative, not all zero.
+    memory : Memory, default=None
+        To go on with, if it is of the same rule.
 
     Attributes
     ----------
@@ -66,50 +109,50 @@ class Weighting:
     balance : Balance
     """
 
-    def __init__(self, rule, importance):
+    def __init__(self, rule, importance, memory=None):
         self.rule = rule
         self.code = max(rules.index(rule) if rule in rules else -1 for rules in (FIXED, FROM_LOSSES, FROM_GRADIENTS))
         p, T = np.asarray(importance, dtype=float), len(importance)
+        self.memory = memory if memory is not None and memory.rule == rule else Memory.new(rule, T)
         self.balance = Balance(
             importance=p * (T / p.sum()),
-            learned=np.zeros((4, T)),
-            reference=np.zeros(T),
+            learned=self.memory.learned,
+            reference=self.memory.reference,
             gram=np.zeros((T, T)),
             scores=np.zeros(T),
             vectors=np.zeros((7, T)),
             matrices=np.zeros((3, T, T)),
             turns=np.zeros((2, T), dtype=np.int64),
         )
-        self.balance.learned[0] = rule == "gradnorm"
         self.weight = self.balance.importance.copy()
-        self._losses: list = []
-        self._scores = np.full(T, np.nan)
+        if self.memory.tilt.any():
+            self._tilt(self.memory.tilt)
 
     def end_epoch(self, losses, scores=None):
         """Take note of the mean losses (n_tasks,) of an epoch and, for "priority", of its validation scores.
 
-        A score is 1 at best; nan where a task has no validation rows, which then is as urgent as the mean.
+        A score is 1 at best; nan where a task has no validation rows, which then is as urgent as the mean. A loss of 0
+        is that of a task without labels, or that has been learned by heart, and is forgotten.
         """
-        if not self._losses:
-            self.balance.reference[:] = losses
-        self._losses = [*self._losses[-1:], np.array(losses, dtype=float)]
-        if self.rule == "dwa" and len(self._losses) == 2:
-            before, now = self._losses
-            ratio = np.divide(now, before, out=np.ones_like(now), where=before > 0)
-            self._set(ratio / _TEMPERATURE)
+        memory, now = self.memory, np.array(losses, dtype=float)
+        memory.reference[:] = np.where(memory.reference > 0.0, memory.reference, now)
+        if self.rule == "dwa" and np.isfinite(memory.before).any():
+            ratio = np.divide(now, memory.before, out=np.ones_like(now), where=(memory.before > 0) & (now > 0))
+            self._tilt(ratio / _TEMPERATURE)
+        memory.before = np.where(now > 0, now, memory.before)
         if self.rule == "priority" and scores is not None:
             new = np.clip(scores, 1e-3, 1.0 - 1e-9)
-            running = np.where(np.isnan(self._scores), new, self._scores + _NEWEST * (new - self._scores))
-            self._scores = np.where(np.isnan(new), self._scores, running)
-            urgency = -(1.0 - self._scores) * np.log(self._scores)
+            running = np.where(np.isnan(memory.scores), new, memory.scores + _NEWEST * (new - memory.scores))
+            memory.scores = np.where(np.isnan(new), memory.scores, running)
+            urgency = -(1.0 - memory.scores) * np.log(memory.scores)
             known = np.isfinite(urgency)
             if known.any():
-                self._set(np.log(np.where(known, urgency, urgency[known].mean())))
+                self._tilt(np.log(np.where(known, urgency, urgency[known].mean())))
 
-    def _set(self, scores):
+    def _tilt(self, tilt):
         """Weights for the next epoch."""
-        p = self.balance.importance
-        share = p * np.exp(scores - scores[p > 0].max())
+        p, self.memory.tilt = self.balance.importance, tilt
+        share = p * np.exp(tilt - tilt[p > 0].max())
         self.weight[:] = share * (len(p) / share.sum())
 
 

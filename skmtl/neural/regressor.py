@@ -41,7 +41,8 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
         every task, all lead into the same hidden units.
     activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
     solver : {'adam', 'adamw', 'sgd', 'lbfgs'}, default='adam'
-        'adamw' decays weights by ``learning_rate * alpha`` beside Adam's step; 'lbfgs' uses all rows at once.
+        'adamw' decays weights by ``learning_rate * alpha`` beside Adam's step; 'lbfgs' uses all rows at once,
+        without dropout or max_norm, and with task weights that are fixed.
     alpha : float, default=0.0001
         Strength of the squared weights, :math:`\frac{\alpha}{2n} \|W\|^2`, n the rows of a batch; biases are free.
     dropout : float, default=0.0
