@@ -242,6 +242,8 @@ def test_weights_can_be_set_before_a_fit(rng):
     for mine, initial in zip(ours.coefs_ + ours.intercepts_, start.coefs_ + start.intercepts_, strict=True):
         mine[:] = initial
     parity(theirs.fit(X, y), ours.fit(X, y))
+    others = MultiTaskMLPClassifier(**settings).fit(X, np.where(y > 0, "u", "v")).initialize(X, X > 0)  # a new one
+    assert_array_equal(others.classes_, [[False, True]] * 4)
 
 
 @parametrize_with_checks([MultiTaskMLPRegressor(), MultiTaskMLPClassifier()])

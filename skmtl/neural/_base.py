@@ -108,8 +108,7 @@ class BaseNetwork(NetworkReader):
         """
         check_parameters(self)
         fitted = copy.copy(self)
-        fitted.__dict__.pop("_states", None)
-        problem, _ = fitted._pose(X, y, sample_weight, task, as_before=True, partial=True)
+        problem, _ = fitted._pose(X, y, sample_weight, task, as_before=False)
         fitted._publish(problem, self._start(problem, False)[:1], 0)
         self.__dict__ = fitted.__dict__
         return self
