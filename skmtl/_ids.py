@@ -19,6 +19,7 @@ __all__ = [
     "lookup",
     "number_as_they_come",
     "number_tasks",
+    "refuse_unknown",
 ]
 
 
@@ -111,6 +112,13 @@ def describe(ids, most=5):
     """The first few distinct ids, for a message."""
     shown = [repr(i) for i in dict.fromkeys(np.asarray(ids, dtype=object).tolist())]
     return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
+
+
+def refuse_unknown(argument, names, tasks):
+    """Raise ValueError if a dict by task, which `argument` is called, has `names` that are not among `tasks`."""
+    known = list(tasks)
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"{argument} names unknown tasks: {describe(unknown)}. The tasks are {describe(known)}.")
 
 
 def _to_numpy(ids):

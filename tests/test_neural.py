@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import r2_score
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -865,3 +865,74 @@ def test_bad_heads_labels_and_tasks_are_named(rng):
         MultiTaskMLPRegressor(task_weight={9: 1.0}).fit(X, Y)
     with pytest.raises(ValueError, match="counts"):
         MultiTaskMLPRegressor(loss="poisson").fit(X, Y)
+
+
+# ---------------------------------------------------------------------------------- rows in dicts, weights, heads
+
+
+def test_a_classifier_answers_a_dict_with_a_dict(rng):
+    X, Y = data(rng)
+    labels = np.digitize(Y[:, 0], [-0.5, 0.5])
+    for y in (labels > 0, labels):
+        parts = {"a": (X, y), "b": (X[:50, :2], y[:50])}
+        model = MultiTaskMLPClassifier((5,), max_iter=3, random_state=0).fit(parts)
+        mixed = MultiTaskMLP({"a": "classification", "b": "classification"}, (5,), max_iter=3, random_state=0)
+        mixed.fit(parts)
+        rows = {"a": X[:7], "b": X[:4, :2]}
+        for method in ("predict", "predict_proba"):
+            ours, theirs = getattr(model, method)(rows), getattr(mixed, method)(rows)
+            assert ours.keys() == theirs.keys() == rows.keys()
+            for t in rows:
+                assert_allclose(ours[t], theirs[t])
+        proba, logarithms = model.predict_proba(rows), model.predict_log_proba({"b": rows["b"]})
+        assert_allclose(logarithms["b"], np.log(proba["b"]))
+        assert list(logarithms) == ["b"]
+        odds = np.subtract(*np.log(proba["a"]).T[::-1]) if y.dtype == bool else np.log(proba["a"])
+        found = model.decision_function(rows)["a"]
+        assert_allclose(found - found.mean(axis=-1, keepdims=True), odds - odds.mean(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("Network", [MultiTaskMLPRegressor, MultiTaskMLPClassifier, MultiTaskMLP])
+def test_the_score_of_a_dict_is_the_mean_over_tasks(Network, rng):
+    X, Y = data(rng)
+    y = np.round(Y)
+    kind, metric = ("classification", accuracy_score) if Network is MultiTaskMLPClassifier else ("regression", r2_score)
+    parts = {"a": (X, y[:, 0]), "b": (X[:50], y[:50, 1])}
+    parameters = {"heads": dict.fromkeys(parts, kind)} if Network is MultiTaskMLP else {}
+    model = Network(**parameters, max_iter=20, random_state=0).fit(parts)
+    weight = {"a": rng.integers(0, 3, size=200)}
+    predicted = model.predict({t: rows for t, (rows, _) in parts.items()})
+    each = [metric(labels, predicted[t], sample_weight=weight.get(t)) for t, (_, labels) in parts.items()]
+    assert_allclose(model.score(parts, sample_weight=weight), np.mean(each))
+    rows, labels = ({t: part[k] for t, part in parts.items()} for k in (0, 1))
+    assert_allclose(model.score(rows, labels, weight), np.mean(each))
+    assert_allclose(model.score({"b": parts["b"]}), each[1])
+    with pytest.raises(ValueError, match="sample_weight names unknown tasks: 'z'"):
+        model.score(parts, sample_weight={"z": weight["a"]})
+    with pytest.raises(ValueError, match="dict {task: y} of the same tasks"):
+        model.score(rows, {"a": labels["a"]})
+
+
+def test_a_column_of_weight_zero_gets_the_mean_of_the_others(rng):
+    X, Y = data(rng)
+    Y += 1000
+    weight = np.ones(Y.shape)
+    weight[:, 1] = 0.0
+    model = full_batch(task_weight={0: 1.0, 1: 2.0, 2: 1.0}).fit(X, Y, weight)
+    others = full_batch().fit(X, Y[:, [0, 2]]).predict(X)
+    assert_allclose(model.predict(X)[:, [0, 2]], others)
+    assert_allclose(model.predict(X)[:, 1], others.mean(axis=1))
+    labels, settings = Y > 1000, {"max_iter": 20, "random_state": 0}
+    model = MultiTaskMLPClassifier((5,), **settings).fit(X, labels, weight)
+    others = MultiTaskMLPClassifier((5,), **settings).fit(X, labels[:, [0, 2]]).decision_function(X)
+    assert_allclose(model.decision_function(X)[:, [0, 2]], others)
+    assert_allclose(model.decision_function(X)[:, 1], others.mean(axis=1))
+
+
+def test_a_head_without_weight_has_nothing_to_learn_from(rng):
+    X, Y = data(rng)
+    ids = rng.choice(["a", "b"], size=200)
+    model = MultiTaskMLP({"a": "regression", "b": "regression"}, max_iter=1)
+    for y, weight, task in [(Y[:, :2], np.tile([1.0, 0.0], (200, 1)), None), (Y[:, 0], ids == "a", ids)]:
+        with pytest.raises(ValueError, match="zero for every label of task 'b'"):
+            model.fit(X, y, weight, task=task)

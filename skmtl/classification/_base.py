@@ -46,8 +46,7 @@ class MultiTaskClassifierMixin(ClassifierMixin):
             logarithmic probability up to a constant of the row; a list of n_tasks such arrays if y had one column per
             task.
         """
-        eta = self._decision(X, task)
-        return eta if self._labels.binary else self._by_classes(eta, np.asarray)
+        return self._answer(X, task, self._scores)
 
     def predict(self, X, *, task=None):
         """Predict the most probable class of the rows.
@@ -64,18 +63,7 @@ class MultiTaskClassifierMixin(ClassifierMixin):
         array of shape (n_samples,), or (n_samples, n_tasks) if y had one column per task
             Labels as they stood in y.
         """
-        eta = self._decision(X, task)
-        labels = self._labels
-        if labels.binary:
-            codes = (eta > 0).astype(np.intp) if labels.n_classes == 2 else np.zeros(eta.shape, dtype=np.intp)
-            return labels.classes[np.arange(eta.shape[1]), codes] if labels.wide else labels.classes[codes]
-        codes = self._by_classes(eta, lambda scores: scores.argmax(axis=1))
-        if not labels.wide:
-            return labels.classes[codes]
-        predicted = np.empty(eta.shape[:2], dtype=labels.union.dtype)
-        for t, code in enumerate(codes):
-            predicted[:, t] = labels.classes[t][code]
-        return predicted
+        return self._answer(X, task, self._most_probable)
 
     def predict_proba(self, X, *, task=None):
         """Probabilities of the classes.
@@ -93,7 +81,7 @@ class MultiTaskClassifierMixin(ClassifierMixin):
             A column per class, as in `classes_`. If y had one column per task: with two classes each, a column per
             task, the probability of ``classes_[t, 1]``; else a list of n_tasks arrays, a column per class of the task.
         """
-        return self._probabilities(X, task, expit, softmax)
+        return self._answer(X, task, lambda eta: self._probabilities(eta, expit, softmax))
 
     def predict_log_proba(self, X, *, task=None):
         """Logarithms of the probabilities, accurate also where these are too small to be told from 0.
@@ -110,7 +98,7 @@ class MultiTaskClassifierMixin(ClassifierMixin):
         array of shape (n_samples, n_classes) or (n_samples, n_tasks), or list of arrays
             As `predict_proba`.
         """
-        return self._probabilities(X, task, log_expit, log_softmax)
+        return self._answer(X, task, lambda eta: self._probabilities(eta, log_expit, log_softmax))
 
     def score(self, X, y, sample_weight=None, *, task=None):
         """Accuracy: the share of rows whose class is predicted.
@@ -158,8 +146,27 @@ class MultiTaskClassifierMixin(ClassifierMixin):
             return function(eta)
         return [function(eta[:, t, self._labels.own(t)]) for t in range(eta.shape[1])]
 
-    def _probabilities(self, X, task, of_odds, of_classes):
-        eta = self._decision(X, task)
+    def _answer(self, X, task, function):
+        """``function`` of the decisions for the rows."""
+        return function(self._decision(X, task))
+
+    def _scores(self, eta):
+        return eta if self._labels.binary else self._by_classes(eta, np.asarray)
+
+    def _most_probable(self, eta):
+        labels = self._labels
+        if labels.binary:
+            codes = (eta > 0).astype(np.intp) if labels.n_classes == 2 else np.zeros(eta.shape, dtype=np.intp)
+            return labels.classes[np.arange(eta.shape[1]), codes] if labels.wide else labels.classes[codes]
+        codes = self._by_classes(eta, lambda scores: scores.argmax(axis=1))
+        if not labels.wide:
+            return labels.classes[codes]
+        predicted = np.empty(eta.shape[:2], dtype=labels.union.dtype)
+        for t, code in enumerate(codes):
+            predicted[:, t] = labels.classes[t][code]
+        return predicted
+
+    def _probabilities(self, eta, of_odds, of_classes):
         labels = self._labels
         if labels.n_classes == 1:
             eta = np.zeros((*eta.shape, 1), dtype=eta.dtype)  # no doubt

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skmtl._ids import describe
+from skmtl._ids import describe, refuse_unknown
 from skmtl._params import check_parameters
 from skmtl._threads import crew, one_blas_thread
 from skmtl.neural._heads import Head
@@ -36,7 +36,8 @@ class BaseNetwork(NetworkReader):
         ----------
         X : array-like or data frame of shape (n_samples, n_features), or dict {task: (X, y)}
             With the parameter `task`, one of the columns holds the task ids. A dict gives every task its own rows and,
-            if it likes, features; then each has its own first layer of weights, into the same hidden units.
+            if it likes, features; then each has its own first layer of weights, into the same hidden units, and what
+            is predicted for a dict {task: X} is a dict by task, too.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             1-D with task ids, or for a single task. 2-D: one column per task, NaN where a row has no label.
         sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None
@@ -169,6 +170,9 @@ class BaseNetwork(NetworkReader):
         reading = self._read(X, y, sample_weight, task, known or partial, partial)
         self._source, self._task_position, self._names = reading.source, reading.task_position, reading.tasks
         table, heads = reading.table, reading.heads
+        for parameter in ("task_weight", "metrics", "features"):
+            if isinstance(value := getattr(self, parameter), Mapping):
+                refuse_unknown(parameter, value, self.tasks_.tolist())
         self._check_numbers(table)
         self._n_read = table.n_features
         if self.features is not None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import narwhals as nw
 import numpy as np
 
-from skmtl._ids import describe
+from skmtl._ids import describe, refuse_unknown
 from skmtl._labels import encode_labels
 from skmtl.classification._class_weight import balanced
 from skmtl.neural._heads import Head, distill
@@ -118,10 +118,8 @@ def weigh_labels(class_weight, heads, Y, weight, first, task_of_row=None):
     """
     if class_weight is None:
         return weight
-    if not isinstance(class_weight, str) and (unknown := [name for name in class_weight if name not in heads]):
-        raise ValueError(
-            f"class_weight names unknown tasks: {describe(unknown)}. The tasks are {describe(list(heads))}."
-        )
+    if not isinstance(class_weight, str):
+        refuse_unknown("class_weight", class_weight, heads)
     full = (
         np.ones(Y.shape)
         if weight is None
@@ -190,6 +188,7 @@ def weight_of_columns(sample_weight, names, sizes):
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Mapping):
+        refuse_unknown("sample_weight", sample_weight, names)
         n = len(next(iter(sample_weight.values())))
         sample_weight = np.column_stack([sample_weight.get(name, np.ones(n)) for name in names])
     weight = np.asarray(sample_weight, dtype=np.float64)

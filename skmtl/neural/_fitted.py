@@ -12,6 +12,7 @@ from skmtl._params import check_parameters
 from skmtl.base import BaseMultiTask
 from skmtl.neural._forward import outputs
 from skmtl.neural._layout import Architecture
+from skmtl.neural._parts import labelled_parts, weights_of_parts
 from skmtl.tasks import check_rows
 
 __all__ = ["FittedNetwork", "collect"]
@@ -85,7 +86,7 @@ class FittedNetwork(BaseMultiTask):
         X, codes = check_rows(X, task, self)
         X = X.astype(self._states[0].theta.dtype, copy=False)
         if codes is None:
-            return self._on_all_tasks(self._mean_outputs(self._own_columns(X))), None
+            return self._mean_outputs(self._own_columns(X)), None
         codes = self._places()[codes]
         unknown, inputs = np.flatnonzero(codes < 0), []
         for t, name in enumerate(self._names.tolist()):
@@ -105,7 +106,7 @@ class FittedNetwork(BaseMultiTask):
         return np.append(lookup(self.tasks_, self._names), -1)
 
     def _on_all_tasks(self, answers):
-        """Answers in the order of `tasks_`; a task without weight has the mean of the others."""
+        """What a list has for every task of the network, for those of `tasks_`: one without weight has the mean."""
         if len(self._names) == len(self.tasks_):
             return answers
         answers = [*answers, np.mean(answers, axis=0)]
@@ -124,6 +125,17 @@ class FittedNetwork(BaseMultiTask):
                 raise ValueError(f"X[{name!r}] has {rows.shape[1]} features, but {expected} in fit.")
             inputs[t] = rows.astype(dtype, copy=False)
         return inputs
+
+    def _score_parts(self, X, y, sample_weight, metric):
+        """The mean over tasks of ``metric(y, prediction)``, for dicts; tasks on which it is not defined are left out."""
+        from skmtl.metrics import Scored
+
+        parts = labelled_parts(X, y)
+        weight = weights_of_parts(sample_weight, parts)
+        predicted = self.predict({name: rows for name, (rows, _) in parts.items()})
+        scored = [Scored.of(labels, predicted[name], None, weight.get(name)) for name, (_, labels) in parts.items()]
+        scores = np.concatenate([part.by_task(metric) for part in scored])
+        return float(np.nanmean(scores)) if np.isfinite(scores).any() else np.nan
 
     def _mean_outputs(self, inputs):
         """Outputs, the mean over the members of an ensemble."""

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_array
 
-from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._ids import canonical_ids, describe, lookup, refuse_unknown
 
-__all__ = ["Parts", "read_parts"]
+__all__ = ["Parts", "labelled_parts", "read_parts", "weights_of_parts"]
 
 
 class Parts(NamedTuple):
@@ -62,8 +62,7 @@ def read_parts(X, sample_weight, known=None):
     inputs: list = [None] * len(tasks)
     labels: list = [None] * len(tasks)
     for name, t in zip(names, position, strict=True):
-        if not isinstance(X[name], (tuple, list)) or len(X[name]) != 2:
-            raise ValueError(f"X[{name!r}] must be a pair (X, y). Got {type(X[name]).__name__}.")
+        _check_pair(name, X[name])
         rows, labels[t] = X[name]
         inputs[t] = check_array(rows, dtype=[np.float64, np.float32], input_name=f"X[{name!r}]")
     dtype = np.result_type(*(rows for rows in inputs if rows is not None))
@@ -72,13 +71,39 @@ def read_parts(X, sample_weight, known=None):
     ends = np.cumsum([len(rows) for rows in inputs])
     place = [np.arange(end - len(rows), end) for rows, end in zip(inputs, ends, strict=True)]
     weight = None if sample_weight is None else np.ones(ends[-1])
-    if sample_weight is not None:
-        if not isinstance(sample_weight, Mapping):
-            raise ValueError("With X a dict, sample_weight must be a dict {task: weights}, too.")
-        for name, t in zip(names, position, strict=True):
-            if name in sample_weight:
-                weight[place[t]] = _weights(name, sample_weight[name], len(place[t]))
+    given = weights_of_parts(sample_weight, X)
+    for name, t in zip(names, position, strict=True):
+        if name in given:
+            weight[place[t]] = _weights(name, given[name], len(place[t]))
     return Parts(tasks, inputs, labels, place, weight)
+
+
+def labelled_parts(X, y):
+    """Rows and labels {task: (X, y)}, which may be given as two dicts {task: X} and {task: y}."""
+    if y is None:
+        parts = X
+    elif not isinstance(y, Mapping) or set(y) != set(X):
+        raise ValueError("With X a dict {task: X}, y must be a dict {task: y} of the same tasks, or be part of X.")
+    else:
+        parts = {name: (X[name], y[name]) for name in X}
+    for name, part in parts.items():
+        _check_pair(name, part)
+    return parts
+
+
+def _check_pair(name, part):
+    if not isinstance(part, (tuple, list)) or len(part) != 2:
+        raise ValueError(f"X[{name!r}] must be a pair (X, y). Got {type(part).__name__}.")
+
+
+def weights_of_parts(sample_weight, tasks):
+    """The dict {task: weights}, empty for None."""
+    if sample_weight is None:
+        return {}
+    if not isinstance(sample_weight, Mapping):
+        raise ValueError("With X a dict, sample_weight must be a dict {task: weights}, too.")
+    refuse_unknown("sample_weight", sample_weight, tasks)
+    return sample_weight
 
 
 def _weights(name, weight, size):

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from skmtl._ids import describe
 from skmtl.neural._forward import outputs
 from skmtl.neural._losses import SOFT
 
@@ -157,12 +156,7 @@ class Problem:
         """What each task counts, from `task_weight` and the weights of its rows."""
         rule = self.settings.task_weight
         if isinstance(rule, dict):
-            known = self.tasks.tolist()
-            if unknown := [task for task in rule if task not in known]:
-                raise ValueError(
-                    f"task_weight names unknown tasks: {describe(unknown)}. The tasks are {describe(known)}."
-                )
-            importance = np.array([float(rule.get(task, 1.0)) for task in known])
+            importance = np.array([float(rule.get(task, 1.0)) for task in self.tasks.tolist()])
             if not importance.any():
                 raise ValueError("task_weight is zero for every task: at least one must be positive.")
             return importance

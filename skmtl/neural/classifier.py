@@ -1,6 +1,7 @@
 """The network for classes: one trunk, a head for every task."""
 
 import copy
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -229,17 +230,41 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         self.task = task
         self.unknown_task = unknown_task
 
-    def _decision(self, X, task):
+    def score(self, X, y=None, sample_weight=None, *, task=None):
+        """Accuracy: the share of rows whose class is predicted.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features), or dict {task: (X, y)} or {task: X}
+            In the layout of `fit`. With a dict the mean over tasks.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks), or dict {task: y}
+            With one column per task the mean over tasks, each on its labelled rows; not the share of rows that are
+            right in every task. None with a dict {task: (X, y)}.
+        sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None
+            With a dict for X, a dict {task: (n_samples,)}.
+        task : array-like of shape (n_samples,), default=None
+            Task ids, if `fit` got them.
+
+        Returns
+        -------
+        float
+        """
+        from sklearn.metrics import accuracy_score
+
+        if isinstance(X, Mapping):
+            return self._score_parts(X, y, sample_weight, accuracy_score)
+        return super().score(X, y, sample_weight, task=task)
+
+    def _answer(self, X, task, function):
         answers, codes = self._answers(X, task)
-        labels = self._labels
+        answers = [o if o is None else self._of_union(t, o) for t, o in enumerate(answers)]
+        of_eta = (lambda eta: function(eta[..., 0])) if self._labels.binary else function
+        if self._source == "parts":
+            return {name: of_eta(o) for name, o in zip(self._names.tolist(), answers, strict=True) if o is not None}
         if codes is not None:
-            answers = [o if o is None else self._of_union(t, o) for t, o in enumerate(answers)]
-            eta = collect(answers, codes)
-        else:
-            answers = self._on_all_tasks([self._of_union(t, o) for t, o in enumerate(answers)])
-            eta = np.stack(answers, axis=1)
-            eta = eta if self._source == "outputs" else eta[:, 0]
-        return eta[..., 0] if labels.binary else eta
+            return of_eta(collect(answers, codes))
+        eta = np.stack(self._on_all_tasks(answers), axis=1)
+        return of_eta(eta if self._source == "outputs" else eta[:, 0])
 
     def _of_union(self, t, outputs):
         """Outputs (n, k) of a task as numbers for the codes of labels, (n, n_classes); as they are if two tell all."""

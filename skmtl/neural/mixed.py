@@ -9,7 +9,7 @@ from skmtl._ids import canonical_ids, describe, lookup
 from skmtl.neural._base import BaseNetwork
 from skmtl.neural._encode import columns_of_heads, encode_head, labels_a_row, weigh_labels, weight_of_columns
 from skmtl.neural._heads import KINDS, distill
-from skmtl.neural._parts import read_parts
+from skmtl.neural._parts import labelled_parts, read_parts
 from skmtl.neural._problem import Problem
 from skmtl.neural._reading import Reading
 from skmtl.neural._table import Table, without_zeros
@@ -301,7 +301,7 @@ class MultiTaskMLP(BaseNetwork):
         Parameters
         ----------
         X, y, sample_weight, task
-            As in `fit`.
+            As in `fit`; a dict {task: (X, y)} may also be two, {task: X} and {task: y}.
 
         Returns
         -------
@@ -316,14 +316,14 @@ class MultiTaskMLP(BaseNetwork):
         Parameters
         ----------
         X, y, sample_weight, task
-            As in `fit`.
+            As in `score`.
 
         Returns
         -------
         dict {task: float}
         """
         check_is_fitted(self)
-        data = X if isinstance(X, Mapping) else (X, y, task)
+        data = labelled_parts(X, y) if isinstance(X, Mapping) else (X, y, task)
         validation = self._validation(data, None, None, sample_weight)
         metrics = [self._metric(name) for name in self._names.tolist()]
         problem = Problem(self, self._architecture, self._heads, self._names, None, None, validation, metrics)
@@ -353,12 +353,16 @@ class MultiTaskMLP(BaseNetwork):
             known = dict(zip(self._names.tolist(), self._heads, strict=True))
         self._refuse_sparse(X)
         if isinstance(X, Mapping):
-            return self._read_mixed_parts(X, y, sample_weight, task, heads, known, partial)
-        if task is not None or self.task is not None:
-            return self._read_long(X, y, sample_weight, task, heads, known)
-        if y is None:
+            reading = self._read_mixed_parts(X, y, sample_weight, task, heads, known, partial)
+        elif task is not None or self.task is not None:
+            reading = self._read_long(X, y, sample_weight, task, heads, known)
+        elif y is None:
             raise ValueError("MultiTaskMLP requires y to be passed, but the target y is None.")
-        return self._read_wide(X, y, sample_weight, heads, known)
+        else:
+            reading = self._read_wide(X, y, sample_weight, heads, known)
+        if not known:
+            _refuse_weightless(reading)
+        return reading
 
     def _check_heads(self):
         heads = self.heads
@@ -472,6 +476,16 @@ class MultiTaskMLP(BaseNetwork):
         names, _ = canonical_ids(list(heads), "heads")
         if (lookup(tasks, names) < 0).any() or (not some and (lookup(names, tasks) < 0).any()):
             raise ValueError(f"heads has the tasks {describe(names)}, but the rows are of the tasks {describe(tasks)}.")
+
+
+def _refuse_weightless(reading):
+    """Heads may differ in kind: one with nothing to learn from has no mean of the others to be."""
+    table = reading.table
+    for t, name in enumerate(reading.tasks.tolist()):
+        if not (table.labels_of(t, np.arange(table.n_items))[1] > 0).any(axis=0).all():
+            raise ValueError(
+                f"sample_weight is zero for every label of task {name!r}, or of a column of it: no label to learn from."
+            )
 
 
 def _names(heads):

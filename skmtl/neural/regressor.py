@@ -1,5 +1,7 @@
 """The network for numbers: one trunk, a linear head for every task."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from skmtl.base import MultiTaskRegressorMixin
@@ -246,16 +248,37 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
             In units of y.
         """
         answers, codes = self._answers(X, task)
+        values = [o if o is None else h.decode(o)[:, 0] for h, o in zip(self._heads, answers, strict=True)]
         if self._source == "parts":
-            pairs = zip(self._names.tolist(), self._heads, answers, strict=True)
-            return {name: head.decode(o)[:, 0] for name, head, o in pairs if o is not None}
+            return {name: v for name, v in zip(self._names.tolist(), values, strict=True) if v is not None}
         if codes is not None:
-            return collect(
-                [o if o is None else h.decode(o)[:, 0] for h, o in zip(self._heads, answers, strict=True)], codes
-            )
-        values = self._on_all_tasks([head.decode(o) for head, o in zip(self._heads, answers, strict=True)])
-        values = np.hstack(values)
-        return values if self._source == "outputs" else values[:, 0]
+            return collect(values, codes)
+        return np.stack(self._on_all_tasks(values), axis=1) if self._source == "outputs" else values[0]
+
+    def score(self, X, y=None, sample_weight=None, *, task=None):
+        r"""Coefficient of determination :math:`R^2` of the predictions.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features), or dict {task: (X, y)} or {task: X}
+            In the layout of `fit`. With a dict the mean over tasks.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks), or dict {task: y}
+            With one column per task the mean over tasks, each on its labelled rows; tasks with fewer than two are left
+            out. None with a dict {task: (X, y)}.
+        sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None
+            Weights >= 0; a label of weight 0 is not there. With a dict for X, a dict {task: (n_samples,)}.
+        task : array-like of shape (n_samples,), default=None
+            Task ids, if `fit` got them.
+
+        Returns
+        -------
+        float
+        """
+        from sklearn.metrics import r2_score
+
+        if isinstance(X, Mapping):
+            return self._score_parts(X, y, sample_weight, r2_score)
+        return super().score(X, y, sample_weight, task=task)
 
     def _make_heads(self, data, kept):
         kind = {"squared": "regression"}.get(self.loss, self.loss)
