@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import accuracy_score, f1_score, r2_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -909,7 +909,7 @@ def test_the_score_of_a_dict_is_the_mean_over_tasks(Network, rng):
     assert_allclose(model.score({"b": parts["b"]}), each[1])
     with pytest.raises(ValueError, match="sample_weight names unknown tasks: 'z'"):
         model.score(parts, sample_weight={"z": weight["a"]})
-    with pytest.raises(ValueError, match="dict {task: y} of the same tasks"):
+    with pytest.raises(ValueError, match=r"dict \{task: y\} of the same tasks"):
         model.score(rows, {"a": labels["a"]})
 
 
@@ -936,3 +936,188 @@ def test_a_head_without_weight_has_nothing_to_learn_from(rng):
     for y, weight, task in [(Y[:, :2], np.tile([1.0, 0.0], (200, 1)), None), (Y[:, 0], ids == "a", ids)]:
         with pytest.raises(ValueError, match="zero for every label of task 'b'"):
             model.fit(X, y, weight, task=task)
+
+
+def test_a_clone_keeps_the_teacher(rng):
+    X, Y = data(rng)
+    teacher = LogisticRegression().fit(X, Y[:, 0] > 0)
+    model = MultiTaskMLP({"a": "regression", "b": distill(teacher)}, (5,), max_iter=2)
+    assert clone(model).heads["b"].teacher is teacher
+    frame = pd.DataFrame({"a": Y[:, 0]})
+    search = GridSearchCV(model, {"alpha": [0.1, 1.0]}, error_score="raise", cv=2).fit(X, frame)
+    assert np.isfinite(search.best_score_)
+    model.fit(X, frame)
+    other = LogisticRegression().fit(X, np.where(Y[:, 0] > 0, "u", "v"))
+    with pytest.raises(ValueError, match="teacher of head 'b' must have the classes of the last fit"):
+        model.set_params(heads={"a": "regression", "b": distill(other)}, warm_start=True).fit(X, frame)
+
+
+def test_rows_of_unknown_tasks_get_the_mean_of_heads_of_one_kind(rng):
+    X, y = rng.normal(size=(60, 3)), rng.normal(size=60)
+    ids = rng.choice(["a", "b"], size=60)
+    some = np.where(np.arange(60) < 5, "z", ids)
+    settings = {"max_iter": 3, "random_state": 0, "unknown_task": "shared"}
+    model = MultiTaskMLP(dict.fromkeys("ab", "regression"), (5,), **settings).fit(X, y, task=ids)
+    each = [model.predict(X[:5], task=np.full(5, t)) for t in "ab"]
+    predicted = model.predict(X, task=some)
+    assert_allclose(predicted[:5], np.mean(each, axis=0))
+    assert_allclose(predicted[5:], model.predict(X, task=ids)[5:])
+    assert_allclose(model.predict(X, task=np.full(60, "z"))[:5], predicted[:5])
+    labels = np.where(y > 0, "yes", "no")
+    model = MultiTaskMLP(dict.fromkeys("ab", "classification"), (5,), **settings).fit(X, labels, task=ids)
+    alike = MultiTaskMLPClassifier((5,), **settings).fit(X, labels, task=ids)
+    assert_array_equal(model.predict(X, task=some), alike.predict(X, task=some))
+    for t, proba in model.predict_proba(X, task=some).items():
+        assert_allclose(proba, alike.predict_proba(X, task=some)[some == t])
+    model.fit(X, np.where(ids == "a", labels, "maybe"), task=ids)
+    with pytest.raises(ValueError, match="no mean of these heads"):
+        model.predict(X, task=some)
+
+
+def test_an_ensemble_is_scored_by_what_it_predicts(rng):
+    X, Y = data(rng)
+    model = MultiTaskMLP({"a": "regression"}, (5,), max_iter=3, n_init=3, ensemble=True).fit(X, {"a": Y[:, 0]})
+    assert_allclose(model.score(X, {"a": Y[:, 0]}), r2_score(Y[:, 0], model.predict(X)["a"]))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"heads": {"a": "regression"}}, {"heads": {"a": "classification"}}),
+        ({"heads": {"a": "regression"}}, {"heads": {"a": "huber"}}),
+        ({"heads": {"a": "huber"}}, {"delta": 3.0}),
+        ({"heads": {"a": "regression"}}, {"standardize_y": False}),
+        ({"loss": "squared"}, {"loss": "poisson"}),
+        ({"loss": "huber"}, {"delta": 3.0}),
+        ({"loss": "squared"}, {"standardize_y": False}),
+    ],
+    ids=str,
+)
+def test_another_loss_is_another_network(before, after, rng):
+    X, Y = data(rng)
+    y = np.round(np.exp(Y[:, 0]))
+    Network = MultiTaskMLP if "heads" in before else MultiTaskMLPRegressor
+    y = {"a": y} if "heads" in before else y
+    model = Network(hidden_layer_sizes=(5,), max_iter=3, random_state=0, warm_start=True, **before).fit(X, y)
+    with pytest.raises(ValueError, match="ask for another one"):
+        clone(model).fit(X, y).set_params(**after).partial_fit(X, y)
+    again = model.set_params(**after).fit(X, y)
+    for a, b in zip(again.coefs_, clone(model).fit(X, y).coefs_, strict=True):
+        assert_array_equal(a, b)
+
+
+def test_columns_have_the_names_and_the_order_of_the_fit(rng):
+    X, Y = data(rng)
+    frame, y = pd.DataFrame(X, columns=list("pqrs")), {"a": Y[:, 0]}
+    other, parts = frame[list("srqp")], {"a": (frame, Y[:, 0]), "b": (frame[["r", "q"]], Y[:, 1])}
+    mixed = MultiTaskMLP({"a": "regression"}, (5,), max_iter=1).fit(frame, y)
+    apart = MultiTaskMLPRegressor((5,), max_iter=1).fit(parts)
+    heads = MultiTaskMLP(dict.fromkeys("ab", "regression"), (5,), max_iter=1).fit(parts)
+    for call in (
+        lambda: mixed.score(other, y),
+        lambda: mixed.partial_fit(other, y),
+        lambda: MultiTaskMLPRegressor((5,), early_stopping=True).fit(frame, Y, validation_data=(other, Y)),
+        lambda: apart.predict({"a": other}),
+        lambda: apart.score({"a": (other, Y[:, 0])}),
+        lambda: apart.partial_fit({"a": (other, Y[:, 0])}),
+        lambda: clone(apart).set_params(early_stopping=True).fit(parts, validation_data={"a": (other, Y[:, 0])}),
+        lambda: heads.score({"a": (other, Y[:, 0])}),
+        lambda: heads.partial_fit({"a": (other, Y[:, 0])}),
+    ):
+        with pytest.raises(ValueError, match="feature names"):
+            call()
+    assert_array_equal(mixed.feature_names_in_, list("pqrs"))
+    with pytest.raises(ValueError, match="X has 2 features, but MultiTaskMLP is expecting 4"):
+        clone(mixed).fit(X, y).score(X[:, :2], y)
+
+
+def test_text_and_numbers_are_no_classes_of_one_kind(rng):
+    X, Y = data(rng)
+    labels = {"a": (X, (Y[:, 0] > 0).astype(int)), "b": (X, np.where(Y[:, 1] > 0, "u", "v"))}
+    with pytest.raises(ValueError, match=r"all text, all numbers or all booleans. Got int, str"):
+        MultiTaskMLPClassifier().fit(labels)
+
+
+def test_a_column_belongs_to_the_head_with_the_longest_name_that_fits(rng):
+    X, Y = data(rng)
+    frame = pd.DataFrame(Y, columns=["size_a", "size_b", "size_b_x"]).assign(
+        size_b_flag=np.where(Y[:, 0] > 0, "u", "v")
+    )
+    heads = {"size": "regression", "size_b_flag": "classification"}
+    predicted = MultiTaskMLP(heads, (5,), max_iter=1).fit(X, frame).predict(X)
+    assert predicted["size"].shape == (200, 3)
+    assert set(predicted["size_b_flag"]) <= {"u", "v"}
+    heads = {"size_b": "regression", "size": "regression", "size_b_flag": "classification"}
+    predicted = MultiTaskMLP(heads, (5,), max_iter=1).fit(X, frame).predict(X)
+    assert [y.shape for y in predicted.values()] == [(200,), (200,), (200,)]
+
+
+def test_a_label_that_fit_did_not_see_counts_as_wrong(rng):
+    X, Y = data(rng)
+    seen = {"a": np.where(Y[:, 0] > 0, "u", "v"), "b": np.digitize(Y[:, 1], [-0.5, 0.5]), "c": Y[:, :2] > 0}
+    heads = {"a": "classification", "b": "classification", "c": "multilabel"}
+    model = MultiTaskMLP(heads, (20,), max_iter=50, random_state=0).fit(X, seen)
+    new = {"a": seen["a"].copy(), "b": seen["b"].copy(), "c": seen["c"]}
+    new["a"][:100], new["b"][:50] = "w", 7
+    predicted, scores = model.predict(X), model.head_scores(X, new)
+    for t in "abc":
+        assert_allclose(scores[t], (predicted[t] == new[t]).mean())
+    assert scores["a"] < 0.6
+    model.set_params(metrics={"a": lambda y, p: float(set(y) == {"u", "v", "w"})})
+    assert model.head_scores(X, new)["a"] == 1.0
+    with pytest.raises(ValueError, match="labels that the last fit did not: 'w'"):
+        model.partial_fit(X, new)
+
+
+def test_metrics_get_labels(rng):
+    X, Y = data(rng)
+    text = np.where(Y > 0, "u", "v")
+    tags = (Y[:, :2] > 0).astype(float)
+    tags[::2, 0], tags[1::2, 1] = np.nan, np.nan  # no row has all labels
+    teacher = LogisticRegression().fit(X, text[:, 0])
+    heads = {"a": "classification", "b": "regression", "c": distill(teacher), "d": "multilabel"}
+    y = {"a": text[:, 0], "b": Y[:, 0], "d": tags}
+    seen = {t: [] for t in heads}
+    metrics = {t: lambda *pair, t=t: seen[t].append(pair) or 0.5 for t in heads}
+    model = MultiTaskMLP(heads, (5,), max_iter=1, metrics=metrics).fit(X, y, validation_data=(X, y))
+    predicted = model.predict(X)
+    model = model.set_params(early_stopping=True)
+    scores, truth = model.head_scores(X, y), y | {"c": teacher.predict(X)}
+    for t in "abc":
+        assert_allclose(seen[t][-1][0], truth[t]) if t == "b" else assert_array_equal(seen[t][-1][0], truth[t])
+        assert_array_equal(seen[t][-1][1], predicted[t])
+        assert scores[t] == 0.5
+    assert seen["d"] == []
+    assert np.isnan(scores["d"])
+    wide = MultiTaskMLPClassifier(
+        (5,), max_iter=1, early_stopping=True, metrics=lambda y, p: f1_score(y, p, pos_label="u")
+    )
+    assert 0 <= wide.fit(X, text).validation_scores_[0][0] <= 1
+
+
+def test_names_that_are_no_tasks_are_refused(rng):
+    X, Y = data(rng)
+    for parameters in ({"metrics": {"z": r2_score}}, {"features": {0: [0], 1: [1], 2: [2], "z": [0]}}):
+        with pytest.raises(ValueError, match=f"{next(iter(parameters))} names unknown tasks: 'z'"):
+            MultiTaskMLPRegressor(**parameters).fit(X, Y)
+    for model, data_of_fit in [
+        (MultiTaskMLPRegressor(), ({"a": (X, Y[:, 0])},)),
+        (MultiTaskMLP({"a": "regression"}), (X, {"a": Y[:, 0]})),
+    ]:
+        with pytest.raises(ValueError, match="sample_weight names unknown tasks: 'z'"):
+            model.fit(*data_of_fit, sample_weight={"z": np.ones(200)})
+
+
+def test_initialize_forgets_the_last_fit(rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPClassifier((5,), max_iter=1).fit(X, Y > 0)
+    again = model.initialize(X, np.where(Y[:, :2] > 0, "u", "v"))
+    assert_array_equal(again.classes_, [["u", "v"]] * 2)
+    assert again.predict(X).shape == (200, 2)
+
+
+def test_heads_that_changed_since_the_fit_have_no_score(rng):
+    X, Y = data(rng)
+    model = MultiTaskMLP({"a": "regression"}, (5,), max_iter=1).fit(X, {"a": np.round(Y[:, 0])})
+    with pytest.raises(ValueError, match="kinds of labels of the fit"):
+        model.set_params(heads={"a": "classification"}).score(X, {"a": np.round(Y[:, 0])})

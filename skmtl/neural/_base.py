@@ -29,6 +29,8 @@ class BaseNetwork(NetworkReader):
     A subclass stores its parameters in ``__init__``, and says what its labels are, see `NetworkReader`.
     """
 
+    __metadata_request__partial_fit = {"task": True}
+
     def fit(self, X, y=None, sample_weight=None, *, task=None, validation_data=None):
         """Train the network.
 
@@ -161,12 +163,12 @@ class BaseNetwork(NetworkReader):
         return [State.new(problem.architecture, rng, dtype) for rng in generators]
 
     def _pose(self, X, y, sample_weight, task, validation_data=None, *, as_before, partial=False):
-        """The problem of a fit, and whether it continues the last one: the same network, its labels scaled as then.
+        """The problem of a fit, and whether it continues the last one: the network and losses are the same.
 
         as_before, partial : as in `_read`; if partial, no rows are held out.
         """
         known = as_before and hasattr(self, "_states")
-        old: Any = (self._architecture, self._heads, self._names) if known else (None, None, None)
+        old: Any = (self._architecture, self._objective, self._heads, self._names) if known else [None] * 4
         reading = self._read(X, y, sample_weight, task, known or partial, partial)
         self._source, self._task_position, self._names = reading.source, reading.task_position, reading.tasks
         table, heads = reading.table, reading.heads
@@ -186,18 +188,19 @@ class BaseNetwork(NetworkReader):
             activation=self.activation,
             by_task=table.pairs is not None,
         )
-        continued = known and architecture == old[0] and np.array_equal(reading.tasks, old[2])
-        self._architecture = architecture
+        objective = [(head.kind, head.constant) for head in heads], getattr(self, "standardize_y", True)
+        continued = known and (architecture, objective) == old[:2] and np.array_equal(reading.tasks, old[3])
+        self._architecture, self._objective = architecture, objective
         items, held_out = np.arange(table.n_items), None
         if not partial and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
             items, held_out = self._hold_out(table, items)
         standardize = Head.refreshed if continued else self._standardize
-        parts = enumerate(old[1] if continued else heads)
+        parts = enumerate(old[2] if continued else heads)
         self._heads = [standardize(head, *table.labels_of(t, items)) for t, head in parts]
         self._check_range(reading.tasks, table)
         raw, table = table, self._encoded(table)
         if held_out is not None and getattr(self, "class_weight", None) is not None:  # a metric counts rows
-            raw = self._read_validation(X if isinstance(X, Mapping) else (X, y, task), sample_weight)
+            _, raw = self._read_to_score(X if isinstance(X, Mapping) else (X, y, task), sample_weight)
         validation = self._validation(validation_data, raw, held_out)
         metrics = [self._metric(name) for name in reading.tasks]
         return Problem(self, architecture, self._heads, reading.tasks, table, items, validation, metrics), continued
@@ -255,16 +258,18 @@ class BaseNetwork(NetworkReader):
             )
         return np.setdiff1d(items, held), held
 
-    def _validation(self, validation_data, table, held_out, sample_weight=None):
+    def _validation(self, validation_data, table, held_out):
         """Inputs, labels and weights of the rows to validate on, or None."""
         if validation_data is not None:
-            table = self._read_validation(validation_data, sample_weight)
+            _, table = self._read_to_score(validation_data)
             held_out = np.arange(table.n_items)
-        if held_out is None:
-            return None
+        return None if held_out is None else self._to_score(table, held_out)
+
+    def _to_score(self, table, items):
+        """Inputs, labels and weights of items."""
         labels, weights, inputs = [], [], []
-        for t in range(len(self._heads)):
-            rows, label_rows = table.rows_of(t, held_out)
+        for t in range(table.n_tasks):
+            rows, label_rows = table.rows_of(t, items)
             y, w = table.labels(t, label_rows)
             labels.append(y)
             weights.append(w)

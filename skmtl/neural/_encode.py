@@ -1,6 +1,7 @@
 """Labels of heads of any kind as columns of numbers, and the weights of classes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import narwhals as nw
 import numpy as np
@@ -39,7 +40,7 @@ def encode_head(name, kind, labels, X, known, huber):
         head, codes = Head.of_numbers(kind, y.shape[1], huber), y
     elif kind == "classification":
         labels, codes = encode_labels(labels if np.ndim(labels) == 1 else np.ravel(labels))
-        codes, classes = _as_known(name, codes, labels.union, known.classes if known else None)
+        codes, classes = _as_known(name, codes, labels.union, known)
         head, codes = Head.of_classes(classes), codes[:, None]
     else:
         head, codes = _multilabel(name, labels, known)
@@ -50,7 +51,7 @@ def encode_head(name, kind, labels, X, known, huber):
     empty = np.isnan(codes).all(axis=0)
     if empty.any() and known is None:
         raise ValueError(f"Input y contains NaN only in a column of task {name!r}: no label to learn from.")
-    return known or head, codes
+    return head, codes
 
 
 def _ask(name, kind, X, known):
@@ -65,7 +66,11 @@ def _ask(name, kind, X, known):
         )
     P = P ** (1.0 / kind.temperature)
     head = Head("distilled", SOFT, P.shape[1], classes=classes, constant=float(kind.temperature))
-    return known or head, P / P.sum(axis=1, keepdims=True)
+    if known is not None and not np.array_equal(classes, known.classes):
+        raise ValueError(
+            f"The teacher of head {name!r} must have the classes of the last fit: {describe(known.classes)}."
+        )
+    return head, P / P.sum(axis=1, keepdims=True)
 
 
 def _multilabel(name, labels, known):
@@ -89,24 +94,26 @@ def _multilabel(name, labels, known):
             f"Every column of the multilabel head {name!r} must have two labels; got {describe(classes[0])}."
         )
     if known is not None and len(known.classes) == len(classes):
-        pairs = [_as_known(name, codes[:, c], classes[c], known.classes[c]) for c in range(len(classes))]
-        codes, classes = np.column_stack([code for code, _ in pairs]), known.classes
+        each = [replace(known, classes=own) for own in known.classes]
+        pairs = [_as_known(name, codes[:, c], classes[c], each[c]) for c in range(len(classes))]
+        codes, classes = np.column_stack([code for code, _ in pairs]), [own for _, own in pairs]
     return Head("multilabel", SIGMOID, len(classes), classes=classes), codes
 
 
 def _as_known(name, codes, classes, known):
-    """Codes of `classes` as codes of the classes known from the last fit, if there are any."""
-    if known is None:
-        return codes, classes
-    position = {label: k for k, label in enumerate(known.tolist())}
-    if new := [label for label in classes.tolist() if label not in position]:
+    """Codes of `classes` as codes of those of the head `known` from the last fit, and these; None: as they are."""
+    if known is None or not len(classes):
+        return codes, classes if known is None else known.classes
+    is_new = ~np.isin(np.asarray(classes, dtype=object), np.asarray(known.classes, dtype=object))
+    if known.closed and is_new.any():
         raise ValueError(
-            f"Task {name!r} has labels that the last fit did not: {describe(new)}. It knew {describe(known)}."
+            f"Task {name!r} has labels that the last fit did not: {describe(classes[is_new])}. It knew "
+            f"{describe(known.classes)}."
         )
-    if not len(classes):
-        return codes, known
+    there = np.concatenate([known.classes, classes[is_new]]) if is_new.any() else known.classes
+    position = {label: k for k, label in enumerate(there.tolist())}
     at = np.array([position[label] for label in classes.tolist()], dtype=np.float64)
-    return np.where(np.isnan(codes), np.nan, at[np.nan_to_num(codes).astype(np.intp)]), known
+    return np.where(np.isnan(codes), np.nan, at[np.nan_to_num(codes).astype(np.intp)]), there
 
 
 def weigh_labels(class_weight, heads, Y, weight, first, task_of_row=None):
@@ -163,7 +170,7 @@ def columns_of_heads(y, heads):
     elif isinstance(frame := nw.from_native(y, eager_only=True, pass_through=True), nw.DataFrame):
         columns, lost = {}, []
         for name, kind in heads.items():
-            own = [c for c in frame.columns if c == name] or [c for c in frame.columns if str(c).startswith(f"{name}_")]
+            own = [c for c in frame.columns if c == name] or [c for c in frame.columns if _owner(c, names) == name]
             if own:
                 columns[name] = frame[own].to_native() if kind == "multilabel" else frame[:, own].to_numpy()
                 columns[name] = frame.get_column(own[0]).to_native() if len(own) == 1 else columns[name]
@@ -181,6 +188,12 @@ def columns_of_heads(y, heads):
     if lost:
         raise ValueError(f"y has no labels of the heads {describe(lost)}; it has {describe(list(columns))}.")
     return {name: columns[name] for name in names if name in columns}
+
+
+def _owner(column, names):
+    """The longest of the names that a column's begins with, or None."""
+    fits = [name for name in names if column == name or str(column).startswith(f"{name}_")]
+    return max(fits, key=lambda name: len(str(name)), default=None)
 
 
 def weight_of_columns(sample_weight, names, sizes):

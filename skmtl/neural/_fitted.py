@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import describe, lookup
@@ -12,7 +11,7 @@ from skmtl._params import check_parameters
 from skmtl.base import BaseMultiTask
 from skmtl.neural._forward import outputs
 from skmtl.neural._layout import Architecture
-from skmtl.neural._parts import labelled_parts, weights_of_parts
+from skmtl.neural._parts import labelled_parts, read_rows, weights_of_parts
 from skmtl.tasks import check_rows
 
 __all__ = ["FittedNetwork", "collect"]
@@ -25,6 +24,8 @@ class FittedNetwork(BaseMultiTask):
     _architecture: Architecture
     _heads: list
     _names: np.ndarray
+    _objective: tuple
+    _part_names: list
     _states: list
 
     @property
@@ -120,14 +121,14 @@ class FittedNetwork(BaseMultiTask):
         inputs = [None] * len(names)
         for name, rows in X.items():
             t = names.index(name)
-            rows = check_array(rows, dtype=[np.float64, np.float32], input_name=f"X[{name!r}]")
+            rows, _ = read_rows(name, rows, self._part_names[t])
             if rows.shape[1] != (expected := self._architecture.n_features[t if self._architecture.own_inputs else 0]):
                 raise ValueError(f"X[{name!r}] has {rows.shape[1]} features, but {expected} in fit.")
             inputs[t] = rows.astype(dtype, copy=False)
         return inputs
 
     def _score_parts(self, X, y, sample_weight, metric):
-        """The mean over tasks of ``metric(y, prediction)``, for dicts; tasks on which it is not defined are left out."""
+        """The mean over tasks of ``metric(y, prediction)``, for dicts; tasks without such a number are left out."""
         from skmtl.metrics import Scored
 
         parts = labelled_parts(X, y)

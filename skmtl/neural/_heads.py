@@ -36,7 +36,7 @@ class distill(BaseEstimator):  # a verb, for it reads as what is done: heads={"d
     Parameters
     ----------
     teacher : classifier
-        Fitted, with ``predict_proba`` and ``classes_``.
+        Fitted, with ``predict_proba`` and ``classes_``. A clone of the head has the same.
     temperature : float, default=2.0
         Above 1, the teacher's second thoughts count for more.
 
@@ -61,6 +61,9 @@ class distill(BaseEstimator):  # a verb, for it reads as what is done: heads={"d
         self.teacher = teacher
         self.temperature = temperature
 
+    def __sklearn_clone__(self):
+        return type(self)(self.teacher, self.temperature)  # a clone of the teacher would not be fitted
+
 
 @dataclass(frozen=True, eq=False)
 class Head:
@@ -82,6 +85,8 @@ class Head:
         Where Huber's loss turns linear, in deviations; the temperature of a distilled head.
     own : int array (n_classes,), or None
         The codes of its classes, ascending, where codes are positions in a union of label sets.
+    closed : bool
+        Whether there are no other labels than those of its classes; else further ones are put behind these.
     """
 
     kind: str
@@ -92,6 +97,7 @@ class Head:
     scale: Any = 1.0
     constant: float = 1.0
     own: Any = None
+    closed: bool = True
 
     @classmethod
     def of_classes(cls, classes, own=None):
@@ -102,7 +108,7 @@ class Head:
     @classmethod
     def of_numbers(cls, kind, n_targets=1, huber=1.0):
         loss = {"regression": SQUARED, "huber": HUBER, "poisson": POISSON}[kind]
-        return cls(kind, loss, n_targets, constant=huber)
+        return cls(kind, loss, n_targets, constant=huber if loss == HUBER else 1.0)
 
     @property
     def n_outputs(self):
@@ -160,7 +166,9 @@ class Head:
 
     def labels(self, outputs):
         """Predictions as labels: (n,), or (n, n_targets) where labels have several columns."""
-        values = self.decode(outputs)
+        return self._labels_of(self.decode(outputs))
+
+    def _labels_of(self, values):
         if self.kind == "multilabel":
             pairs = zip(self.classes, values.T, strict=True)
             columns = [classes[np.minimum(code, len(classes) - 1)] for classes, code in pairs]
@@ -182,16 +190,17 @@ class Head:
     def score(self, y, outputs, w, metric=None):
         """The metric on labels y (n, n_targets), numbers or codes, with weights w: 1 is best; nan without labels.
 
-        metric : callable ``metric(y_true, y_pred)``, greater is better, in units of the labels; of their codes, where
-        these are classes.
+        metric : callable ``metric(y_true, y_pred)``, greater is better: of labels, as `labels` gives them.
         """
         if not (w > 0).any() or self.loss == CONSTANT:
             return np.nan
         y = y if self.numeric else self.encode(y)
         guess = self.decode(outputs.astype(np.float64))
         if metric is not None:
-            rows = (w > 0).all(axis=1)
-            return float(metric(*(a[:, 0] if a.shape[1] == 1 else a for a in (y[rows], guess[rows]))))
+            y, guess = (a[(w > 0).all(axis=1)] for a in (y, guess))
+            if not self.numeric:
+                y = y.argmax(axis=1)[:, None] if self.loss == SOFT else y.astype(np.intp)
+            return float(metric(self._labels_of(y), self._labels_of(guess))) if len(y) else np.nan
         y = np.where(w > 0, y, 0.0)
         if self.loss == SOFT:
             return float(np.average(y.argmax(axis=1) == outputs.argmax(axis=1), weights=w[:, 0]))

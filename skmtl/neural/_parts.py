@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.utils import check_array
 
 from skmtl._ids import canonical_ids, describe, lookup, refuse_unknown
+from skmtl.tasks import column_names
 
-__all__ = ["Parts", "labelled_parts", "read_parts", "weights_of_parts"]
+__all__ = ["Parts", "labelled_parts", "read_parts", "read_rows", "weights_of_parts"]
 
 
 class Parts(NamedTuple):
@@ -25,6 +26,8 @@ class Parts(NamedTuple):
     place : list of n_tasks int arrays
         Where the rows of each stand among all.
     weight : float64 array (n_rows of all tasks,), or None
+    names : list of n_tasks arrays (n_features,) or None
+        Of the features, where X is a data frame.
     """
 
     tasks: np.ndarray
@@ -32,6 +35,7 @@ class Parts(NamedTuple):
     labels: list
     place: list
     weight: np.ndarray | None
+    names: list
 
     @property
     def task_of_row(self):
@@ -47,7 +51,8 @@ class Parts(NamedTuple):
 def read_parts(X, sample_weight, known=None):
     """Validate a dict {task: (X, y)}.
 
-    known : the tasks there are, and how many features each has; those without a part have no rows. None: all have one.
+    known : the tasks there are, how many features each has, and their names or None; a task without a part has no rows.
+        None: all tasks have one.
     """
     if not X:
         raise ValueError("X is an empty dict: it must hold a pair (X, y) for every task.")
@@ -55,16 +60,18 @@ def read_parts(X, sample_weight, known=None):
     ids, missing = canonical_ids(names, "X")
     if missing.any():
         raise ValueError("The dict X has a task that is None or NaN; every task needs a name.")
-    tasks, n_features = (np.sort(ids), None) if known is None else known
+    tasks, n_features, columns = (np.sort(ids), None, [None] * len(ids)) if known is None else known
     position = lookup(ids, tasks)
     if (position < 0).any():
         raise ValueError(f"The rows are of the tasks {describe(np.sort(ids))}; the network knows {describe(tasks)}.")
     inputs: list = [None] * len(tasks)
     labels: list = [None] * len(tasks)
+    columns = list(columns)
     for name, t in zip(names, position, strict=True):
         _check_pair(name, X[name])
         rows, labels[t] = X[name]
-        inputs[t] = check_array(rows, dtype=[np.float64, np.float32], input_name=f"X[{name!r}]")
+        inputs[t], found = read_rows(name, rows, columns[t])
+        columns[t] = found if known is None else columns[t]
     dtype = np.result_type(*(rows for rows in inputs if rows is not None))
     for t, rows in enumerate(inputs):
         inputs[t] = np.empty((0, n_features[t]), dtype) if rows is None else np.ascontiguousarray(rows, dtype=dtype)
@@ -75,7 +82,18 @@ def read_parts(X, sample_weight, known=None):
     for name, t in zip(names, position, strict=True):
         if name in given:
             weight[place[t]] = _weights(name, given[name], len(place[t]))
-    return Parts(tasks, inputs, labels, place, weight)
+    return Parts(tasks, inputs, labels, place, weight, columns)
+
+
+def read_rows(name, rows, columns):
+    """Validated rows of a task, and the names of their columns or None; they must be `columns`, if both are known."""
+    found = column_names(rows)
+    if found is not None and columns is not None and not np.array_equal(found, columns):
+        raise ValueError(
+            f"The feature names of X[{name!r}] should match those that were passed during fit, in their order: "
+            f"{describe(columns)}. Got {describe(found)}."
+        )
+    return check_array(rows, dtype=[np.float64, np.float32], input_name=f"X[{name!r}]"), found
 
 
 def labelled_parts(X, y):

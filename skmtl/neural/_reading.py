@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils.validation import validate_data
@@ -52,9 +52,7 @@ class NetworkReader(FittedNetwork):
         self._refuse_sparse(X)
         if isinstance(X, Mapping):
             return self._read_parts(X, y, sample_weight, task, as_before, partial)
-        if partial and hasattr(self, "_states"):  # in scikit-learn's words
-            validate_data(self, X, reset=False, skip_check_array=True)
-        some = partial and hasattr(self, "_names")  # rows may lack tasks
+        some = self._check_columns(X, partial)  # rows may lack tasks
         y = self._encode_labels(y, as_before)
         options = {"task": task, "task_column": self.task, "estimator": self, "empty": some, "keep_float32": True}
         data = check_data(X, y, sample_weight, **options)
@@ -98,20 +96,27 @@ class NetworkReader(FittedNetwork):
         labels, zeros = self._encode_parts(parts, as_before), np.zeros(len(parts.tasks), dtype=np.int64)
         table = Table.by_task(parts.inputs, labels, parts.weight, zeros, zeros + 1, parts.task_of_row, parts.row)
         self.tasks_ = parts.tasks
-        self._forget_features()
+        self._name_features(parts)
         return Reading(parts.tasks, self._make_heads(None, np.arange(len(parts.tasks))), table, "parts")
 
-    def _forget_features(self):
+    def _check_columns(self, X, partial):
+        """Whether rows are for a network that there is: then their columns must be those of the fit."""
+        if known := partial and hasattr(self, "_names"):
+            validate_data(self, X, reset=False, skip_check_array=True)  # in scikit-learn's words
+        return known
+
+    def _name_features(self, parts):
         """Where tasks have features of their own, there is no one number of them."""
+        self._part_names = parts.names
         for attribute in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(attribute, None)
 
     def _known_parts(self, partial):
-        """The tasks of the network and how many features each has, if a dict may lack some of them."""
-        if not partial or not hasattr(self, "_names"):
+        """The tasks of the network, how many features each has and their names, if a dict may lack some of them."""
+        if not partial or getattr(self, "_source", None) != "parts":
             return None
         features = self._architecture.n_features
-        return self._names, features if len(features) > 1 else features * len(self._names)
+        return self._names, features if len(features) > 1 else features * len(self._names), self._part_names
 
     def _encode_labels(self, y, as_before):
         return y
@@ -127,6 +132,8 @@ class NetworkReader(FittedNetwork):
                         f"y of task {name!r} must have shape ({len(rows)},), as its X has rows. Got {y.shape}."
                     )
                 columns.append(y.ravel())
+        if len({y.dtype.kind in "US" for y in columns}) > 1:  # or numbers would become text
+            columns = [y.astype(object) for y in columns]
         y = check_labels(self._encode_labels(np.concatenate(columns), as_before))
         if np.isnan(y).any():
             raise ValueError("Input y contains NaN: drop the rows without a label from the dict.")
@@ -138,9 +145,13 @@ class NetworkReader(FittedNetwork):
     def _check_numbers(self, table):
         """Raise ValueError for labels that a loss cannot take."""
 
-    def _read_validation(self, validation_data, sample_weight=None):
-        """The table of the rows to validate on, in the layout and with the tasks of the fit."""
+    def _read_to_score(self, validation_data, sample_weight=None, closed=True):
+        """Rows to score, in the layout and with the tasks of the fit: a table, and the network's heads.
+
+        These have more classes, behind those of the fit, if there are labels that it did not see and `closed` is false.
+        """
         reader = copy.copy(self)
+        reader._heads = [replace(head, closed=closed) for head in self._heads]
         if hasattr(reader, "class_weight"):
             reader.class_weight = None  # a metric counts rows
         if isinstance(validation_data, Mapping):
@@ -153,10 +164,16 @@ class NetworkReader(FittedNetwork):
                 f"{type(validation_data).__name__}."
             )
         reading = reader._read(X, y, sample_weight, task, as_before=True, partial=True)
-        if reading.table.n_features != self._n_read or not np.array_equal(reading.tasks, self._names):
-            raise ValueError("validation_data must have the features and the tasks of the rows to train on.")
+        kinds = [[head.kind for head in heads] for heads in (self._heads, reading.heads)]
+        if (
+            reading.table.n_features != self._n_read
+            or not np.array_equal(reading.tasks, self._names)
+            or kinds[0] != kinds[1]
+        ):
+            raise ValueError("Rows to score must have the features, the tasks and the kinds of labels of the fit.")
         reader._task_position = self._task_position
-        return reading.table if self.features is None else reader._select_features(reading)
+        heads = [replace(head, classes=read.classes) for head, read in zip(self._heads, reading.heads, strict=True)]
+        return heads, reading.table if self.features is None else reader._select_features(reading)
 
     def _select_features(self, reading):
         """Inputs of every task from the columns that `features` gives it."""

@@ -8,9 +8,8 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl._ids import canonical_ids, describe, lookup
 from skmtl.neural._base import BaseNetwork
 from skmtl.neural._encode import columns_of_heads, encode_head, labels_a_row, weigh_labels, weight_of_columns
-from skmtl.neural._heads import KINDS, distill
+from skmtl.neural._heads import KINDS, Head, distill
 from skmtl.neural._parts import labelled_parts, read_parts
-from skmtl.neural._problem import Problem
 from skmtl.neural._reading import Reading
 from skmtl.neural._table import Table, without_zeros
 from skmtl.tasks import check_data, take_task_column
@@ -99,7 +98,8 @@ class MultiTaskMLP(BaseNetwork):
     validation_fraction : float, default=0.1
         Share of rows set apart for that, of every task.
     metrics : callable or dict {task: callable}, default=None
-        Scores for validation, ``metric(y_true, y_pred)``, greater is better. None: R2, accuracy or explained deviance.
+        Scores for validation, ``metric(y_true, y_pred)`` of labels, greater is better. None: R2, accuracy or explained
+        deviance.
     n_init : int, default=1
         How many fits, from different weights; the best is kept: by validation score, else by training loss.
     ensemble : bool, default=False
@@ -111,7 +111,8 @@ class MultiTaskMLP(BaseNetwork):
     random_state : int, RandomState instance or None, default=None
         Of initial weights, order of rows, dropout. An int gives the same weights whatever `n_jobs`.
     warm_start : bool, default=False
-        Whether `fit` goes on where the last one ended, Adam's moments included, if the network is the same.
+        Whether `fit` goes on where the last one ended, Adam's moments included, its labels scaled as then; if the
+        network or a loss is another one, it starts anew.
     n_jobs : int, default=None
         Threads for the `n_init` fits.
     verbose : int, default=0
@@ -119,7 +120,8 @@ class MultiTaskMLP(BaseNetwork):
     task : str or int, default=None
         Name or position of the column of X with the task ids.
     unknown_task : {'error', 'shared'}, default='error'
-        What `predict` does with rows of a task that was not in `fit`; 'shared' is the mean over tasks of their outputs.
+        What `predict` does with rows of a task that was not in `fit`; 'shared' is the mean over tasks of their outputs,
+        if all are numbers, or all the same classes.
 
     Attributes
     ----------
@@ -268,14 +270,16 @@ class MultiTaskMLP(BaseNetwork):
             the prediction of each; of objects, if not all tasks are of numbers.
         """
         answers, codes = self._answers(X, task)
-        labels = self._by_name(answers, lambda head, o: head.labels(o))
         if codes is None:
-            return labels
+            return self._by_name(answers, Head.labels)
+        known, unknown = _apart(answers, codes)
         numeric = all(head.numeric for head in self._heads)
-        out = np.empty(len(codes), dtype=np.result_type(*labels.values()) if numeric else object)
-        for t, name in enumerate(self._names.tolist()):
-            if name in labels:
-                out[codes == t] = labels[name]
+        out = np.empty(len(codes), dtype=self._states[0].theta.dtype if numeric else object)
+        for t, (head, o) in enumerate(zip(self._heads, known, strict=True)):
+            if o is not None:
+                out[codes == t] = head.labels(o)
+        if (codes < 0).any():
+            out[codes < 0] = self._of_unknown(unknown)
         return out
 
     def predict_proba(self, X, *, task=None):
@@ -290,9 +294,11 @@ class MultiTaskMLP(BaseNetwork):
         -------
         dict {task: array}
             (n_samples, n_classes), as in `classes_`; of a multilabel task (n_samples, n_columns), the probability of
-            every column's second class. If a row belongs to one task, its rows only.
+            every column's second class. If a row belongs to one task, its rows only, and none of unknown tasks.
         """
-        answers, _ = self._answers(X, task)
+        answers, codes = self._answers(X, task)
+        if codes is not None:
+            answers, _ = _apart(answers, codes)
         return self._by_name(answers, lambda head, o: None if head.numeric else head.probabilities(o))
 
     def score(self, X, y=None, sample_weight=None, *, task=None):
@@ -324,11 +330,10 @@ class MultiTaskMLP(BaseNetwork):
         """
         check_is_fitted(self)
         data = labelled_parts(X, y) if isinstance(X, Mapping) else (X, y, task)
-        validation = self._validation(data, None, None, sample_weight)
-        metrics = [self._metric(name) for name in self._names.tolist()]
-        problem = Problem(self, self._architecture, self._heads, self._names, None, None, validation, metrics)
-        scores = np.mean([problem.scores(state.theta) for state in self._states[:1]], axis=0)
-        return dict(zip(self._names.tolist(), scores.tolist(), strict=True))
+        heads, table = self._read_to_score(data, sample_weight, closed=False)
+        inputs, labels, weights = self._to_score(table, np.arange(table.n_items))
+        parts = zip(self._names.tolist(), heads, labels, self._mean_outputs(inputs), weights, strict=True)
+        return {name: head.score(y, o, w, self._metric(name)) for name, head, y, o, w in parts}
 
     @property
     def classes_(self):
@@ -336,6 +341,18 @@ class MultiTaskMLP(BaseNetwork):
         check_is_fitted(self)
         heads = zip(self._names.tolist(), self._heads, strict=True)
         return {name: head.classes for name, head in heads if not head.numeric}
+
+    def _of_unknown(self, answers):
+        """What rows of unknown tasks get: the mean over tasks of numbers, or of what tells the same classes apart."""
+        first = self._heads[0]
+        if all(head.numeric and head.n_targets == 1 for head in self._heads):
+            return np.mean([head.labels(o) for head, o in zip(self._heads, answers, strict=True)], axis=0)
+        if all(head.kind == "classification" and np.array_equal(head.classes, first.classes) for head in self._heads):
+            return first.labels(np.mean(answers, axis=0))
+        raise ValueError(
+            "Rows of tasks that fit did not see have no mean of these heads, which differ in kind or classes. Drop the "
+            "rows; unknown_task='error' says which."
+        )
 
     def _by_name(self, answers, function):
         values = {}
@@ -351,7 +368,12 @@ class MultiTaskMLP(BaseNetwork):
         heads, known = self._check_heads(), {}
         if as_before and hasattr(self, "_names"):
             known = dict(zip(self._names.tolist(), self._heads, strict=True))
+        kinds = {name: "distilled" if isinstance(kind, distill) else kind for name, kind in heads.items()}
+        if {name: head.kind for name, head in known.items()} != kinds:  # another network
+            known = {}
         self._refuse_sparse(X)
+        if not isinstance(X, Mapping):
+            self._check_columns(X, partial)
         if isinstance(X, Mapping):
             reading = self._read_mixed_parts(X, y, sample_weight, task, heads, known, partial)
         elif task is not None or self.task is not None:
@@ -435,7 +457,7 @@ class MultiTaskMLP(BaseNetwork):
         each = zip(parts.inputs, parts.labels, parts.place, strict=True)
         labelled, row = dict(zip(parts.tasks.tolist(), each, strict=True)), parts.row
         made, Y = self._encode_rows(parts.tasks, heads, known, labelled.get, len(row))
-        self._forget_features()
+        self._name_features(parts)
         return self._finish_by_task(parts.inputs, Y, parts.weight, made, parts.tasks, parts.task_of_row, row, "parts")
 
     def _encode_rows(self, tasks, heads, known, rows_of, n):
@@ -476,6 +498,13 @@ class MultiTaskMLP(BaseNetwork):
         names, _ = canonical_ids(list(heads), "heads")
         if (lookup(tasks, names) < 0).any() or (not some and (lookup(names, tasks) < 0).any()):
             raise ValueError(f"heads has the tasks {describe(names)}, but the rows are of the tasks {describe(tasks)}.")
+
+
+def _apart(answers, codes):
+    """The answers of every task for its own rows, None if it has none, and for those of no known task."""
+    sizes = [int((codes == t).sum()) for t in range(len(answers))]
+    pairs = list(zip(answers, sizes, strict=True))
+    return [o[:n] if n else None for o, n in pairs], [None if o is None else o[n:] for o, n in pairs]
 
 
 def _refuse_weightless(reading):

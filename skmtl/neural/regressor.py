@@ -82,7 +82,8 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
     validation_fraction : float, default=0.1
         Share of rows set apart for that, of every task.
     metrics : callable or dict {task: callable}, default=None
-        Scores for validation, ``metric(y_true, y_pred)``, greater is better. None: R2, accuracy or explained deviance.
+        Scores for validation, ``metric(y_true, y_pred)`` of labels, greater is better. None: R2, accuracy or explained
+        deviance.
     n_init : int, default=1
         How many fits, from different weights; the best is kept: by validation score, else by training loss.
     ensemble : bool, default=False
@@ -94,7 +95,8 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
     random_state : int, RandomState instance or None, default=None
         Of initial weights, order of rows, dropout. An int gives the same weights whatever `n_jobs`.
     warm_start : bool, default=False
-        Whether `fit` goes on where the last one ended, Adam's moments included, if the network is the same.
+        Whether `fit` goes on where the last one ended, Adam's moments included, its labels scaled as then; if the
+        network or a loss is another one, it starts anew.
     n_jobs : int, default=None
         Threads for the `n_init` fits.
     verbose : int, default=0
