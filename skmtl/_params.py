@@ -111,6 +111,10 @@ _RANGES = {  # "Class.name" where a name means something of its own in a class, 
     ),
     "BaseNetwork.beta_1": number(0, 1),
     "BaseNetwork.beta_2": number(0, 1),
+    "BaseNetwork.callbacks": (
+        lambda value: value is None or callable(value) or (_is_list(value) and all(map(callable, value))),
+        "None, a callable or a list of callables",
+    ),
     "BaseNetwork.dropout": number(0, 1),
     "BaseNetwork.early_stopping": FLAG,
     "BaseNetwork.ensemble": FLAG,
@@ -128,7 +132,9 @@ _RANGES = {  # "Class.name" where a name means something of its own in a class, 
         "None or a float in the range (0, inf)",
     ),
     "BaseNetwork.metrics": (
-        lambda value: value is None or callable(value) or isinstance(value, Mapping),
+        lambda value: (
+            value is None or callable(value) or (isinstance(value, Mapping) and all(map(callable, value.values())))
+        ),
         "None, a callable or a dict of task ids and callables",
     ),
     "BaseNetwork.momentum": number(0, 1, ends="[]"),

@@ -81,6 +81,9 @@ def test_axes_are_divided_or_taken(plt, rows):
     assert len(fig.axes) == 6
     with pytest.raises(ValueError, match=r"one for each of the 2 panels\. Got 4"):
         taken.plot(axes)
+    free = TrainingDisplay.from_estimator(model, fig.add_axes([0.5, 0.25, 0.5, 0.5]))  # in no grid
+    places = np.array([ax.get_position().extents for ax in free.axes_])
+    np.testing.assert_allclose([places[0, 0], *places[1, 1:]], [0.5, 0.25, 1.0, 0.75])
 
 
 def test_many_tasks_are_thin_lines_and_their_mean(plt, rng):

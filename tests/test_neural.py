@@ -837,7 +837,8 @@ BAD = {
     "n_iter_no_change": [0],
     "learning_rate_init": [0.0],
     "validation_fraction": [0.0, 1.0],
-    "metrics": ["r2"],
+    "metrics": ["r2", {0: 5}],
+    "callbacks": [5, [5]],
     "loss": ["absolute"],
 }
 
@@ -934,7 +935,7 @@ def test_a_head_without_weight_has_nothing_to_learn_from(rng):
     ids = rng.choice(["a", "b"], size=200)
     model = MultiTaskMLP({"a": "regression", "b": "regression"}, max_iter=1)
     for y, weight, task in [(Y[:, :2], np.tile([1.0, 0.0], (200, 1)), None), (Y[:, 0], ids == "a", ids)]:
-        with pytest.raises(ValueError, match="zero for every label of task 'b'"):
+        with pytest.raises(ValueError, match="Task 'b', or a column of it, has no label of positive weight"):
             model.fit(X, y, weight, task=task)
 
 
@@ -1065,7 +1066,7 @@ def test_a_label_that_fit_did_not_see_counts_as_wrong(rng):
     assert scores["a"] < 0.6
     model.set_params(metrics={"a": lambda y, p: float(set(y) == {"u", "v", "w"})})
     assert model.head_scores(X, new)["a"] == 1.0
-    with pytest.raises(ValueError, match="labels that the last fit did not: 'w'"):
+    with pytest.raises(ValueError, match="labels that neither the last fit nor classes had: 'w'"):
         model.partial_fit(X, new)
 
 
@@ -1121,3 +1122,45 @@ def test_heads_that_changed_since_the_fit_have_no_score(rng):
     model = MultiTaskMLP({"a": "regression"}, (5,), max_iter=1).fit(X, {"a": np.round(Y[:, 0])})
     with pytest.raises(ValueError, match="kinds of labels of the fit"):
         model.set_params(heads={"a": "classification"}).score(X, {"a": np.round(Y[:, 0])})
+
+
+def test_bad_columns_and_pairs_are_named(rng):
+    X, Y = data(rng)
+    two = MultiTaskMLP({"a": "regression", "b": "classification"})
+    apart = MultiTaskMLPRegressor((5,), max_iter=1).fit({"a": (X, Y[:, 0])})
+    for call, message in [
+        (lambda: MultiTaskMLPRegressor(features={0: [], 1: [1], 2: [2]}).fit(X, Y), r"features\[0\] is empty"),
+        (lambda: two.fit(X, {"a": Y[:, 0], "b": Y[:50, 1] > 0}), r"Got \[200, 50\] labels of 'a', 'b'"),
+        (lambda: two.fit(X, {"a": Y[:, 0], "b": Y > 0}), r"head 'b' must have shape \(n_samples,\)"),
+        (lambda: apart.predict({"a": (X, Y[:, 0])}), r"X\['a'\] must be the rows of a task, without labels"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_classes_to_come_are_announced(rng):
+    X, Y = data(rng)
+    labels = (Y > 0).astype(int)
+    classifier = MultiTaskMLPClassifier((5,)).partial_fit(X, np.zeros_like(labels), classes=[0, 1])
+    assert_array_equal(classifier.partial_fit(X, labels).classes_, [[0, 1]] * 3)
+    heads = {"a": "classification", "b": "multilabel", "c": "regression"}
+    y = {"a": np.where(Y[:, 0] > 0, "u", "v"), "b": Y[:, :2] > 0, "c": Y[:, 0]}
+    first = {"a": np.full(200, "u"), "b": np.ones((200, 2), dtype=bool), "c": Y[:, 0]}
+    classes = {"a": ["w", "u", "v"], "b": [[False, True]] * 2}
+    for announced in (classes, {**classes, "a": np.array(classes["a"])}):
+        model = MultiTaskMLP(heads, (5,)).partial_fit(X, first, classes=announced).partial_fit(X, y)
+        assert_array_equal(model.classes_["a"], ["u", "v", "w"])
+        assert_array_equal(model.classes_["b"], [[False, True]] * 2)
+    with pytest.raises(ValueError, match="labels that neither the last fit nor classes had: 'v'"):
+        MultiTaskMLP(heads).partial_fit(X, y, classes={"a": ["u"]})
+    with pytest.raises(ValueError, match="classes names unknown tasks: 'z'"):
+        MultiTaskMLP(heads).partial_fit(X, y, classes={"z": ["u"]})
+    with pytest.raises(ValueError, match="'c', whose head takes none"):
+        MultiTaskMLP(heads).partial_fit(X, y, classes={"c": [1, 2]})
+    assert model.fit(X, first).classes_["a"].tolist() == ["u"]
+
+
+def test_scikit_learn_passes_task_ids_on_to_all_methods():
+    routing = MultiTaskMLP().get_metadata_routing()
+    for method in ("fit", "partial_fit", "predict", "predict_proba", "score"):
+        assert getattr(routing, method).requests["task"] is True

@@ -139,7 +139,11 @@ def _divide(ax, n_panels):
         return plt.subplots(1, n_panels, figsize=(4 * n_panels, 3.5), layout="constrained")[1]
     if isinstance(ax, plt.Axes):
         ax.set_axis_off()  # only its place is used
-        return ax.get_subplotspec().subgridspec(1, n_panels, wspace=0.35).subplots()
+        if ax.get_subplotspec() is not None:
+            return ax.get_subplotspec().subgridspec(1, n_panels, wspace=0.35).subplots()
+        x, y = ax.get_position().intervalx, ax.get_position().intervaly
+        place = {"left": x[0], "right": x[1], "bottom": y[0], "top": y[1]}
+        return ax.figure.add_gridspec(1, n_panels, wspace=0.35, **place).subplots()
     axes = np.ravel(np.asarray(ax, dtype=object))
     if len(axes) != n_panels:
         raise ValueError(f"ax must be one Axes, or one for each of the {n_panels} panels. Got {len(axes)}.")

@@ -13,7 +13,7 @@ from skmtl.neural._heads import Head, distill
 from skmtl.neural._losses import SIGMOID, SOFT
 from skmtl.tasks import check_labels
 
-__all__ = ["columns_of_heads", "encode_head", "labels_a_row", "weigh_labels", "weight_of_columns"]
+__all__ = ["announced_heads", "columns_of_heads", "encode_head", "labels_a_row", "weigh_labels", "weight_of_columns"]
 
 
 def encode_head(name, kind, labels, X, known, huber):
@@ -25,7 +25,7 @@ def encode_head(name, kind, labels, X, known, huber):
     kind : one of KINDS, or `distill`
     labels : array-like (n,) or (n, n_columns), or None for a distilled head
     X : rows, which a teacher is asked about
-    known : Head of the last fit, whose classes are those there are, or None
+    known : Head of the last fit, or announced, whose classes are those there are; or None
     huber : float
     """
     if isinstance(kind, distill):
@@ -39,6 +39,10 @@ def encode_head(name, kind, labels, X, known, huber):
             raise ValueError(f"Labels of the Poisson head {name!r} must be >= 0. The smallest is {np.nanmin(y)}.")
         head, codes = Head.of_numbers(kind, y.shape[1], huber), y
     elif kind == "classification":
+        if np.size(labels) != len(labels):
+            raise ValueError(
+                f"Labels of the classification head {name!r} must have shape (n_samples,). Got {np.shape(labels)}."
+            )
         labels, codes = encode_labels(labels if np.ndim(labels) == 1 else np.ravel(labels))
         codes, classes = _as_known(name, codes, labels.union, known)
         head, codes = Head.of_classes(classes), codes[:, None]
@@ -71,6 +75,21 @@ def _ask(name, kind, X, known):
             f"The teacher of head {name!r} must have the classes of the last fit: {describe(known.classes)}."
         )
     return head, P / P.sum(axis=1, keepdims=True)
+
+
+def announced_heads(classes, heads):
+    """Heads with the labels that there will be: {task: labels, or a list of labels for every column if multilabel}."""
+    refuse_unknown("classes", classes, heads)
+    made = {}
+    for name, labels in classes.items():
+        if heads[name] == "classification":
+            made[name] = Head.of_classes(encode_labels(labels)[0].union)
+        elif heads[name] == "multilabel":
+            sets = [encode_labels(own)[0].union for own in labels]
+            made[name] = Head("multilabel", SIGMOID, len(sets), classes=sets)
+        else:
+            raise ValueError(f"classes names the task {name!r}, whose head takes none: {heads[name]!r}.")
+    return made
 
 
 def _multilabel(name, labels, known):
@@ -107,8 +126,8 @@ def _as_known(name, codes, classes, known):
     is_new = ~np.isin(np.asarray(classes, dtype=object), np.asarray(known.classes, dtype=object))
     if known.closed and is_new.any():
         raise ValueError(
-            f"Task {name!r} has labels that the last fit did not: {describe(classes[is_new])}. It knew "
-            f"{describe(known.classes)}."
+            f"Task {name!r} has labels that neither the last fit nor classes had: {describe(classes[is_new])}. Known "
+            f"are {describe(known.classes)}."
         )
     there = np.concatenate([known.classes, classes[is_new]]) if is_new.any() else known.classes
     position = {label: k for k, label in enumerate(there.tolist())}

@@ -153,6 +153,8 @@ class FittedNetwork(BaseMultiTask):
             raise ValueError(
                 f"features names no columns of task {task!r}: it must have every task, {describe(self._names)}."
             )
+        if np.size(columns) == 0:
+            raise ValueError(f"features[{task!r}] is empty: every task needs a column at least.")
         names = getattr(self, "feature_names_in_", None)
         if names is not None and self._task_position is not None:
             names = np.delete(names, self._task_position)

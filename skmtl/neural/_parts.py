@@ -87,6 +87,8 @@ def read_parts(X, sample_weight, known=None):
 
 def read_rows(name, rows, columns):
     """Validated rows of a task, and the names of their columns or None; they must be `columns`, if both are known."""
+    if isinstance(rows, tuple):
+        raise ValueError(f"X[{name!r}] must be the rows of a task, without labels. Got a tuple.")
     found = column_names(rows)
     if found is not None and columns is not None and not np.array_equal(found, columns):
         raise ValueError(

@@ -180,4 +180,6 @@ class NetworkReader(FittedNetwork):
         table = reading.table
         if len(table.inputs) > 1:
             raise ValueError("features selects columns of one X; here every task comes with an X of its own.")
-        return table.split_columns([self._columns_of(name, table.inputs[0].shape[1]) for name in reading.tasks])
+        return table.split_columns(
+            [self._columns_of(name, table.inputs[0].shape[1]) for name in reading.tasks.tolist()]
+        )

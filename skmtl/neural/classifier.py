@@ -290,7 +290,7 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         X, y
             As in `fit`.
         classes : array-like of shape (n_classes,), or list of n_tasks such, default=None
-            All labels there are; asked for in the first call only. None: those in y.
+            All labels there are, of all tasks or of each; asked for in the first call only. None: those in y.
         sample_weight, task
             As in `fit`.
 
@@ -300,7 +300,7 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         """
         fitted = copy.copy(self)
         if classes is not None and not hasattr(self, "_states"):
-            fitted._labels = _sets_of(classes)
+            fitted._labels = _sets_of(classes, np.shape(y)[1:])
         return self._take_epoch(fitted, X, y, sample_weight, task)
 
     def _encode_labels(self, y, as_before):  # type: ignore[override]
@@ -344,11 +344,16 @@ def recode(codes, labels, known):
     return columns.reshape(values.shape)
 
 
-def _sets_of(classes):
-    """The label sets of `classes`, one list for all tasks or one for each."""
+def _sets_of(classes, n_columns):
+    """The label sets of `classes`, one list for all tasks or one for each.
+
+    n_columns : tuple (n_columns of y,), or () if it is 1-D
+    """
     lists = list(classes)
     if not lists or np.ndim(lists[0]) == 0:
-        return encode_labels(np.asarray(classes))[0]
+        if n_columns in ((), (1,)):
+            return encode_labels(np.asarray(classes))[0]
+        lists = [lists] * n_columns[0]
     table = np.full((max(map(len, lists)), len(lists)), None, dtype=object)
     for t, labels in enumerate(lists):
         table[: len(labels), t] = list(labels)

@@ -1,5 +1,6 @@
 """The network for tasks of different kinds: a regression, a classification, tags and counts together."""
 
+import copy
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,7 +8,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import canonical_ids, describe, lookup
 from skmtl.neural._base import BaseNetwork
-from skmtl.neural._encode import columns_of_heads, encode_head, labels_a_row, weigh_labels, weight_of_columns
+from skmtl.neural._encode import (
+    announced_heads,
+    columns_of_heads,
+    encode_head,
+    labels_a_row,
+    weigh_labels,
+    weight_of_columns,
+)
 from skmtl.neural._heads import KINDS, Head, distill
 from skmtl.neural._parts import labelled_parts, read_parts
 from skmtl.neural._reading import Reading
@@ -166,6 +174,8 @@ class MultiTaskMLP(BaseNetwork):
     (400, 2)
     """
 
+    __metadata_request__predict_proba = {"task": True}
+
     def __init__(
         self,
         heads=None,
@@ -252,6 +262,25 @@ class MultiTaskMLP(BaseNetwork):
         self.verbose = verbose
         self.task = task
         self.unknown_task = unknown_task
+
+    def partial_fit(self, X, y=None, sample_weight=None, *, task=None, classes=None):
+        """Train for one more epoch, on these rows: of the tasks, features and classes of the first call.
+
+        Parameters
+        ----------
+        X, y, sample_weight, task
+            As in `fit`. Later calls may leave tasks out: rows, or all labels of a column.
+        classes : dict {task: labels, or list of labels for every column of a multilabel task}, default=None
+            All labels there are; asked for in the first call only. None, or a task without: those in y.
+
+        Returns
+        -------
+        self
+        """
+        fitted = copy.copy(self)
+        if classes is not None and not hasattr(self, "_states"):
+            fitted._announced = announced_heads(classes, self._check_heads())
+        return self._take_epoch(fitted, X, y, sample_weight, task)
 
     def predict(self, X, *, task=None):
         """Predict the labels of every task.
@@ -371,18 +400,20 @@ class MultiTaskMLP(BaseNetwork):
         kinds = {name: "distilled" if isinstance(kind, distill) else kind for name, kind in heads.items()}
         if {name: head.kind for name, head in known.items()} != kinds:  # another network
             known = {}
+        some = bool(known)  # rows may lack tasks
+        known = self.__dict__.pop("_announced", {}) if not some else known
         self._refuse_sparse(X)
         if not isinstance(X, Mapping):
             self._check_columns(X, partial)
         if isinstance(X, Mapping):
             reading = self._read_mixed_parts(X, y, sample_weight, task, heads, known, partial)
         elif task is not None or self.task is not None:
-            reading = self._read_long(X, y, sample_weight, task, heads, known)
+            reading = self._read_long(X, y, sample_weight, task, heads, known, some)
         elif y is None:
             raise ValueError("MultiTaskMLP requires y to be passed, but the target y is None.")
         else:
             reading = self._read_wide(X, y, sample_weight, heads, known)
-        if not known:
+        if not some:
             _refuse_weightless(reading)
         return reading
 
@@ -408,9 +439,14 @@ class MultiTaskMLP(BaseNetwork):
             head, code = encode_head(name, kind, columns.get(name), X, known.get(name), self.delta)
             made.append(head)
             codes.append(code)
+        lengths = [len(code) for code in codes]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"Every row needs a label, or NaN, of each task. Got {lengths} labels of {describe(heads)}."
+            )
         sizes = [head.n_targets for head in made]
         weight = weight_of_columns(sample_weight, list(heads), sizes)
-        data = check_data(X, np.hstack(codes), weight, estimator=self, empty=bool(known), keep_float32=True)
+        data = check_data(X, np.hstack(codes), weight, estimator=self, empty=True, keep_float32=True)
         first = np.cumsum([0, *sizes[:-1]])
         Y, weight = without_zeros(data.y, data.weight)
         weight = weigh_labels(self.class_weight, dict(zip(heads, made, strict=True)), Y, weight, first)
@@ -418,7 +454,7 @@ class MultiTaskMLP(BaseNetwork):
         self.tasks_ = _names(heads)
         return Reading(self.tasks_, made, table, "outputs")
 
-    def _read_long(self, X, y, sample_weight, task, heads, known):
+    def _read_long(self, X, y, sample_weight, task, heads, known, some):
         """A row belongs to one task."""
         ids = task if self.task is None else take_task_column(X, self.task)[1]
         rows = X if self.task is None else take_task_column(X, self.task)[0]
@@ -426,9 +462,9 @@ class MultiTaskMLP(BaseNetwork):
         # the labels are of many types: rows are numbered instead, and found again when they are in order
         options = {"task": task, "task_column": self.task, "estimator": self, "keep_float32": True}
         data = check_data(X, np.arange(n), sample_weight, **options)
-        tasks = self._names if known else data.tasks
-        self._compare_tasks(data.tasks, heads, bool(known))
-        if known:
+        tasks = self._names if some else data.tasks
+        self._compare_tasks(data.tasks, heads, some)
+        if some:
             data = data.reindex(tasks)
         ids, _ = canonical_ids(ids)
         y = labels_a_row(y, n)
@@ -468,7 +504,7 @@ class MultiTaskMLP(BaseNetwork):
         made, parts = [], []
         for name in tasks.tolist():
             rows, labels, place = rows_of(name)
-            if known and not len(place):
+            if name in known and not len(place):
                 head, code = known[name], np.empty((0, known[name].n_targets))
             else:
                 head, code = encode_head(name, heads[name], labels, rows, known.get(name), self.delta)
@@ -513,7 +549,7 @@ def _refuse_weightless(reading):
     for t, name in enumerate(reading.tasks.tolist()):
         if not (table.labels_of(t, np.arange(table.n_items))[1] > 0).any(axis=0).all():
             raise ValueError(
-                f"sample_weight is zero for every label of task {name!r}, or of a column of it: no label to learn from."
+                f"Task {name!r}, or a column of it, has no label of positive weight: nothing to learn from."
             )
 
 
