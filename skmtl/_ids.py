@@ -116,9 +116,9 @@ def describe(ids, most=5):
 
 def refuse_unknown(argument, names, tasks):
     """Raise ValueError if a dict by task, which `argument` is called, has `names` that are not among `tasks`."""
-    known = list(tasks)
+    known = set(tasks)
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"{argument} names unknown tasks: {describe(unknown)}. The tasks are {describe(known)}.")
+        raise ValueError(f"{argument} names unknown tasks: {describe(unknown)}. The tasks are {describe(list(tasks))}.")
 
 
 def _to_numpy(ids):

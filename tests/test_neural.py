@@ -1002,7 +1002,8 @@ def test_another_loss_is_another_network(before, after, rng):
     model = Network(hidden_layer_sizes=(5,), max_iter=3, random_state=0, warm_start=True, **before).fit(X, y)
     with pytest.raises(ValueError, match="ask for another one"):
         clone(model).fit(X, y).set_params(**after).partial_fit(X, y)
-    again = model.set_params(**after).fit(X, y)
+    again = model.fit(X, y).set_params(**after).fit(X, y)
+    assert again.n_iter_ == 3
     for a, b in zip(again.coefs_, clone(model).fit(X, y).coefs_, strict=True):
         assert_array_equal(a, b)
 
@@ -1164,3 +1165,9 @@ def test_scikit_learn_passes_task_ids_on_to_all_methods():
     routing = MultiTaskMLP().get_metadata_routing()
     for method in ("fit", "partial_fit", "predict", "predict_proba", "score"):
         assert getattr(routing, method).requests["task"] is True
+
+
+def test_a_delta_that_no_head_has_changes_nothing(rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPRegressor((5,), max_iter=3, warm_start=True).fit(X, Y)
+    assert model.set_params(delta=3.0).fit(X, Y).n_iter_ == 6

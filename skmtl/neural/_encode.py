@@ -121,8 +121,10 @@ def _multilabel(name, labels, known):
 
 def _as_known(name, codes, classes, known):
     """Codes of `classes` as codes of those of the head `known` from the last fit, and these; None: as they are."""
-    if known is None or not len(classes):
-        return codes, classes if known is None else known.classes
+    if known is None:
+        return codes, classes
+    if not len(classes):
+        return codes, known.classes
     is_new = ~np.isin(np.asarray(classes, dtype=object), np.asarray(known.classes, dtype=object))
     if known.closed and is_new.any():
         raise ValueError(

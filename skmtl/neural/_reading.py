@@ -101,7 +101,8 @@ class NetworkReader(FittedNetwork):
 
     def _check_columns(self, X, partial):
         """Whether rows are for a network that there is: then their columns must be those of the fit."""
-        if known := partial and hasattr(self, "_names"):
+        known = partial and hasattr(self, "_names")
+        if known and not isinstance(X, Mapping):
             validate_data(self, X, reset=False, skip_check_array=True)  # in scikit-learn's words
         return known
 

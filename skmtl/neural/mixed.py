@@ -400,11 +400,11 @@ class MultiTaskMLP(BaseNetwork):
         kinds = {name: "distilled" if isinstance(kind, distill) else kind for name, kind in heads.items()}
         if {name: head.kind for name, head in known.items()} != kinds:  # another network
             known = {}
-        some = bool(known)  # rows may lack tasks
-        known = self.__dict__.pop("_announced", {}) if not some else known
         self._refuse_sparse(X)
-        if not isinstance(X, Mapping):
-            self._check_columns(X, partial)
+        self._check_columns(X, partial)
+        some = bool(known)  # rows may lack tasks
+        if not some:
+            known = self.__dict__.pop("_announced", {})
         if isinstance(X, Mapping):
             reading = self._read_mixed_parts(X, y, sample_weight, task, heads, known, partial)
         elif task is not None or self.task is not None:
