@@ -7,6 +7,7 @@ adds its parameters and says in `_penalty` which belief they stand for.
 import copy
 import time
 import warnings
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import lookup
-from skmtl._params import check_parameters
+from skmtl._params import check_parameters, number
 from skmtl._problem import problem_of
 from skmtl._products import row_products
 from skmtl.losses import Squared
@@ -426,7 +427,10 @@ def _exactness(solution):
 
 
 def _check_alphas(alphas):
-    alphas = np.sort(np.asarray(alphas, dtype=float).ravel())[::-1]
+    try:
+        alphas = np.sort(np.asarray(alphas, dtype=float).ravel())[::-1]
+    except (TypeError, ValueError):
+        raise ValueError(f"alphas must be finite numbers >= 0, at least one. Got {alphas!r}.") from None
     if not len(alphas) or not np.isfinite(alphas).all() or alphas[-1] < 0:
         raise ValueError(f"alphas must be finite numbers >= 0, at least one. Got {alphas!r}.")
     return alphas
@@ -434,8 +438,10 @@ def _check_alphas(alphas):
 
 def _grid(problem, penalty, n_alphas, eps):
     """Strengths below `alpha_max`, or around the mean curvature of the loss where there is none; descending."""
-    if not 0 < eps < 1 or n_alphas < 1:
-        raise ValueError(f"eps must be in (0, 1) and n_alphas at least 1. Got eps={eps!r}, n_alphas={n_alphas!r}.")
+    if not number(0, 1, ends="()")[0](eps) or not number(1, kind=Integral)[0](n_alphas):
+        raise ValueError(
+            f"eps must be in (0, 1) and n_alphas an int, at least 1. Got eps={eps!r}, n_alphas={n_alphas!r}."
+        )
     try:
         largest = problem.alpha_max(penalty)
         return np.geomspace(1.0, eps, n_alphas) * (largest if largest > 0 else 1.0)

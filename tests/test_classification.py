@@ -387,6 +387,15 @@ def test_shapes_of_wide_labels_of_three_classes(Classifier, rng):
     assert_consistent(model, X)
 
 
+@each_classifier
+def test_a_warm_start_with_other_classes_is_a_cold_one(Classifier, rng):
+    X, y, task = make_rows(rng, 3)
+    cold = Classifier(max_iter=50, tol=1e-3).fit(X, y, task=task)
+    warm = Classifier(max_iter=50, tol=1e-3, warm_start=True).fit(X, y > 0, task=task).fit(X, y, task=task)
+    assert_array_equal(warm.coef_, cold.coef_)
+    assert warm.fit(X, y > 0, task=task).coef_.shape == (3, 3)
+
+
 @each_n_classes
 def test_the_frame_of_coefficients_has_a_row_for_every_class(n_classes, rng):
     X, y, task = make_rows(rng, n_classes)

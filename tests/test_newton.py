@@ -13,6 +13,7 @@ from skmtl._products import LongRows, SharedRows, row_products
 from skmtl.losses import Huber, Logistic, Multinomial, Poisson, Squared
 from skmtl.penalties import (
     L1,
+    Clustered,
     FusedTasks,
     JointFeature,
     Pooled,
@@ -215,6 +216,17 @@ def test_alpha_max_is_where_weights_begin(penalty, loss, rng):
     largest = model.alpha_max(X, y, task=task)
     assert not model.set_params(penalty__alpha=largest * (1 - 1e-12)).fit(X, y, task=task).coef_.any()
     assert model.set_params(penalty__alpha=0.999 * largest).fit(X, y, task=task).coef_.any()
+
+
+@pytest.mark.parametrize("loss", ["logistic", "poisson", "huber"])
+@pytest.mark.parametrize("belief", [SharedPlusSpecific(0.1), Clustered(0.1), Pooled(0.1)], ids=str)
+@pytest.mark.parametrize("norm", [L1(5.0), JointFeature(5.0), TraceNorm(5.0)], ids=lambda p: type(p).__name__)
+def test_zero_weights_are_proved_to_be_best_by_the_norm_of_a_sum(norm, belief, loss, rng):
+    X, task = rng.normal(size=(60, 3)), np.arange(60) % 3
+    y = (X[:, 0] + rng.normal(size=60) > 0).astype(float)
+    model = MultiTaskRegressor(belief + norm, loss=loss).fit(X, y, task=task)
+    assert not model.coef_.any()
+    assert model.dual_gap_ <= 1e-9 * model.objective_
 
 
 def test_a_path_is_the_fits_of_its_strengths(rng):

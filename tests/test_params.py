@@ -263,7 +263,10 @@ def test_what_is_no_penalty_is_refused(penalty):
         ({"eps": 0.0}, r"eps must be in \(0, 1\)"),
         ({"eps": 1.0}, r"eps must be in \(0, 1\)"),
         ({"eps": np.nan}, r"eps must be in \(0, 1\)"),
-        ({"n_alphas": 0}, "n_alphas at least 1"),
+        ({"n_alphas": 0}, "n_alphas an int, at least 1"),
+        ({"n_alphas": 2.5}, "n_alphas an int, at least 1"),
+        ({"eps": "a"}, r"eps must be in \(0, 1\)"),
+        ({"alphas": "abc"}, "alphas must be finite numbers >= 0"),
     ],
     ids=str,
 )

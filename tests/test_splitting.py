@@ -244,7 +244,7 @@ def test_norms_share_out_what_none_of_them_has_room_for(rng, monkeypatch):
     left, _, right = np.linalg.svd(rng.normal(size=(6, 4)), full_matrices=False)
     direction = 0.95 * left @ right + 0.9 * np.sign(rng.normal(size=(6, 4)))
     duals = [(TraceNorm(1.0), 0.5 * left @ right), (L1(1.0), np.zeros((6, 4)))]
-    gauges = [gauge for gauge, _ in ways(direction, duals, 0.0, has_null=False)]
+    gauges = [gauge for gauge, _ in ways(direction, duals, 0.0, n_null=0)]
     assert len(gauges) == 4
     assert min(gauges[:2]) > 1.05
     assert min(gauges[2:]) - 1.0 < 0.3 * (min(gauges[:2]) - 1.0)
@@ -336,6 +336,26 @@ def test_a_sum_of_halves_is_the_whole(rng):
         one, two = (MultiTaskRegressor(p, tol=1e-12).fit(data.X, data.y) for p in (half.scaled(2.0), half + half))
         for name in ("coef_", "intercept_", "shared_coef_", "shared_intercept_"):
             assert_allclose(getattr(two, name), getattr(one, name), rtol=0, atol=1e-6 * np.abs(one.coef_).max())
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("more", [{}, {(0, 2): 0.5, (3, 5): 0.5}], ids=["no cycle", "cycles"])
+def test_graphs_that_see_different_tasks_add_up_to_one_graph(more, loss, rng):
+    """What one of them does not see the other does; constants in what both join cost nothing."""
+    first, second = {(0, 1): 1.0, (2, 3): 2.0, (4, 5): 1.0}, {(1, 2): 0.5, (3, 4): 1.0} | more
+    task = np.arange(120) % 7  # one task has no neighbours
+    X = rng.normal(size=(len(task), 3))
+    y = X[:, 0] * (1 + (task > 2)) + rng.normal(size=len(task))
+    y = y if loss == "squared" else (y > 0).astype(float)
+    both = MultiTaskRegressor(FusedTasks(0.05, first) + FusedTasks(0.05, second), loss=loss).fit(X, y, task=task)
+    one = MultiTaskRegressor(FusedTasks(0.05, first | second), loss=loss, tol=1e-10).fit(X, y, task=task)
+    assert one.objective_ <= both.objective_ + 1e-12
+    assert both.objective_ - one.objective_ <= both.dual_gap_ + 1e-12 <= 1e-6 * len(y)
+
+
+def test_the_sum_of_norms_says_that_it_has_no_formula_for_alpha_max(rng):
+    with pytest.raises(ValueError, match="no formula is known"):
+        MultiTaskRegressor(L1(1.0) + TraceNorm(1.0)).alpha_max(rng.normal(size=(20, 3)), rng.normal(size=(20, 2)))
 
 
 def test_a_decomposition_is_no_part_of_a_sum():

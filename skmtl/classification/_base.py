@@ -182,6 +182,11 @@ class LinearClassifier(MultiTaskClassifierMixin, LinearMultiTask):
         """The data with its weights multiplied by those of the classes."""
         return data if self.class_weight is None else weigh_classes(data, self._labels, self.class_weight)
 
+    def _start(self, data):
+        """As that of every linear model, if there are as many classes as in the last fit."""
+        shape = () if self._labels.binary else (self._labels.n_classes,)
+        return super()._start(data) if getattr(self, "coef_", np.empty(0)).shape[1:-1] == shape else None
+
     def _losses(self, data):
         """The log-loss, for every task."""
         labels = self._labels

@@ -99,6 +99,9 @@ class Sum(Penalty):
             raise TypeError(f"A decomposition W = P + Q cannot be added to another penalty. Got {self!r}.")
         return tuple(term for part in parts for term in part.terms(tasks))
 
+    def alpha_max(self, gradient):
+        raise ValueError("Sum has no alpha_max: no formula is known for the dual norm of a sum, even of norms.")
+
     def merged(self):
         """The same function in few beliefs: absolute values and squares go to one with a parameter for them.
 

@@ -115,7 +115,8 @@ class TaskRelationship(Square):
 
     def conjugate(self, U):
         """``|U|^2 / (2 alpha)`` with the largest singular value."""
-        return largest_singular_value(U) ** 2 / (2.0 * self.alpha)
+        size = largest_singular_value(U) ** 2
+        return size / (2.0 * self.alpha) if self.alpha > 0 else (np.inf if size > 0 else 0.0)
 
     def fitted_attributes(self, W, parts, tasks):
         U, s, _ = np.linalg.svd(W, full_matrices=False)

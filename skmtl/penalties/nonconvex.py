@@ -29,13 +29,14 @@ class AdaptiveJointFeature(Penalty):
     "sqrt"            :math:`\alpha / (2 \sqrt{r})`
     ================  ============================================  ===========================================
 
-    All start as ``JointFeature(alpha)`` and level off, so that a feature with long weights costs a constant: it is
-    neither shrunk nor does it need a smaller `alpha`, which would let false features in.
+    The first three start as ``JointFeature(alpha)`` and level off, so that a feature with long weights costs a
+    constant: it is neither shrunk nor does it need a smaller `alpha`, which would let false features in. "sqrt",
+    infinitely steep at zero, flattens out.
 
     Parameters
     ----------
     alpha : float, default=0.01
-        Strength, >= 0: the slope at zero.
+        Strength, >= 0: the slope at zero, but for "sqrt".
     penalty : {"mcp", "scad", "capped_l1", "sqrt"}, default="mcp"
         The function :math:`\rho`.
     gamma : float, default=3.0
@@ -104,7 +105,10 @@ class AdaptiveJointFeature(Penalty):
             raise ValueError(f"gamma must be > {least:g} for penalty={self.penalty!r}. Got {self.gamma!r} instead.")
 
     def alpha_max(self, gradient):
-        """As for `JointFeature`, where the first stage is zero and with it all that follow."""
+        """As for `JointFeature`: there the first stage is zero, and with it all that follow.
+
+        With "sqrt" a later stage may be zero for a somewhat smaller `alpha`, too.
+        """
         return float(np.linalg.norm(gradient, axis=0).max(initial=0.0))
 
 

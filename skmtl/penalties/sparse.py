@@ -168,11 +168,7 @@ class JointFeature(Norm):
         """
         if self.feature_weights is None:
             return np.ones(n_features)
-        factors = np.asarray(self.feature_weights, dtype=np.float64)
-        if factors.shape != (n_features,):
-            raise ValueError(
-                f"feature_weights must have shape (n_features,) = ({n_features},). Got shape {factors.shape}."
-            )
+        factors = _of_features(np.asarray(self.feature_weights, dtype=np.float64), n_features)
         good = np.isfinite(factors) & (factors >= 0)
         if not good.all():
             raise ValueError(f"feature_weights must be finite numbers >= 0. Got {factors[~good][0]}.")
@@ -239,7 +235,14 @@ class RowNorm(Norm):
         return None if self.factors is None or self.factors.all() else self.factors == 0
 
     def _of(self, n_features):
-        return np.ones(n_features) if self.factors is None else self.factors
+        return np.ones(n_features) if self.factors is None else _of_features(self.factors, n_features)
+
+
+def _of_features(factors, n_features):
+    """The factors, if there is one for each feature."""
+    if factors.shape != (n_features,):
+        raise ValueError(f"feature_weights must have shape (n_features,) = ({n_features},). Got shape {factors.shape}.")
+    return factors
 
 
 def soft_threshold(V, step):

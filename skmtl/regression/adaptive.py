@@ -13,7 +13,7 @@ class AdaptiveJointFeatureRegressor(LinearRegressor):
               + \sum_j \rho(\|W_j\|_2) + \tfrac{\alpha_r}{2} \|W\|_F^2
 
     with :math:`W_j` the weights of feature j over all tasks and a concave :math:`\rho` that starts with the slope
-    `alpha`, as in `JointFeatureRegressor`, and levels off:
+    `alpha`, as in `JointFeatureRegressor`, and levels off ("sqrt" starts steeper):
 
     ===========  ==================================================================================================
     `penalty`    :math:`\rho'(r)`, the pull on a feature of length r
@@ -31,8 +31,9 @@ class AdaptiveJointFeatureRegressor(LinearRegressor):
     and as multi-stage multi-task feature learning ("capped_l1").
 
     The solver is a sequence of stages, each a `JointFeatureRegressor` with the slopes at the last solution as
-    `feature_weights`, solved to a duality gap; the first is `JointFeatureRegressor` itself. No stage raises the
-    objective. The problem is nonconvex, and the result may be a local minimum.
+    `feature_weights`, solved to a duality gap; the first is `JointFeatureRegressor` itself, and `alpha_max` is where it
+    is zero; with "sqrt" the last stage may be zero below that, too. No stage raises the objective. The problem is
+    nonconvex, and the result may be a local minimum.
 
     Parameters
     ----------

@@ -5,13 +5,18 @@ are all copies, one behind the other.
 """
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+from scipy.sparse.linalg import LinearOperator, cg
 
+from skmtl._algebra import membership
 from skmtl.penalties.base import Chain, Norm, Square
 from skmtl.penalties.graph import Edges
 from skmtl.solvers.solution import AT_ZERO
 
 __all__ = ["Decomposed", "Together", "common_null", "gauge_of", "matters", "ways"]
 
+_STEPS = 1000  # of conjugate gradients
 _NEAR, _ROUNDS = 1.005, 3  # how far outside dual balls it pays to share out a mismatch among norms, and how often
 
 
@@ -193,11 +198,11 @@ class Together:
 
     def bound_of(self, X, loss, direction, duals):
         """The same for what the loss is there, with its negative gradient."""
-        return max(_dual_value(X, loss, direction, *way) for way in self._ways(X, direction, duals))
+        return max((_dual_value(X, loss, direction, *way) for way in self._ways(X, direction, duals)), default=0.0)
 
     def _ways(self, X, direction, duals):
         """For every place that can take the mismatch: how far that is outside the balls, and its price."""
-        return ways(direction, duals, self.quadratic.ridge, self._null is not None)
+        return ways(direction, duals, self.quadratic.ridge, 0 if self._null is None else self._null.basis.shape[1])
 
 
 class Decomposed(Together):
@@ -274,15 +279,26 @@ def common_null(terms, ridge):
     if ridge > 0 or not bases or any(basis is None for basis in bases):
         return None
     alike = all(basis.shape == bases[0].shape and abs(basis - bases[0]).max() < 1e-9 for basis in bases)
-    return bases[0] if alike else None
+    return bases[0] if alike else _constants(bases)
 
 
-def ways(direction, duals, ridge, has_null):
+def _constants(bases):
+    """What several bases of constants in groups of tasks have in common: constants in what the groups join."""
+    if any(np.ptp(column.data) > 1e-9 for basis in bases for column in basis.T.tocsr()):
+        return None  # as of a normalised Laplacian
+    groups = sparse.hstack(bases)
+    label = csgraph.connected_components(groups @ groups.T, directed=False)[1]
+    grouped = np.asarray(abs(groups).sum(axis=1)).ravel() > 0
+    return (membership(label) @ sparse.diags_array(1.0 / np.sqrt(np.bincount(label))[label] * grouped)).T.tocsr()
+
+
+def ways(direction, duals, ridge, n_null):
     """How subgradients ``duals``, pairs (f, U), make up a descent `direction` of the loss, (n_tasks, n_features).
 
     What they leave of it goes to one of them, or to the ridge term: for every such place, how far that is outside the
-    dual balls (gauge), and the price, the conjugates' sum.  Where the direction sums to zero over what costs nothing
-    (`has_null`), a function that does not see that can take the mismatch, too.
+    dual balls (gauge), and the price, the conjugates' sum.  Where the direction sums to zero over what costs nothing,
+    `n_null` combinations of tasks, a function that does not see that can take the mismatch, too, or several that do not
+    see more than that.
     """
     mismatch = direction - sum(f.divergence(U) if isinstance(f, Edges) else U for f, U in duals)
     gauges, prices = np.array([(gauge_of(f, U), _price(f, U)) for f, U in duals]).reshape(-1, 2).T
@@ -290,13 +306,19 @@ def ways(direction, duals, ridge, has_null):
     if ridge > 0:
         yield gauges.max(initial=0.0), prices.sum() + np.vdot(mismatch, mismatch) / (2.0 * ridge)
     for k, (f, U) in enumerate(duals):
-        if not has_null and _null_basis(f) is not None:
+        if _n_unseen(f) > n_null:
             continue  # it could not take what does not sum to zero
         changed = U + (f.route(mismatch) if isinstance(f, Edges) else mismatch)
         gauge = max(gauge_of(f, changed), np.delete(gauges, k).max(initial=0.0))
         least = min(least, gauge)
         yield gauge, _price(f, changed) + np.delete(prices, k).sum()
-    norms = [k for k, (f, _) in enumerate(duals) if isinstance(f, Norm) and (has_null or _null_basis(f) is None)]
+    if least == np.inf and len(duals) > 1:
+        parts = _parts(mismatch, [_null_basis(f) for f, _ in duals], np.linalg.norm(direction))
+        routes = (f.route(part) if isinstance(f, Edges) else part for (f, _), part in zip(duals, parts, strict=False))
+        changed = [(f, U + route) for (f, U), route in zip(duals, routes, strict=False)]
+        if changed:
+            yield max(gauge_of(*one) for one in changed), sum(_price(*one) for one in changed)
+    norms = [k for k, (f, _) in enumerate(duals) if isinstance(f, Norm) and _n_unseen(f) <= n_null]
     if len(norms) > 1 and least < _NEAR:
         yield from _among_norms(mismatch, [duals[k] for k in norms], np.delete(gauges, norms), prices.sum(), ridge)
 
@@ -319,6 +341,21 @@ def _among_norms(mismatch, duals, other_gauges, price, ridge):
         yield max(gauge_of(f, U[k] + mismatch), *np.delete(gauges, k), *other_gauges), price
 
 
+def _parts(mismatch, bases, size):
+    """Parts that sum to the mismatch, each orthogonal to one basis; none if that cannot be, to the digits of `size`."""
+
+    def seen(N, V):
+        return V - N @ (N.T @ V)
+
+    def summed(v):
+        return sum(seen(N, v.reshape(mismatch.shape)) for N in bases).ravel()
+
+    A = LinearOperator((mismatch.size, mismatch.size), summed, dtype=float)
+    V = cg(A, mismatch.ravel(), rtol=0.0, atol=1e-15 * size, maxiter=_STEPS)[0].reshape(mismatch.shape)
+    parts = [seen(N, V) for N in bases]
+    return parts if np.linalg.norm(mismatch - sum(parts)) <= 1e-14 * size else []
+
+
 def matters(term):
     """Whether a term has any strength."""
     return any(norm.alpha > 0 or norm.constrains for norm in term.norms)
@@ -327,6 +364,11 @@ def matters(term):
 def _null_basis(f):
     """Combinations of tasks that cost nothing (n_tasks, n_null), None if there are none."""
     return f.null if f.null is not None and f.null.shape[1] else None
+
+
+def _n_unseen(f):
+    """How many there are."""
+    return 0 if f.null is None else f.null.shape[1]
 
 
 def gauge_of(f, U):

@@ -138,7 +138,15 @@ class _Proximal:
             return
         W, D = self.view(copies[0]), self.view(descent)
         duals = self._duals(W + step * D, step) if duals is None else duals
-        yield from ways(D, duals, self.ridge, self.unseen is not None)
+        yield from ways(D, duals, self.ridge, 0 if self.unseen is None else self.unseen.basis.shape[1])
+
+    def ways_at_zero(self, descent):
+        """The same at W = 0, where any subgradients do that make up the descent: each norm's turn to take all of it."""
+        D = self.view(descent)
+        functions = [f for term in self.terms for f in term.norms if matters(f)]
+        n_rows = [len(f.s) if isinstance(f, Edges) else len(D) for f in functions]
+        nothing = [(f, np.zeros((n, D.shape[1]))) for f, n in zip(functions, n_rows, strict=True)]
+        yield from self.ways(np.zeros((1, *descent.shape)), descent, 1.0, nothing)
 
 
 class _Closed(_Proximal):

@@ -109,6 +109,8 @@ class RowDescent:
         """The end, where W = 0 is optimal."""
         progress = Progress(self.zeros, self.a_null, self.null, 0.0)
         self.certify(progress, self.zeros, self.a_null)
+        if not self.prox.closed:
+            self.prove(progress, self.at_null, self.prox.ways_at_zero(self.prox.seen(self.at_null.descent)))
         return progress
 
     def zero_is_optimal(self):
@@ -234,9 +236,8 @@ class RowDescent:
 
     def _intercept_units(self, progress):
         """The length of a unit of each intercept: where all have an own one, their curvatures become alike."""
-        N = np.maximum(self.rows.task_weight, 1e-300)
-        if self.rows.a_b != 0.0:
-            N = np.full_like(N, N.max())
+        N = self.rows.task_weight
+        N = np.where(N > 0.0, N, N.max()) if self.rows.a_b == 0.0 else np.full_like(N, N.max())
         spread = max(self.rows.mean_square(), 1e-300)
         return np.sqrt(spread / np.repeat(N, self.rows.K))
 

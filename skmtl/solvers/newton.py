@@ -185,10 +185,9 @@ class RowProblem:
     def _minimise(self, descent, penalty, start, tol, max_iter):
         """The solution of one penalty: a `Progress`, and whether its gap is small enough."""
         enough = max(tol, _NOTHING) * descent.null
-        if descent.zero_is_optimal():
-            zero = descent.at_zero()
-            return zero, zero.gap <= enough
-        progress = descent.start(*start)
+        progress = descent.at_zero() if descent.zero_is_optimal() else descent.start(*start)
+        if progress.gap <= enough:
+            return progress, True
         if WorkingSets.suit(descent, penalty):
             self._by_working_sets(WorkingSets(descent, penalty), progress, enough, max_iter)
         if progress.gap > enough and progress.n_iter < max_iter:
