@@ -84,7 +84,7 @@ class AdaptiveJointFeatureClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     dual_gap_ : float
         How far the last stage, which is convex, is above its minimum, at most; in the units of the objective.
     residual_ : float

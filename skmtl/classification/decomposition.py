@@ -82,7 +82,7 @@ class DirtyClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     dual_gap_ : float
         How far `objective_` is above its minimum, at most; in the same units.
     n_iter_ : int
@@ -223,7 +223,7 @@ class RobustLowRankClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     dual_gap_ : float
         How far `objective_` is above its minimum, at most; in the same units.
     n_iter_ : int
@@ -364,7 +364,7 @@ class RobustFeatureClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     dual_gap_ : float
         How far `objective_` is above its minimum, at most; in the same units.
     n_iter_ : int
@@ -503,7 +503,7 @@ class SparseLowRankClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     dual_gap_ : float
         How far `objective_` is above its minimum, at most; in the same units.
     n_iter_ : int

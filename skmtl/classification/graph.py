@@ -77,7 +77,7 @@ class TaskGraphClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     dual_gap_ : float
         How far `objective_` is above its minimum, at most; in the same units.
     n_iter_ : int
@@ -220,7 +220,7 @@ class FusedTasksClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     dual_gap_ : float
         How far `objective_` is above its minimum, at most; in the same units.
     n_iter_ : int

@@ -79,7 +79,7 @@ class LatentBasisClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     components_ : array of shape (n_components, n_features)
         The basis tasks, those with the largest loadings first.
     task_loadings_ : array of shape (n_tasks, n_components) or (n_tasks, n_classes, n_components)

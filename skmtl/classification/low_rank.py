@@ -71,7 +71,7 @@ class TraceNormClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     dual_gap_ : float
         How far `objective_` is above its minimum, at most; in the same units.
     n_iter_ : int
@@ -207,7 +207,7 @@ class TaskRelationshipClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     dual_gap_ : float
         How far `objective_` is above its minimum, at most; in the same units.
     n_iter_ : int

@@ -77,7 +77,7 @@ class ReducedRankClassifier(LinearClassifier):
     penalty_ : Penalty
         The penalty of the fit.
     objective_ : float
-        The value of the objective above.
+        The value of the objective above; tasks that have seen one class only take no part.
     rank_ : int
         The rank of `coef_`, a row for each class of each task: the number of its singular values that are not zero.
     residual_ : float
