@@ -653,15 +653,23 @@ def test_ctrl_c_keeps_the_weights_so_far(rng):
     assert_array_equal(model.predict(X), MultiTaskMLPRegressor((8,), max_iter=3, random_state=0).fit(X, Y).predict(X))
 
 
+@pytest.fixture
+def ctrl_c():
+    """What Ctrl-C does to a process; to one in the background of a shell it does nothing else."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_ctrl_c_ends_all_runs(n_jobs, rng):
+def test_ctrl_c_ends_all_runs(n_jobs, ctrl_c, rng):
     X, Y = data(rng)
     epochs = []
 
     def stop(epoch):
         epochs.append(epoch.number)
         if len(epochs) == 3:
-            os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does
+            ctrl_c()
         time.sleep(0.01)  # for the signal to arrive
 
     model = MultiTaskMLPRegressor((8,), n_init=4, max_iter=1000, tol=0, callbacks=[stop], n_jobs=n_jobs, random_state=0)

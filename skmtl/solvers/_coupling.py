@@ -312,7 +312,7 @@ def ways(direction, duals, ridge, n_null):
         gauge = max(gauge_of(f, changed), np.delete(gauges, k).max(initial=0.0))
         least = min(least, gauge)
         yield gauge, _price(f, changed) + np.delete(prices, k).sum()
-    if least == np.inf and len(duals) > 1:
+    if len(duals) > 1 and all(_n_unseen(f) > n_null for f, _ in duals):
         parts = _parts(mismatch, [_null_basis(f) for f, _ in duals], np.linalg.norm(direction))
         routes = (f.route(part) if isinstance(f, Edges) else part for (f, _), part in zip(duals, parts, strict=False))
         changed = [(f, U + route) for (f, U), route in zip(duals, routes, strict=False)]
