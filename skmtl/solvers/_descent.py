@@ -160,17 +160,24 @@ class OnLargeGram(OnGram):
         unit = self.unit[:, 0]
         self.grams = [read_only((self.G[b, b] / unit[b] / unit[b, None])[:, :, None]) for b in self.blocks]
 
+    def epoch(self):
+        """Visit all blocks, and tell H what they have told each other."""
+        self._told = np.zeros(self.W.shape[::-1], dtype=np.float32)
+        super().epoch()
+        self.H -= self._told.T / self.unit
+
     def _visit(self, k, block):
-        step = self._descend(k, block, self.H[block].copy())
+        step = self._descend(k, block, self.H[block] - self._told[:, block].T / self.unit[block])
         if step is not None:
-            self.H -= self._product(self.G[:, block], step, block)
+            self._told += self._products_of(step, block)
 
     def at_weights(self, W):
         """The state of the weights W."""
-        return [W, self.H - self._product(self.G, W - self.W, slice(None))]
+        return [W, self.H - self._products_of(W - self.W, slice(None)).T / self.unit]
 
-    def _product(self, G, V, block):
-        return (G @ (V / self.unit[block]).astype(np.float32)) / self.unit
+    def _products_of(self, V, block):
+        """With the weights V of a block, (n_tasks, n_features): from the left of G, which is quicker than the right."""
+        return (V / self.unit[block]).astype(np.float32).T @ self.G[block]
 
     def gram_of(self, used):
         """The Gram matrix (1, n_used, n_used) of some of the features."""
@@ -179,7 +186,7 @@ class OnLargeGram(OnGram):
     def single(self):
         """The function ``V -> D G D v_t`` in single precision, D the diagonal `unit_scale`."""
         more = (self.unit_scale[:, None] / self.unit).astype(np.float32)  # one number, but for features without length
-        return lambda V: more * (self.G @ (more * V))
+        return lambda V: more * np.ascontiguousarray(((more * V).T @ self.G).T)
 
 
 class OnRows(Descent):
