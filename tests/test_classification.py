@@ -388,10 +388,19 @@ def test_shapes_of_wide_labels_of_three_classes(Classifier, rng):
 
 
 @each_classifier
+@each_n_classes
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_iterations_are_no_more_than_allowed(Classifier, n_classes, rng):
+    X, y, task = make_rows(rng, n_classes)
+    for max_iter in (1, 2, 5, 10):
+        assert Classifier(max_iter=max_iter, tol=1e-15).fit(X, y, task=task).n_iter_ <= max_iter
+
+
+@each_classifier
 def test_a_warm_start_with_other_classes_is_a_cold_one(Classifier, rng):
     X, y, task = make_rows(rng, 3)
-    cold = Classifier(max_iter=50, tol=1e-3).fit(X, y, task=task)
-    warm = Classifier(max_iter=50, tol=1e-3, warm_start=True).fit(X, y > 0, task=task).fit(X, y, task=task)
+    cold = Classifier(tol=1e-3).fit(X, y, task=task)
+    warm = Classifier(tol=1e-3, warm_start=True).fit(X, y > 0, task=task).fit(X, y, task=task)
     assert_array_equal(warm.coef_, cold.coef_)
     assert warm.fit(X, y > 0, task=task).coef_.shape == (3, 3)
 

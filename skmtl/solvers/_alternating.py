@@ -63,6 +63,8 @@ def descend(step, x, *, unit, tol, max_iter):
         proposed = mixing.propose(x.ravel(), (now.x - x).ravel()).reshape(x.shape)
         following, n_iter = step(proposed), n_iter + 1
         if following.objective > now.objective:
+            if n_iter >= max_iter:
+                return now, n_iter, False
             mixing.reset()
             proposed, following, n_iter = now.x, step(now.x), n_iter + 1
         gain = now.objective - following.objective

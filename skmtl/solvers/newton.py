@@ -244,7 +244,7 @@ class RowProblem:
     def _newton(self, descent, penalty, progress, goal, enough, max_iter):
         """Newton's steps until the gap is at most `goal`, nothing gets better or, once it is `enough`, not much."""
         idle, boldness, inexact = 0, BOLD, _INEXACT
-        for _ in range(min(_STEPS, max_iter)):
+        for _ in range(min(_STEPS, max_iter - progress.n_iter)):
             if progress.gap <= goal or idle == 2:
                 break
             before, left = progress.objective, progress.gap
