@@ -227,7 +227,7 @@ class RowProblem:
         if all(isinstance(term, TaskQuadratic | Alike) for term in descent.prox.terms):
             exact = _EXACT * descent.null
             self._newton(descent, penalty, progress, exact, exact, max_iter)
-            ahead = self._model_minimum(descent, penalty, progress, BOLD, _INEXACT)
+            ahead = self._model_minimum(descent, penalty, progress, BOLD, _INEXACT * progress.gap)
             descent.certify(progress, *ahead, prove=False)  # one step more: flat directions lag behind their gap
             return
         if descent.prox.closed and not descent.prox.blind:
@@ -243,25 +243,27 @@ class RowProblem:
 
     def _newton(self, descent, penalty, progress, goal, enough, max_iter):
         """Newton's steps until the gap is at most `goal`, nothing gets better or, once it is `enough`, not much."""
-        idle, boldness, inexact = 0, BOLD, _INEXACT
+        idle, boldness, inexact, gain = 0, BOLD, _INEXACT, progress.objective
         for _ in range(min(_STEPS, max_iter - progress.n_iter)):
             if progress.gap <= goal or idle == 2:
                 break
             before, left = progress.objective, progress.gap
-            copies, a = self._model_minimum(descent, penalty, progress, boldness, inexact)
+            hoped = left if progress.bound > 0.0 else gain  # where nothing is proved yet, no more than the last time
+            copies, a = self._model_minimum(descent, penalty, progress, boldness, inexact * hoped)
             progress.n_iter += 1
             share, copies, a = self._along(descent, progress, copies, a)
             boldness = BOLD if share > 0.5 else 1.0
             prove = descent.prox.closed and (not descent.prox.blind or self.a_b > 0.0)
             descent.certify(progress, copies, a, prove=prove)
+            gain = max(before - progress.objective, 0.1 * gain)
             stalled = progress.objective >= before - 1e-15 * abs(before) and progress.gap > 0.5 * left
             if progress.gap <= enough and progress.gap > 0.5 * left:
                 break
             idle = idle + 1 if stalled else 0
             inexact *= 0.1 if stalled else 1.0
 
-    def _model_minimum(self, descent, penalty, progress, boldness, inexact):
-        """Where the parabolas that touch the losses now have their minimum: copies and intercepts.
+    def _model_minimum(self, descent, penalty, progress, boldness, enough):
+        """Copies and intercepts where the parabolas that touch the losses now have their minimum, to a gap of `enough`.
 
         The dual point that proves it a minimum is near one of the losses themselves, and is tried as such.
         """
@@ -271,7 +273,7 @@ class RowProblem:
             seen = OfClasses(penalty, self.K, features)
         model = ColumnModel(*here, boldness, self.n_jobs) if self.K == 1 else ClassModel(*here, features)
         null = 0.5 * float(model.c @ model.moments.yy)
-        inner = float(np.clip(inexact * progress.gap / null, 1e-14, 1e-4)) if null > 0 else 1e-6
+        inner = float(np.clip(enough / null, 1e-14, 1e-4)) if null > 0 else 1e-6
         init = tuple(model.inputs(copy) for copy in progress.copies)
         init = init if len(init) > 1 else init[0]
         solution = solve_one(seen, model.moments, model.c, tol=inner, max_iter=1000, init=init)
