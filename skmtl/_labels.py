@@ -20,7 +20,7 @@ from sklearn.exceptions import DataConversionWarning
 from skmtl._ids import encode, is_missing
 from skmtl.tasks import column_names
 
-__all__ = ["LabelSets", "encode_labels", "label_columns"]
+__all__ = ["LabelSets", "as_array", "encode_labels", "label_columns"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +114,15 @@ def label_columns(y):
         return [_typed(column.to_numpy()) for column in native.iter_columns()], True
     if isinstance(native, nw.Series):
         return [_typed(native.to_numpy())], False
-    y = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)  # else ["a", nan] is ["a", "nan"]
+    y = as_array(y)
     if y.ndim not in (1, 2):
         raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_tasks). Got an array of shape {y.shape}.")
     return [_typed(column) for column in np.atleast_2d(y.T)], y.ndim == 2
+
+
+def as_array(y):
+    """y as an array; a list as one of objects, where ["a", nan] does not become ["a", "nan"]."""
+    return np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
 
 
 def _typed(column):

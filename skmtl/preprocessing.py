@@ -19,6 +19,7 @@ from sklearn.utils import check_array, check_consistent_length, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmtl._ids import canonical_ids, describe, find_tasks, is_missing, number_tasks
+from skmtl._labels import as_array
 from skmtl._params import check_parameters
 from skmtl.tasks import column_names, take_task_column
 
@@ -446,7 +447,7 @@ def list_labels(Y):
         The names of the columns if all are text, else their positions.
     """
     names = column_names(Y)
-    Y = np.asarray(Y)
+    Y = as_array(Y)
     if Y.ndim != 2:
         raise ValueError(
             f"Y must have one column per task, shape (n_samples, n_tasks). Got an array of shape {Y.shape}."

@@ -501,6 +501,8 @@ def test_every_label_is_found_where_it_stood():
         (pl.DataFrame({"u": [1, 2], "v": [None, 3]}), [1, 2, 3], list("uuv")),
         (pa.table({"u": [1, 2], "v": [None, 3]}), [1, 2, 3], list("uuv")),
         ([["yes", None], ["no", "yes"]], ["yes", "no", "yes"], [0, 0, 1]),
+        ([["yes", np.nan], ["no", "yes"]], ["yes", "no", "yes"], [0, 0, 1]),
+        ((("yes", float("nan")), ("no", "yes")), ["yes", "no", "yes"], [0, 0, 1]),
         (pl.DataFrame({"u": ["yes", "no"], "v": [None, "yes"]}), ["yes", "no", "yes"], list("uuv")),
         ([[True, False], [False, True]], [True, False, False, True], [0, 1, 0, 1]),
     ],
