@@ -121,7 +121,7 @@ def label_columns(y):
 
 
 def as_array(y):
-    """y as an array; a list as one of objects, where ["a", nan] does not become ["a", "nan"]."""
+    """An array of y; of objects if it is a list, so that ["a", nan] does not become ["a", "nan"]."""
     return np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
 
 

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.compose import make_column_transformer
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_consistent_length, get_tags
+from sklearn.utils._indexing import _get_column_indices  # nothing public says what a ColumnTransformer takes
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmtl._ids import canonical_ids, describe, find_tasks, is_missing, number_tasks
@@ -303,7 +304,7 @@ def make_task_column_transformer(*transformers, task, remainder="drop", output="
     Raises
     ------
     ValueError
-        A transformer is to be applied to the task column.
+        A transformer is to be applied to the task column; if only X tells, as with positions beside a name, in ``fit``.
 
     Examples
     --------
@@ -318,20 +319,47 @@ def make_task_column_transformer(*transformers, task, remainder="drop", output="
     0      b -1.0    1.0    0.0
     1      a  1.0    0.0    1.0
     """
-    named = []
+    named, rivals = [], []
     for transformer, columns in transformers:
         if callable(columns):
             columns = _OtherColumns(columns, task)
-        elif any(
-            type(name) is type(task) and name == task for name in np.array(columns, dtype=object).ravel().tolist()
-        ):
-            raise ValueError(
-                f"The task column {task!r} is passed on unchanged, but {transformer!r} names it in {columns!r}."
-            )
+        else:
+            rivals.append((columns, f"{transformer!r} names it in {columns!r}"))
         named.append((transformer, columns))
     made = make_column_transformer(*named, remainder=remainder, verbose_feature_names_out=False)
-    made.transformers.insert(0, ("task", "passthrough", [task]))
+    made.transformers.insert(0, ("task", "passthrough", _TaskColumn(task, rivals)))
     return made.set_output(transform=output)
+
+
+class _TaskColumn:
+    """The task column, which no other transformer may take.
+
+    Parameters
+    ----------
+    task : str or int
+    rivals : list of pairs
+        The columns of the others, and what to say if the task column is among them.
+    """
+
+    def __init__(self, task, rivals):
+        self.task = task
+        self.rivals = rivals
+        for columns, complaint in rivals:
+            if any(type(name) is type(task) and name == task for name in np.array(columns, dtype=object).flat):
+                self._refuse(complaint)
+
+    def __call__(self, X):
+        (position,) = _get_column_indices(X, [self.task])
+        for columns, complaint in self.rivals:
+            if position in _get_column_indices(X, columns):
+                self._refuse(complaint)
+        return [self.task]
+
+    def __repr__(self):
+        return repr([self.task])
+
+    def _refuse(self, complaint):
+        raise ValueError(f"The task column {self.task!r} is passed on unchanged, but {complaint}.")
 
 
 class _OtherColumns:
@@ -342,8 +370,14 @@ class _OtherColumns:
         self.task = task
 
     def __call__(self, X):
-        name = self.task if isinstance(self.task, str) else X.columns[self.task]
-        return [column for column in self.select(X) if column != name]
+        selected = self.select(X)
+        (task,) = _get_column_indices(X, [self.task])
+        positions = _get_column_indices(X, selected)
+        if task not in positions:
+            return selected
+        positions.remove(task)
+        names = column_names(X)
+        return positions if names is None else names[positions].tolist()
 
 
 def add_task(X, ids, name="task"):

@@ -394,6 +394,42 @@ def test_transforming_the_task_column_is_an_error(columns):
         make_task_column_transformer((StandardScaler(), columns), task="school")
 
 
+@pytest.mark.parametrize(
+    ("columns", "task"),
+    [
+        ([0, 1, 2], -2),
+        ([0, -2], 1),
+        (slice(0, 3), 1),
+        (slice(0, 3), "school"),
+        ([True, True, False], -2),
+        ([0, 1], "school"),
+        (slice("age", "iq"), "school"),
+        (["school"], 1),
+        ("school", -2),
+    ],
+)
+def test_transforming_the_task_column_by_another_of_its_names_is_an_error(columns, task):
+    made = clone(make_task_column_transformer((OneHotEncoder(), columns), task=task, output=None))
+    arrays = [] if "school" in f"{columns} {task}" else [X.to_numpy()]
+    for table in (X, pl.from_pandas(X), *arrays):
+        with pytest.raises(ValueError, match=f"The task column {task!r} is passed on unchanged, but OneHotEncoder"):
+            made.fit(table)
+
+
+@pytest.mark.parametrize("select", [lambda X: [0, 1, 2], lambda X: slice(0, 3), lambda X: [True, True, True]])
+def test_a_selector_may_select_in_any_way(select):
+    made = make_task_column_transformer((StandardScaler(), select), task=1, output=None)
+    expected = np.c_[IDS.astype(object), StandardScaler().fit_transform(X[["age", "iq"]])]
+    for table in (X, X.to_numpy()):
+        assert_array_equal(made.fit_transform(table), expected)
+
+
+def test_a_selector_that_names_one_column_gives_it_as_a_vector():
+    as_column = FunctionTransformer(lambda vector: vector.to_numpy()[:, None])
+    made = make_task_column_transformer((as_column, lambda X: "iq"), task="school", output="default")
+    assert_array_equal(made.fit_transform(X), X[["school", "iq"]])
+
+
 def test_the_remainder_does_not_repeat_the_task_column():
     made = make_task_column_transformer((StandardScaler(), ["age"]), task="school", remainder="passthrough")
     assert columns_of(made.fit_transform(X)) == ["school", "age", "iq"]
