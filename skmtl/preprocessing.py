@@ -387,7 +387,7 @@ def add_task(X, ids, name="task"):
     ----------
     X : array-like, sparse array or data frame of shape (n_samples, n_features)
         A sparse X takes numeric ids only.
-    ids : array-like of shape (n_samples,)
+    ids : array-like of shape (n_samples,) or (n_samples, 1)
         Positional: an index is not looked at.
     name : str, default='task'
         The column's name, if X is a data frame.
@@ -395,7 +395,7 @@ def add_task(X, ids, name="task"):
     Returns
     -------
     X : array, sparse array or data frame of shape (n_samples, n_features + 1)
-        A new object. Numbers beside text ids make an object array.
+        A new object. Numbers beside text, in X or as ids, make an object array.
 
     Raises
     ------
@@ -413,15 +413,16 @@ def add_task(X, ids, name="task"):
     """
     known, missing = canonical_ids(ids)
     check_consistent_length(X, known)
+    column = known if known.dtype == object else np.asarray(ids).ravel()  # as it came; a missing text is None
     if (frame := _as_frame(X)) is not None:
         if name in frame.columns:
             raise ValueError(f"X has a column {name!r} already: choose another name for the task ids.")
-        return frame.with_columns(_as_series(ids, name, frame.implementation)).to_native()
+        return frame.with_columns(_as_series(ids, column, name, frame.implementation)).to_native()
     if missing.any():
-        known = np.asarray(ids)
+        known = column
     numeric = known.dtype.kind in "iuf"
     if not sparse.issparse(X):
-        return np.column_stack([np.asarray(X), known if numeric else known.astype(object)])
+        return np.column_stack([_as_objects_if_text(X), known if numeric else known.astype(object)])
     if not numeric:
         raise ValueError(f"A sparse X takes numeric task ids only. Got {describe(known)}.")
     as_sparse = sparse.csr_array if isinstance(X, sparse.sparray) else sparse.csr_matrix
@@ -500,13 +501,18 @@ def _as_frame(X):
     return frame if isinstance(frame, nw.DataFrame) else None
 
 
-def _as_series(ids, name, implementation):
-    """A column for a frame of that implementation: a Series of the same library as it is, so that categories stay."""
+def _as_series(ids, column, name, implementation):
+    """A column for a frame of that implementation: a Series of that library as it is, so that categories stay."""
     series = nw.from_native(ids, series_only=True, pass_through=True)
     if isinstance(series, nw.Series) and series.implementation is implementation:
         return series.alias(name)
-    ids = np.asarray(ids)
-    return nw.new_series(name, ids.tolist() if ids.dtype == object else ids, backend=implementation)
+    return nw.new_series(name, column.tolist() if column.dtype == object else column, backend=implementation)
+
+
+def _as_objects_if_text(X):
+    """An array of X; of objects if it holds text, so that numbers beside it stay numbers."""
+    array = np.asarray(X)
+    return np.asarray(X, dtype=object) if array.dtype.kind in "US" else array
 
 
 def _as_kind(out, kind, X, get_names):
@@ -532,7 +538,7 @@ def _take(X, rows):
         return X
     if (frame := _as_frame(X)) is not None:
         return frame[rows].to_native()
-    return X.tocsr()[rows] if sparse.issparse(X) else np.asarray(X)[rows]
+    return X.tocsr()[rows] if sparse.issparse(X) else _as_objects_if_text(X)[rows]
 
 
 def _stack(blocks):

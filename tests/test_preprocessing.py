@@ -475,6 +475,21 @@ def test_numbers_beside_numbers_stay_numbers(ids):
     assert_array_equal(Z, [[0.5, 1, 4], [2, 3, 7]])
 
 
+@pytest.mark.parametrize("table", [[["q", 2], ["r", 4]], np.array([["q", 2], ["r", 4]], dtype=object)])
+def test_numbers_beside_text_stay_numbers(table):
+    assert add_task(table, [1, 2]).tolist() == [["q", 2, 1], ["r", 4, 2]]
+    assert to_long(table, [[0.5, 1.5], [np.nan, 2.5]])[0].tolist() == [["q", 2, 0], ["q", 2, 1], ["r", 4, 1]]
+    assert add_task(np.array([["q"], ["r"]]), [1, 2]).tolist() == [["q", 1], ["r", 2]]
+
+
+@each_frame
+@pytest.mark.parametrize("kind", [list, np.array, pd.DataFrame])
+def test_ids_may_stand_in_a_column(frame, kind):
+    ids = kind(IDS[:, None])
+    assert column(add_task(frame, ids), "task").tolist() == IDS.tolist()
+    assert_array_equal(add_task(np.ones((len(X), 1)), ids)[:, 1], IDS)
+
+
 def test_dates_are_ids_too():
     days = np.array(["2024-09-01", "2025-09-01"], dtype="datetime64[D]")
     assert add_task([[0.5], [2.0]], days)[:, 1].tolist() == days.tolist()
@@ -483,6 +498,10 @@ def test_dates_are_ids_too():
 
 def test_a_missing_id_stays_missing():
     assert add_task([[1.0], [2.0]], ["a", None]).tolist() == [[1.0, "a"], [2.0, None]]
+    assert pd.isna(add_task([[1.0], [2.0]], ["a", np.nan])[1, 1])
+    assert pd.isna(add_task([[1.0], [2.0]], [["a"], [np.nan]])[1, 1])
+    for frame in (X[:2], pl.from_pandas(X[:2]), pa.Table.from_pandas(X[:2])):
+        assert pd.isna(column(add_task(frame, ["a", np.nan]), "task")).tolist() == [False, True]
     assert np.isnan(add_task([[1.0], [2.0]], [1.0, np.nan])[1, 1])
 
 
