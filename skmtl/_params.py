@@ -51,6 +51,12 @@ def _is_position_or_name(value):
     return value is None or isinstance(value, str) or _is_number(value, Integral)
 
 
+def _is_transformer(value):
+    if isinstance(value, type) or not hasattr(value, "__sklearn_tags__"):
+        return False
+    return hasattr(value, "transform") or hasattr(value, "fit_transform")
+
+
 def _is_task_weight(value):
     if isinstance(value, Mapping):
         return all(_STRENGTH[0](f) for f in value.values())
@@ -194,6 +200,7 @@ _RANGES = {  # "Class.name" where a name means something of its own in a class, 
     "smooth": FLAG,
     "task": (_is_position_or_name, "a column name, a column position or None"),
     "task_intercepts": FLAG,
+    "TaskWise.transformer": (lambda value: value is None or _is_transformer(value), "None or a transformer"),
     "task_weight": (_is_task_weight, "'samples', 'tasks', 'auto' or a dict of task ids and factors >= 0"),
     "tol": _STRENGTH,
     "unknown_task": _choice("error", "shared"),

@@ -8,6 +8,8 @@ Whatever comes in goes out in the same kind of container:
     to_long                       X (n, d), Y (n, T)               ->  X (m, d + 1), y (m,): a row for each of m labels
 """
 
+import copy
+
 import narwhals as nw
 import numpy as np
 from scipy import sparse
@@ -107,13 +109,16 @@ class TaskWise(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            An id is missing, the ids are given twice, or the columns that come out differ between tasks.
+            An id is missing, the ids are given twice, or the columns that come out differ between tasks. After any
+            error the estimator is as it was.
         """
-        rest, _, groups, kind = self._start(X, y, task)
-        with self._inner_output(kind):
+        fitted = copy.copy(self)  # so that an error leaves self as it was
+        rest, _, groups, kind = fitted._start(X, y, task)
+        with fitted._inner_output(kind):
             for transformer, rows in groups:
                 transformer.fit(_take(rest, rows), _take(y, rows))
-        self._check_columns()
+        fitted._check_columns()
+        self.__dict__ = fitted.__dict__
         return self
 
     def fit_transform(self, X, y=None, *, task=None):
@@ -132,11 +137,14 @@ class TaskWise(TransformerMixin, BaseEstimator):
         -------
         Z : array or data frame of shape (n_samples, n_features_out)
         """
-        rest, ids, groups, kind = self._start(X, y, task)
-        with self._inner_output(kind):
+        fitted = copy.copy(self)
+        rest, ids, groups, kind = fitted._start(X, y, task)
+        with fitted._inner_output(kind):
             blocks = [transformer.fit_transform(_take(rest, rows), _take(y, rows)) for transformer, rows in groups]
-        self._check_columns()
-        return self._assemble(X, blocks, groups, ids, kind)
+        fitted._check_columns()
+        out = fitted._assemble(X, blocks, groups, ids, kind)
+        self.__dict__ = fitted.__dict__
+        return out
 
     def transform(self, X, *, task=None):
         """Transform each row by the transformer of its task.

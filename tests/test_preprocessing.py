@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncoder, StandardScaler
@@ -325,6 +326,14 @@ def test_a_task_with_columns_of_its_own_is_an_error():
         ({"task": "school"}, {"task": IDS}, {}, "given twice: .* task='school'"),
         ({"task": "scool"}, {}, {}, "The task column 'scool' is not in X"),
         ({"task": 1.5}, {}, {}, "'task' parameter of TaskWise must be a column name"),
+        (
+            {"transformer": "passthrough"},
+            {},
+            {},
+            "'transformer' parameter of TaskWise must be None or a transformer. Got",
+        ),
+        ({"transformer": StandardScaler}, {}, {}, "'transformer' parameter of TaskWise must be None or a transformer"),
+        ({"transformer": LinearRegression()}, {}, {}, "'transformer' parameter of TaskWise must be None or a trans"),
         ({"unknown_task": "ignore"}, {}, {}, "'unknown_task' parameter of TaskWise must be 'error' or 'shared'"),
         ({}, {"task": [*IDS[:-1], None]}, {}, "hold 1 missing value.*first in row 39"),
         ({}, {"task": IDS[:-1]}, {}, "inconsistent numbers of samples"),
@@ -337,6 +346,25 @@ def test_an_error_says_what_came_and_what_is_needed(parameters, fit, transform, 
     table = X if "task" in parameters else X[["age", "iq"]]
     with pytest.raises(ValueError, match=message):
         TaskWise(**parameters).fit(table, **fit).transform(table, **transform)
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_transform"])
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (X.assign(iq="q"), "could not convert string to float"),
+        (X.assign(more="q"), "could not convert string to float"),
+        (X[:0], "0 sample"),
+        (X.assign(school=None), "missing value"),
+    ],
+)
+def test_an_error_leaves_it_as_it_was(method, table, message):
+    transformer = TaskWise(task="school").fit(X)
+    before, Z = dict(vars(transformer)), transformer.transform(X)
+    with pytest.raises(ValueError, match=message):
+        getattr(transformer, method)(table)
+    assert vars(transformer) == before
+    assert_array_equal(transformer.transform(X), Z)
 
 
 def test_no_rows_are_an_error_in_scikit_learns_words():
