@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncod
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmtl import IndependentRegressor, MeanRegularizedRegressor
+from skmtl import IndependentRegressor, MeanRegularizedRegressor, TemporalRegressor
 from skmtl.preprocessing import TaskWise, add_task, make_task_column_transformer, to_long
 
 
@@ -561,6 +561,22 @@ def test_a_wide_fit_is_a_long_fit():
     long = clone(estimator).set_params(task=-1).fit(X_long, y_long)
     assert_allclose(estimator.fit(features, Y).coef_, long.coef_, atol=1e-9)
     assert_allclose(estimator.predict(features)[rows, X_long[:, -1].astype(int)], long.predict(X_long), atol=1e-9)
+
+
+def test_wide_columns_are_in_their_order_of_time_and_long_ids_sorted_unless_it_is_given():
+    features, Y = X[["age", "iq"]], pd.DataFrame(wide_labels(), columns=["late", "early", "mid"])
+    X_long, y_long, _ = to_long(features, Y)
+    for given, wide_order, long_order in [
+        (None, ["late", "early", "mid"], ["early", "late", "mid"]),
+        (["early", "mid", "late"], ["early", "mid", "late"], ["early", "mid", "late"]),
+    ]:
+        wide, expected_wide = (TemporalRegressor(1.0, order=order).fit(features, Y) for order in (given, wide_order))
+        estimators = (TemporalRegressor(1.0, order=order, task="task") for order in (given, long_order))
+        long, expected_long = (estimator.fit(X_long, y_long) for estimator in estimators)
+        assert (wide.tasks_.tolist(), long.tasks_.tolist()) == (list(Y.columns), sorted(Y.columns))
+        assert_allclose(wide.coef_, expected_wide.coef_, atol=1e-9)
+        assert_allclose(long.coef_, expected_long.coef_, atol=1e-9)
+    assert_allclose(wide.coef_[np.argsort(wide.tasks_)], long.coef_, atol=1e-6)
 
 
 def test_every_label_is_found_where_it_stood():

@@ -346,6 +346,15 @@ def test_float32_in_gives_float32_out(model, layout, rows, wide):
     assert model.predict(X, **ids).dtype == np.float32
 
 
+def test_float32_of_arrays_and_pandas_is_kept_and_that_of_others_becomes_float64(rows):
+    X = rows.X.astype(np.float32)
+    frame = pd.DataFrame(X, columns=list("uvw"))
+    for kept in (X, np.asfortranarray(X), sparse.csr_array(X), frame):
+        assert MeanRegularizedRegressor().fit(kept, rows.y, task=rows.ids).coef_.dtype == np.float32
+    for other in (X.astype(X.dtype.newbyteorder()), pl.from_pandas(frame), pa.table(frame), frame.astype("Float32")):
+        assert MeanRegularizedRegressor().fit(other, rows.y, task=rows.ids).coef_.dtype == np.float64
+
+
 @each_model
 def test_float32_rows_are_fitted_in_double_precision(model, rows):
     X = rows.X.astype(np.float32)

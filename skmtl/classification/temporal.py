@@ -28,8 +28,8 @@ class TemporalClassifier(LinearClassifier):
     smooth : bool, default=False
         Whether to penalise half the squares of the differences instead of their absolute values.
     order : list or None, default=None
-        The task ids from first to last; it may name tasks that are not in the data. None: as sorted in `tasks_`, where
-        text "month10" comes before "month2".
+        The task ids from first to last; it may name tasks that are not in the data. None: as in `tasks_`: of a wide
+        y the order of its columns, else sorted, where text "month10" comes before "month2".
     alpha_ridge : float, default=0.01
         Strength :math:`\alpha_r` of the ridge term, >= 0. With 0, weights of classes that a plane separates may grow
         without end, as nothing else bounds those that all tasks have in common.

@@ -35,7 +35,7 @@ class Temporal(Penalty):
         Whether weights drift. Otherwise they jump at a few times and are the same in between.
     order : list of task ids or None, default=None
         The tasks in order of time. It may hold ids that are not in the data; their neighbours then are each other's.
-        None takes the ids as they sort, where "month10" comes before "month2".
+        None: as in `tasks_`: of a wide y the order of its columns, else sorted, where "month10" comes before "month2".
     alpha_ridge : float, default=0.0
         Strength :math:`\alpha_r` of a ridge term, >= 0.
 

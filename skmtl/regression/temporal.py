@@ -29,8 +29,8 @@ class TemporalRegressor(LinearRegressor):
     smooth : bool, default=False
         Whether to penalise half the squares of the differences instead of their absolute values.
     order : list or None, default=None
-        The task ids from first to last; it may name tasks that are not in the data. None: as sorted in `tasks_`, where
-        text "month10" comes before "month2".
+        The task ids from first to last; it may name tasks that are not in the data. None: as in `tasks_`: of a wide
+        y the order of its columns, else sorted, where text "month10" comes before "month2".
     alpha_ridge : float, default=0.0
         Strength :math:`\alpha_r` of the ridge term, >= 0.
     fit_intercept : bool, default=True
