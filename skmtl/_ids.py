@@ -55,7 +55,7 @@ def canonical_ids(ids, name="task"):
     if ids.dtype.kind in "OUST":
         return _canonical_objects(ids.astype(object), name)
     if ids.dtype.kind in "mM":
-        return ids, np.isnat(ids)
+        return _without_nanoseconds(ids), np.isnat(ids)
     return _canonical_numbers(ids, name)
 
 
@@ -128,6 +128,14 @@ def _to_numpy(ids):
     return np.asarray(series.to_numpy() if isinstance(series, nw.Series) else ids)
 
 
+def _without_nanoseconds(ids):
+    """Times in microseconds, where they are so; of nanoseconds lists would hold integers."""
+    if np.datetime_data(ids.dtype)[0] != "ns":
+        return ids
+    coarse = ids.astype(f"{ids.dtype.kind}8[us]")
+    return coarse if np.array_equal(coarse.astype(ids.dtype), ids, equal_nan=True) else ids
+
+
 def _canonical_objects(ids, name):
     values = ids.tolist()
     kinds = set(map(type, values))
@@ -151,7 +159,10 @@ def _canonical_objects(ids, name):
         return numbers, missing
     if all(issubclass(kind, np.datetime64) or hasattr(kind, "isoformat") for kind in kinds):
         times = np.full(len(ids), np.datetime64("NaT", "us"))
-        times[~missing] = ids[~missing].astype("datetime64[us]")
+        try:
+            times[~missing] = ids[~missing].astype("datetime64[us]")
+        except ValueError:
+            raise TypeError(f"The ids in {name} must be strings, numbers or dates. Got {ids[~missing][0]!r}.") from None
         return times, missing
     raise TypeError(
         f"The ids in {name} must be uniformly strings or numbers; got {sorted(kind.__name__ for kind in kinds)}. "

@@ -21,7 +21,7 @@ from skmtl._problem import problem_of
 from skmtl._products import row_products
 from skmtl.losses import Squared
 from skmtl.penalties import Penalty
-from skmtl.tasks import check_data, check_labels, check_rows
+from skmtl.tasks import check_data, check_labels, check_rows, refuse_other_order
 
 __all__ = ["BaseMultiTask", "LinearMultiTask", "MultiTaskRegressorMixin", "RegularizationPath"]
 
@@ -89,6 +89,7 @@ class MultiTaskRegressorMixin(RegressorMixin):
         from skmtl.metrics import Scored
 
         predicted = self.predict(X) if task is None else self.predict(X, task=task)
+        refuse_other_order(y, self.tasks_)
         y = check_labels(y)
         if y.ndim == 1:
             return r2_score(y, predicted, sample_weight=sample_weight)
@@ -144,7 +145,7 @@ class LinearMultiTask(BaseMultiTask):
         fitted = copy.copy(self)  # so that an error or an interrupt leaves self as it was
         data, penalty, losses = fitted._prepare(X, y, sample_weight, task)
         problem = problem_of(data, penalty, fitted, losses)
-        (solution,) = problem.solve([penalty], fitted.tol, fitted.max_iter, fitted._start(data))
+        (solution,) = problem.solve([penalty], fitted.tol, fitted.max_iter, fitted._start(data, penalty))
         fitted._warn_unless_converged(solution)
         fitted._publish(data, penalty, solution)
         if self.verbose:
@@ -371,13 +372,13 @@ class LinearMultiTask(BaseMultiTask):
         """The loss of every task, a list of `Loss`."""
         return [Squared()] * data.n_tasks
 
-    def _start(self, data):
+    def _start(self, data, penalty):
         """Where a solver that iterates starts: at the last solution for the same tasks if `warm_start`."""
         if not self.warm_start or not hasattr(self, "coef_") or not np.array_equal(self.tasks_, data.tasks):
             return None
         if self.coef_.shape[-1] != data.X.shape[1]:
             return None
-        if hasattr(self, "structured_coef_"):
+        if penalty.decomposition and hasattr(self, "structured_coef_"):
             return self.structured_coef_.astype(np.float64), self.deviation_coef_.astype(np.float64)
         return self.coef_.astype(np.float64)
 
@@ -392,9 +393,11 @@ class LinearMultiTask(BaseMultiTask):
         self.objective_, self.n_iter_ = solution.objective, solution.n_iter
         known = {"dual_gap_": solution.dual_gap, "residual_": solution.residual}
         known |= _fitted_attributes(penalty, solution, data.tasks)
-        for name, value in known.items():
-            if value is not None:
-                setattr(self, name, value)
+        for name in getattr(self, "_published", ()):  # of the last fit, which may have had another penalty
+            self.__dict__.pop(name, None)
+        self._published = [name for name, value in known.items() if value is not None]
+        for name in self._published:
+            setattr(self, name, known[name])
 
     def _warn_unless_converged(self, solution):
         if not solution.converged:

@@ -12,7 +12,7 @@ variance explained within tasks does not. The mean over tasks counts every task 
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 
 import narwhals as nw
@@ -21,12 +21,12 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score, r2_score, root_mean_squared_error
 from sklearn.pipeline import Pipeline
-from sklearn.utils import Bunch, check_consistent_length, column_or_1d
+from sklearn.utils import Bunch, assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
 from skmtl._ids import number_tasks
 from skmtl.preprocessing import list_labels
-from skmtl.tasks import take_task_column
+from skmtl.tasks import refuse_other_order, take_task_column
 
 __all__ = ["TaskScores", "make_task_scorer", "masked_scorer", "task_scores", "within_task_explained_variance"]
 
@@ -190,7 +190,7 @@ def task_scores(estimator, X, y, *, task=None, scoring=None, response_method="pr
     Raises
     ------
     ValueError
-        The tasks of the rows cannot be found.
+        The tasks of the rows cannot be found, or `scoring` is something else.
 
     Examples
     --------
@@ -206,7 +206,7 @@ def task_scores(estimator, X, y, *, task=None, scoring=None, response_method="pr
        2          2  0.64   0.6
     """
     scoring = _default_scoring(estimator) if scoring is None else scoring
-    scoring = {scoring.__name__: scoring} if callable(scoring) else scoring
+    scoring = _named(scoring)
     pred = _respond(estimator, X, y, None if _is_column(task) else task, response_method)
     scored = Scored.of(y, pred, _find_ids(estimator, X, y, task), sample_weight)
     return TaskScores(
@@ -271,7 +271,7 @@ def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=N
     Raises
     ------
     ValueError
-        y has one label a row and `task` is missing.
+        y has one label a row and `task` is missing; the shapes differ; a weight is negative.
 
     Examples
     --------
@@ -284,7 +284,9 @@ def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=N
             "within_task_explained_variance needs the task of every row: the argument task is None, and y is 1-D."
         )
     scored = Scored.of(y_true, y_pred, task, sample_weight)
-    y, pred, codes = scored.y.astype(np.float64), scored.pred, scored.codes
+    y, codes = scored.y.astype(np.float64), scored.codes
+    pred = column_or_1d(scored.pred)  # a model of one column predicts (n, 1)
+    assert_all_finite(y, input_name="y_true")
     weight = np.ones(len(y)) if scored.weight is None else scored.weight
     mean = np.bincount(codes, weight * y) / np.maximum(np.bincount(codes, weight), np.finfo(float).tiny)
     residual, total = np.sum(weight * (y - pred) ** 2), np.sum(weight * (y - mean[codes]) ** 2)
@@ -308,8 +310,8 @@ class Scored:
     def of(cls, y, pred, ids, weight):
         """From one label a row, or, if there are no ids, from wide ones; with neither, all rows are one task."""
         pred = np.asarray(pred)
-        weight = None if weight is None else np.asarray(weight, dtype=np.float64)
-        check_consistent_length(y, pred, ids, weight)
+        check_consistent_length(y, pred, ids)
+        weight = None if weight is None else _checked_weight(weight, np.shape(y))
         if ids is None and _is_wide(y):
             return cls._of_wide(y, pred, weight)._weighted()
         tasks, codes = number_tasks(np.zeros(len(pred)) if ids is None else ids)
@@ -361,6 +363,29 @@ def _default_scoring(estimator):
     )
 
 
+def _named(scoring):
+    """The functions by name."""
+    functions = {getattr(scoring, "__name__", "score"): scoring} if callable(scoring) else scoring
+    if not isinstance(functions, Mapping) or not all(map(callable, functions.values())):
+        raise ValueError(
+            f"scoring must be a function of y_true and y_pred, or a dict of such by name. Got {scoring!r}."
+        )
+    if taken := {"task", "n_samples"} & set(functions):
+        raise ValueError(f"scoring names a score {taken.pop()!r}, which is a column of the table already.")
+    return functions
+
+
+def _checked_weight(weight, shape):
+    """The weights of labels or rows, float64, if they are such."""
+    weight = np.asarray(weight, dtype=np.float64)
+    weight = weight[:, 0] if weight.ndim == 2 and weight.shape[1] == 1 else weight
+    if weight.shape not in (shape, shape[:1]):
+        raise ValueError(f"sample_weight must have shape {shape[:1]}, or that of y, {shape}. Got {weight.shape}.")
+    if not ((weight >= 0) & (weight < np.inf)).all():
+        raise ValueError(f"sample_weight must be finite and >= 0. The smallest is {weight.min()}.")
+    return weight
+
+
 def _is_wide(y):
     return len(np.shape(y)) == 2
 
@@ -374,7 +399,14 @@ def _respond(estimator, X, y, ids, method):
     takes_ids = ids is not None and get_routing_for_object(estimator).consumes(method, ["task"])
     answer = getattr(estimator, method)(X, **({"task": ids} if takes_ids else {}))
     n_outputs = np.shape(y)[1] if _is_wide(y) else 1
+    if n_outputs > 1 and hasattr(estimator, "tasks_"):
+        refuse_other_order(y, estimator.tasks_)
     if per_output := isinstance(answer, list):
+        if len(widths := {part.shape[1:] for part in answer}) > 1:
+            raise ValueError(
+                f"The tasks have different numbers of classes, {sorted(k for (k,) in widths)}: the scores of {method} "
+                "do not compare. Use response_method='predict', or score the tasks one by one."
+            )
         answer = np.stack(answer, axis=1)
     if method == "predict_proba" and answer.shape[-1] == 2 and (per_output or n_outputs != 2):
         return answer[..., 1]  # of the second class; an array (n, 2) for two outputs holds that already
@@ -385,7 +417,8 @@ def _find_ids(estimator, X, y, task):
     """The task of every row: `task`, or the column of X that it or the innermost estimator names; None for wide y."""
     if _is_column(task):
         return take_task_column(X, task)[1]
-    if task is not None or _is_wide(y):
+    n_columns = np.shape(y)[1] if _is_wide(y) else 0
+    if task is not None or n_columns > 1:
         return task
     while getattr(estimator, "task", None) is None:
         if isinstance(estimator, Pipeline):
@@ -393,6 +426,8 @@ def _find_ids(estimator, X, y, task):
             estimator = estimator[-1]
         elif inner := [getattr(estimator, name) for name in _INNER if hasattr(estimator, name)]:
             estimator = inner[0]
+        elif n_columns == 1:  # a single task
+            return None
         else:
             raise ValueError(
                 f"The task of each row is needed, but {type(estimator).__name__} does not name a task column: "

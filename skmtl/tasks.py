@@ -325,12 +325,13 @@ def _check_X(X, task, task_column, estimator, reset):
         X = _validate(estimator, X, reset)
         if task is None:
             return X, None, None, None
-        if isinstance(task, str):
+        if np.ndim(task) == 0:
             raise ValueError(
                 f"task must hold one id per row; got {task!r}. A column of X is named in the constructor: "
                 f"{type(estimator).__name__}(task={task!r})."
             )
-        check_consistent_length(X, task)
+        if len(task) != X.shape[0]:
+            raise ValueError(f"task must hold one id per row; got {len(task)} ids for {X.shape[0]} rows.")
         return X, task, "metadata", None
     if estimator is not None:
         validate_data(estimator, X, reset=reset, skip_check_array=True)  # names and number of columns, ids included
@@ -394,6 +395,13 @@ def column_names(y):
     if isinstance(frame, nw.DataFrame) and all(isinstance(name, str) for name in frame.columns):
         return np.array(frame.columns, dtype=object)
     return None
+
+
+def refuse_other_order(y, tasks):
+    """Raise ValueError if the columns of a data frame y have the names of `tasks`, and another order."""
+    names = column_names(y)
+    if names is not None and len(names) == len(tasks) and names.tolist() != tasks.tolist() and {*names} == {*tasks}:
+        raise ValueError(f"The columns of y should be in the order of fit, {describe(tasks)}. Got {describe(names)}.")
 
 
 def _one_label_a_row(y):

@@ -1,6 +1,7 @@
 """Scores see the labels that are there, task by task, wherever the ids are."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, KFol
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skmtl import IndependentRegressor, MeanRegularizedRegressor
+from skmtl import IndependentRegressor, MeanRegularizedClassifier, MeanRegularizedRegressor
 from skmtl.metrics import make_task_scorer, masked_scorer, task_scores, within_task_explained_variance
 from skmtl.model_selection import TaskStratifiedKFold
 from skmtl.preprocessing import TaskWise, make_task_column_transformer, to_long
@@ -93,6 +94,52 @@ def test_labels_of_weight_0_are_not_there():
     fitted = MeanRegularizedRegressor(task="school").fit(X, y)
     without = IDS != "north"
     assert_allclose(north(fitted, X, y, sample_weight=without.astype(float)), north(fitted, X[without], y[without]))
+
+
+def test_one_column_is_one_label_a_row_if_tasks_are_known():
+    model, column = MeanRegularizedRegressor(task="school").fit(X, y), pd.DataFrame({"y": y})
+    scorer = make_task_scorer(r2_score, average="task")
+    assert_allclose(scorer(model, X, column), scorer(model, X, y))
+    assert_array_equal(task_scores(model, X, y[:, None]).task, SCHOOLS)
+    P = model.predict(X)
+    expected = within_task_explained_variance(y, P, IDS)
+    assert_allclose(within_task_explained_variance(y[:, None], P[:, None], IDS), expected)
+    assert_allclose(within_task_explained_variance(y, P[:, None], IDS, sample_weight=np.ones((len(y), 1))), expected)
+    with pytest.raises(ValueError, match="1d array"):
+        within_task_explained_variance(y, np.column_stack([P, P]), IDS)
+
+
+def test_what_is_no_weight_no_label_and_no_score_is_refused():
+    model = MeanRegularizedRegressor(0.1).fit(A, Y)
+    with pytest.raises(ValueError, match=r"sample_weight must be finite and >= 0\. The smallest is -1"):
+        within_task_explained_variance(y, y, IDS, sample_weight=-np.ones(len(y)))
+    with pytest.raises(
+        ValueError, match=r"sample_weight must have shape \(60,\), or that of y, \(60, 3\). Got \(60, 2\)"
+    ):
+        task_scores(model, A, Y, sample_weight=np.ones((60, 2)))
+    with pytest.raises(ValueError, match="y_true contains NaN"):
+        within_task_explained_variance(np.r_[np.nan, y[1:]], y, IDS)
+    for scoring, message in [("r2", "Got 'r2'"), (["r2"], "dict"), ({"task": r2_score}, "column of the table")]:
+        with pytest.raises(ValueError, match=message):
+            task_scores(model, A, Y, scoring=scoring)
+    assert "score" in task_scores(model, A, Y, scoring=partial(r2_score, force_finite=False))
+
+
+def test_columns_of_y_in_another_order_are_refused():
+    frame = pd.DataFrame(Y, columns=["p", "q", "r"])
+    for model in (MeanRegularizedRegressor(0.1), MeanRegularizedClassifier(0.1)):
+        labels = frame if "Regressor" in type(model).__name__ else (frame > 0).astype(int)
+        fitted = model.fit(A, labels)
+        for score in (fitted.score, partial(task_scores, fitted), partial(masked_scorer(accuracy_score), fitted)):
+            with pytest.raises(ValueError, match=r"in the order of fit, 'p', 'q', 'r'\. Got 'r', 'q', 'p'"):
+                score(A, labels[["r", "q", "p"]])
+
+
+def test_probabilities_of_different_numbers_of_classes_do_not_stack():
+    K = np.column_stack([np.digitize(A[:, 0], [-0.5, 0.5]), A[:, 1] > 0]).astype(int)
+    model = MeanRegularizedClassifier().fit(A, K)
+    with pytest.raises(ValueError, match=r"different numbers of classes, \[2, 3\]"):
+        masked_scorer(log_loss, response_method="predict_proba")(model, A, K)
 
 
 def test_without_gaps_it_is_scikit_learns_average_over_outputs():

@@ -50,7 +50,7 @@ from skmtl import (
 )
 from skmtl.metrics import make_task_scorer, masked_scorer
 from skmtl.model_selection import TaskStratifiedKFold
-from skmtl.penalties import Ridge, SharedPlusSpecific
+from skmtl.penalties import Dirty, Ridge, SharedPlusSpecific, TraceNorm
 from skmtl.preprocessing import TaskWise, make_task_column_transformer
 
 each_estimator = pytest.mark.parametrize("Estimator", all_estimators("regressor"), ids=lambda c: c.__name__)
@@ -623,6 +623,22 @@ def test_the_picture_in_a_notebook_names_the_model(Estimator, school):
 
 
 # Reading a fitted model
+
+
+def test_attributes_are_those_of_the_last_fit(numbers):
+    """Not those of a penalty that the model had before; with a warm start, neither are its parts."""
+    X, y, number, _ = numbers
+    model = MeanRegularizedRegressor(1.0).fit(X, y, task=number)
+    assert hasattr(model, "residual_")
+    model.set_params(alpha_l1=0.1).fit(X, y, task=number)
+    assert not hasattr(model, "residual_")
+    for warm_start in (False, True):
+        model = MultiTaskRegressor(Dirty(0.1, 0.1), warm_start=warm_start).fit(X, y, task=number)
+        assert hasattr(model, "structured_coef_")
+        model.set_params(penalty=TraceNorm(0.1)).fit(X, y, task=number)
+        assert hasattr(model, "rank_")
+        assert not hasattr(model, "structured_coef_")
+        assert model.set_params(penalty=Dirty(0.1, 0.1)).fit(X, y, task=number).structured_coef_.shape == (4, 2)
 
 
 @each_estimator

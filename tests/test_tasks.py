@@ -1,6 +1,7 @@
 """Whatever holds the data, the model is the same; what cannot be meant is refused with advice."""
 
 import re
+from datetime import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,6 +26,7 @@ from skmtl import (
     TemporalRegressor,
     all_estimators,
 )
+from skmtl._ids import find_tasks, number_tasks
 from skmtl.penalties import Ridge
 from skmtl.tasks import check_data
 
@@ -845,7 +847,7 @@ REFUSED = {
         lambda r: Model(task="school").fit(pandas_frame(r), np.c_[r.y, r.y]),
         r"one task and y has shape \(n_samples,\)",
     ),
-    "ids short": (lambda r: Model().fit(r.X, r.y, task=r.ids[1:]), r"\[34, 33\]"),
+    "ids short": (lambda r: Model().fit(r.X, r.y, task=r.ids[1:]), r"33 ids for 34 rows"),
     "ids 2-D": (lambda r: Model().fit(r.X, r.y, task=np.c_[r.ids, r.ids]), "one id per row"),
     "ids a name": (lambda r: Model().fit(r.X, r.y, task="school"), "one id per row"),
     "ids twice": (lambda r: Model(task="school").fit(pandas_frame(r), r.y, task=r.ids), "given twice"),
@@ -872,7 +874,7 @@ REFUSED = {
     ),
     "ids short in predict": (
         lambda r: Model().fit(r.X, r.y, task=r.ids).predict(r.X, task=r.ids[1:]),
-        r"\[34, 33\]",
+        r"33 ids for 34 rows",
     ),
     "weights short": (lambda r: Model().fit(r.X, r.y, r.y[1:] ** 2), r"sample_weight.*\(34,\)"),
     "weights 2-D": (lambda r: Model().fit(r.X, r.y, np.ones((34, 1))), r"sample_weight.*\(34,\)"),
@@ -983,6 +985,27 @@ def test_a_column_vector_of_labels_is_flattened_with_a_warning(rows):
         model = MeanRegularizedRegressor().fit(rows.X, rows.y[:, None], task=rows.ids)
     assert model.predict(rows.X, task=rows.ids).shape == (rows.n,)
     assert_same_model(model, MeanRegularizedRegressor().fit(rows.X, rows.y, task=rows.ids), rtol=0, atol=0)
+
+
+def test_dates_of_any_unit_are_dates():
+    """Of nanoseconds, pandas' own unit, lists would hold integers."""
+    days = np.repeat(np.array(["2020-01-01", "2021-01-01"], "M8[D]"), 3)
+    for unit in ("us", "ns"):
+        tasks, codes = number_tasks(days.astype(f"M8[{unit}]"))
+        assert [task.year for task in tasks.tolist()] == [2020, 2021]
+        assert_array_equal(find_tasks(days.astype("M8[ns]"), tasks, "error"), codes)
+    apart = np.array(["2020-01-01T00:00:00.000000001", "2020-01-01T00:00:00.000000002"], "M8[ns]")
+    assert len(number_tasks(apart)[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [(3, "task must hold one id per row; got 3"), (["a"] * 4, "got 4 ids for 6 rows"), ([time(3)] * 6, "or dates")],
+    ids=str,
+)
+def test_what_is_no_id_for_each_row_is_named(task, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        check_data(np.eye(6), np.arange(6.0), task=task)
 
 
 @each_model

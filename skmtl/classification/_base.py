@@ -8,6 +8,7 @@ from skmtl._labels import encode_labels, label_columns
 from skmtl.base import LinearMultiTask
 from skmtl.classification._class_weight import weigh_classes
 from skmtl.losses import Logistic, Multinomial
+from skmtl.tasks import refuse_other_order
 
 __all__ = ["LinearClassifier", "MultiTaskClassifierMixin"]
 
@@ -122,6 +123,7 @@ class MultiTaskClassifierMixin(ClassifierMixin):
             from sklearn.metrics import accuracy_score
 
             return accuracy_score(y, predicted, sample_weight=sample_weight)
+        refuse_other_order(y, self.tasks_)
         columns, _ = label_columns(y)
         weight = np.ones(len(predicted)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         weight = np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], predicted.shape)
@@ -182,10 +184,10 @@ class LinearClassifier(MultiTaskClassifierMixin, LinearMultiTask):
         """The data with its weights multiplied by those of the classes."""
         return data if self.class_weight is None else weigh_classes(data, self._labels, self.class_weight)
 
-    def _start(self, data):
+    def _start(self, data, penalty):
         """As that of every linear model, if there are as many classes as in the last fit."""
         shape = () if self._labels.binary else (self._labels.n_classes,)
-        return super()._start(data) if getattr(self, "coef_", np.empty(0)).shape[1:-1] == shape else None
+        return super()._start(data, penalty) if getattr(self, "coef_", np.empty(0)).shape[1:-1] == shape else None
 
     def _losses(self, data):
         """The log-loss, for every task."""
