@@ -174,6 +174,24 @@ class Term(Penalty):
     def terms(self, tasks):
         return (self._without_ridge(),)
 
+    # Dual variables are arrays like W; those of edges are flows, and say here what they are to the tasks.
+
+    def divergence(self, U):
+        """The subgradient (n_tasks, n_features) that the dual variable U stands for."""
+        return U
+
+    def route(self, M):
+        """The dual variable of M (n_tasks, n_features), which is orthogonal to `null`."""
+        return M
+
+    @abstractmethod
+    def gauge(self, U):
+        """By what factor U is outside the dual ball; at most 1 is feasible."""
+
+    def price(self, U):
+        """The conjugate at U inside the ball."""
+        return 0.0
+
 
 class Norm(Term):
     """``alpha * Omega(W)`` with a norm Omega, said by three methods.
@@ -191,6 +209,10 @@ class Norm(Term):
     def dual_norm(self, Z):
         """``max { <Z, W> : Omega(W) <= 1 }``, Omega without alpha."""
 
+    def gauge(self, U):
+        length = self.dual_norm(U)
+        return length / self.alpha if self.alpha > 0 else (np.inf if length > 0 else 0.0)
+
     def alpha_max(self, gradient):
         return float(self.dual_norm(gradient))
 
@@ -201,6 +223,12 @@ class Square(Term):
     @abstractmethod
     def conjugate(self, U):
         """``max_W <U, W> - value(W)``; infinite outside the range of the gradient."""
+
+    def gauge(self, U):
+        return 0.0
+
+    def price(self, U):
+        return self.conjugate(U)
 
 
 class Chain:

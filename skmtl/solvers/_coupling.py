@@ -10,11 +10,11 @@ from scipy.sparse import csgraph
 from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._algebra import membership
-from skmtl.penalties.base import Chain, Norm, Square
+from skmtl.penalties.base import Chain, Norm
 from skmtl.penalties.graph import Edges
 from skmtl.solvers.solution import AT_ZERO
 
-__all__ = ["Decomposed", "Together", "common_null", "gauge_of", "matters", "ways"]
+__all__ = ["Decomposed", "Together", "common_null", "matters", "ways"]
 
 _STEPS = 1000  # of conjugate gradients
 _NEAR, _ROUNDS = 1.005, 3  # how far outside dual balls it pays to share out a mismatch among norms, and how often
@@ -248,7 +248,7 @@ class Decomposed(Together):
         """One subgradient for both, which is what the ridge term leaves of the direction."""
         ridge = self.quadratic.ridge
         U = direction - ridge * X
-        yield max(gauge_of(term.term, U) for term in self.terms), 0.5 * ridge * np.vdot(X, X)
+        yield max(term.term.gauge(U) for term in self.terms), 0.5 * ridge * np.vdot(X, X)
 
 
 class _Null:
@@ -300,24 +300,23 @@ def ways(direction, duals, ridge, n_null):
     `n_null` combinations of tasks, a function that does not see that can take the mismatch, too, or several that do not
     see more than that.
     """
-    mismatch = direction - sum(f.divergence(U) if isinstance(f, Edges) else U for f, U in duals)
-    gauges, prices = np.array([(gauge_of(f, U), _price(f, U)) for f, U in duals]).reshape(-1, 2).T
+    mismatch = direction - sum(f.divergence(U) for f, U in duals)
+    gauges, prices = np.array([(f.gauge(U), f.price(U)) for f, U in duals]).reshape(-1, 2).T
     least = np.inf
     if ridge > 0:
         yield gauges.max(initial=0.0), prices.sum() + np.vdot(mismatch, mismatch) / (2.0 * ridge)
     for k, (f, U) in enumerate(duals):
         if _n_unseen(f) > n_null:
             continue  # it could not take what does not sum to zero
-        changed = U + (f.route(mismatch) if isinstance(f, Edges) else mismatch)
-        gauge = max(gauge_of(f, changed), np.delete(gauges, k).max(initial=0.0))
+        changed = U + f.route(mismatch)
+        gauge = max(f.gauge(changed), np.delete(gauges, k).max(initial=0.0))
         least = min(least, gauge)
-        yield gauge, _price(f, changed) + np.delete(prices, k).sum()
+        yield gauge, f.price(changed) + np.delete(prices, k).sum()
     if len(duals) > 1 and all(_n_unseen(f) > n_null for f, _ in duals):
-        parts = _parts(mismatch, [_null_basis(f) for f, _ in duals], np.linalg.norm(direction))
-        routes = (f.route(part) if isinstance(f, Edges) else part for (f, _), part in zip(duals, parts, strict=False))
-        changed = [(f, U + route) for (f, U), route in zip(duals, routes, strict=False)]
+        parts = _parts(mismatch, [f.null for f, _ in duals], np.linalg.norm(direction))
+        changed = [(f, U + f.route(part)) for (f, U), part in zip(duals, parts, strict=False)]
         if changed:
-            yield max(gauge_of(*one) for one in changed), sum(_price(*one) for one in changed)
+            yield max(f.gauge(U) for f, U in changed), sum(f.price(U) for f, U in changed)
     norms = [k for k, (f, _) in enumerate(duals) if isinstance(f, Norm) and _n_unseen(f) <= n_null]
     if len(norms) > 1 and least < _NEAR:
         yield from _among_norms(mismatch, [duals[k] for k in norms], np.delete(gauges, norms), prices.sum(), ridge)
@@ -334,11 +333,11 @@ def _among_norms(mismatch, duals, other_gauges, price, ridge):
             V = U[k] + mismatch
             mismatch = f.prox(V, 1.0)
             U[k] = V - mismatch
-    gauges = [gauge_of(f, inside) for (f, _), inside in zip(duals, U, strict=True)]
+    gauges = [f.gauge(inside) for (f, _), inside in zip(duals, U, strict=True)]
     if ridge > 0:
         yield max(*gauges, *other_gauges), price + np.vdot(mismatch, mismatch) / (2.0 * ridge)
     for k, (f, _) in enumerate(duals):
-        yield max(gauge_of(f, U[k] + mismatch), *np.delete(gauges, k), *other_gauges), price
+        yield max(f.gauge(U[k] + mismatch), *np.delete(gauges, k), *other_gauges), price
 
 
 def _parts(mismatch, bases, size):
@@ -369,21 +368,6 @@ def _null_basis(f):
 def _n_unseen(f):
     """How many there are."""
     return 0 if f.null is None else f.null.shape[1]
-
-
-def gauge_of(f, U):
-    """By what factor U is outside the dual ball of f; 0 where there is none."""
-    if isinstance(f, Square):
-        return 0.0
-    if isinstance(f, Edges):
-        return f.gauge(U)
-    length = f.dual_norm(U)
-    return length / f.alpha if f.alpha > 0 else (np.inf if length > 0 else 0.0)
-
-
-def _price(f, U):
-    """The conjugate of f at U inside the ball."""
-    return f.conjugate(U) if isinstance(f, Square) else 0.0
 
 
 def _dual_value(X, loss, direction, gauge, price):

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from skmtl.penalties.base import Chain
 from skmtl.penalties.graph import Edges
-from skmtl.solvers._coupling import Together, common_null, gauge_of, matters, ways
+from skmtl.solvers._coupling import Together, common_null, matters, ways
 from skmtl.solvers.splitting import minimize
 
 __all__ = ["Unseen", "proximal"]
@@ -231,7 +231,7 @@ class _Pair(_Proximal):
     def ways(self, copies, descent, step, duals=None):
         W, D = self.view(copies[0] + copies[1]), self.view(descent)
         U = D - self.ridge * W
-        yield max((gauge_of(term, U) for term in self.terms), default=np.inf), 0.5 * self.ridge * float(np.vdot(W, W))
+        yield max((term.gauge(U) for term in self.terms), default=np.inf), 0.5 * self.ridge * float(np.vdot(W, W))
 
 
 class _Nearest:
