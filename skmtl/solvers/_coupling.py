@@ -16,7 +16,7 @@ from skmtl.solvers.solution import AT_ZERO
 
 __all__ = ["Decomposed", "Together", "common_null", "matters", "ways"]
 
-_STEPS = 1000  # of conjugate gradients
+_STEPS, _LEFT = 1000, 1e-12  # of conjugate gradients, and what they may leave of what is to be shared out
 _NEAR, _ROUNDS = 1.005, 3  # how far outside dual balls it pays to share out a mismatch among norms, and how often
 
 
@@ -350,9 +350,9 @@ def _parts(mismatch, bases, size):
         return sum(seen(N, v.reshape(mismatch.shape)) for N in bases).ravel()
 
     A = LinearOperator((mismatch.size, mismatch.size), summed, dtype=float)
-    V = cg(A, mismatch.ravel(), rtol=0.0, atol=1e-15 * size, maxiter=_STEPS)[0].reshape(mismatch.shape)
+    V = cg(A, mismatch.ravel(), rtol=0.0, atol=1e-14 * size, maxiter=_STEPS)[0].reshape(mismatch.shape)
     parts = [seen(N, V) for N in bases]
-    return parts if np.linalg.norm(mismatch - sum(parts)) <= 1e-14 * size else []
+    return parts if np.linalg.norm(mismatch - sum(parts)) <= _LEFT * size else []
 
 
 def matters(term):
