@@ -26,7 +26,7 @@ from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_obje
 
 from skmtl._ids import number_tasks
 from skmtl.preprocessing import list_labels
-from skmtl.tasks import refuse_other_order, take_task_column
+from skmtl.tasks import check_weight, refuse_other_order, take_task_column
 
 __all__ = ["TaskScores", "make_task_scorer", "masked_scorer", "task_scores", "within_task_explained_variance"]
 
@@ -311,7 +311,8 @@ class Scored:
         """From one label a row, or, if there are no ids, from wide ones; with neither, all rows are one task."""
         pred = np.asarray(pred)
         check_consistent_length(y, pred, ids)
-        weight = None if weight is None else _checked_weight(weight, np.shape(y))
+        weight = np.ravel(weight) if np.shape(weight)[1:] == (1,) else weight
+        weight = check_weight(weight, np.shape(y))
         if ids is None and _is_wide(y):
             return cls._of_wide(y, pred, weight)._weighted()
         tasks, codes = number_tasks(np.zeros(len(pred)) if ids is None else ids)
@@ -373,17 +374,6 @@ def _named(scoring):
     if taken := {"task", "n_samples"} & set(functions):
         raise ValueError(f"scoring names a score {taken.pop()!r}, which is a column of the table already.")
     return functions
-
-
-def _checked_weight(weight, shape):
-    """The weights of labels or rows, float64, if they are such."""
-    weight = np.asarray(weight, dtype=np.float64)
-    weight = weight[:, 0] if weight.ndim == 2 and weight.shape[1] == 1 else weight
-    if weight.shape not in (shape, shape[:1]):
-        raise ValueError(f"sample_weight must have shape {shape[:1]}, or that of y, {shape}. Got {weight.shape}.")
-    if not ((weight >= 0) & (weight < np.inf)).all():
-        raise ValueError(f"sample_weight must be finite and >= 0. The smallest is {weight.min()}.")
-    return weight
 
 
 def _is_wide(y):

@@ -211,7 +211,7 @@ def check_data(
         source = "single" if y.ndim == 1 else "outputs"
     else:
         y = _one_label_a_row(y)
-    weight = _check_weight(sample_weight, y)
+    weight = check_weight(sample_weight, y.shape)
     if source == "outputs":
         tasks = np.arange(y.shape[1]) if names is None else names
         y, weight = _weigh_missing(y, weight, tasks, empty)
@@ -415,7 +415,8 @@ def _one_label_a_row(y):
     return y.ravel()
 
 
-def _check_weight(sample_weight, y):
+def check_weight(sample_weight, shape):
+    """Weights of rows or of the labels y of this shape, float64; None if there are none."""
     if sample_weight is None:
         return None
     weight = check_array(
@@ -427,7 +428,7 @@ def _check_weight(sample_weight, y):
         copy=False,
         input_name="sample_weight",
     )
-    shapes = [y.shape[:1]] + ([y.shape] if y.ndim == 2 else [])
+    shapes = [shape[:1]] + ([shape] if len(shape) == 2 else [])
     if weight.shape not in shapes:
         expected = " or ".join(map(str, shapes))
         raise ValueError(

@@ -1,5 +1,6 @@
 """Quadratic models: every fit solves its full normal equations, on good-natured data and on data that hurts."""
 
+import warnings
 from itertools import pairwise
 
 import networkx as nx
@@ -242,6 +243,24 @@ def test_a_graph_without_ridge_bears_fewer_rows_than_features(normalized, rng):
         assert np.abs(model.coef_).max() < 1e4
         assert model.dual_gap_ <= 1e-9 * y @ y
         assert model.residual_ < 1e-9
+
+
+def test_weights_worse_than_none_are_not_called_a_solution(monkeypatch, rng):
+    """As rounding errors over rounding errors are, however small they leave the residual beside themselves."""
+    monkeypatch.setattr(graph_solver, "_RELAXED", 0.0)
+    monkeypatch.setattr(graph_solver, "_NOTHING", 0.0)
+    n_worse = 0
+    for _ in range(40):
+        task = np.repeat(list("abcd"), 2)
+        X, y = rng.normal(size=(8, 6)), rng.normal(size=8)
+        model = TaskGraphRegressor(0.5, graph=[("a", "b"), ("b", "c"), ("c", "d")], alpha_ridge=0.0)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(X, y, task=task)
+        if not model.objective_ <= y @ y:
+            n_worse += 1
+            assert any(issubclass(one.category, ConvergenceWarning) for one in caught)
+    assert n_worse > 0
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if CASES[case][0] is not TaskGraphRegressor])

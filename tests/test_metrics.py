@@ -111,11 +111,9 @@ def test_one_column_is_one_label_a_row_if_tasks_are_known():
 
 def test_what_is_no_weight_no_label_and_no_score_is_refused():
     model = MeanRegularizedRegressor(0.1).fit(A, Y)
-    with pytest.raises(ValueError, match=r"sample_weight must be finite and >= 0\. The smallest is -1"):
+    with pytest.raises(ValueError, match=r"the smallest is -1"):
         within_task_explained_variance(y, y, IDS, sample_weight=-np.ones(len(y)))
-    with pytest.raises(
-        ValueError, match=r"sample_weight must have shape \(60,\), or that of y, \(60, 3\). Got \(60, 2\)"
-    ):
+    with pytest.raises(ValueError, match=r"sample_weight must have shape \(60,\) or \(60, 3\). Got .* \(60, 2\)"):
         task_scores(model, A, Y, sample_weight=np.ones((60, 2)))
     with pytest.raises(ValueError, match="y_true contains NaN"):
         within_task_explained_variance(np.r_[np.nan, y[1:]], y, IDS)

@@ -7,7 +7,13 @@ from scipy import sparse
 from scipy.optimize import approx_fprime
 from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegressor
 
-from skmtl import MultiTaskClassifier, MultiTaskRegressor, TraceNormClassifier
+from skmtl import (
+    FusedTasksClassifier,
+    JointFeatureClassifier,
+    MultiTaskClassifier,
+    MultiTaskRegressor,
+    TraceNormClassifier,
+)
 from skmtl._algebra import pseudo_inverse
 from skmtl._products import LongRows, SharedRows, row_products
 from skmtl.losses import Huber, Logistic, Multinomial, Poisson, Squared
@@ -350,6 +356,18 @@ def test_a_class_that_is_hardly_ever_right_has_a_hessian_of_its_own(rng):
         w = s * p_t[:, 2]  # 1e-13 of the others: it sees none of them
         X = X - w @ X / w.sum()
         assert_allclose(H[8:, 8:], X.T @ (w[:, None] * X), rtol=1e-3, atol=1e-3 * w.sum())
+
+
+@pytest.mark.parametrize("seed", [2, 14, 39])
+def test_models_are_solved_exactly_though_nothing_is_proved_yet(seed):
+    """Where the bound is 0 the gap is the whole objective, and no measure of how exact the next model has to be."""
+    rng = np.random.default_rng(seed)
+    lengths, task = 10.0 ** rng.uniform(-4, 4, size=30), np.repeat(np.arange(3), [23, 20, 21])
+    X = rng.normal(size=(64, 30)) * lengths
+    y = (X / lengths) @ rng.normal(size=30) + rng.logistic(size=64) > 0
+    strongest = JointFeatureClassifier().alpha_max(X, y, task=task)
+    model = FusedTasksClassifier(0.01 * strongest, graph=[(0, 1), (1, 2)]).fit(X, y, task=task)
+    assert model.n_iter_ < 100
 
 
 @pytest.mark.parametrize("penalty", [TraceNorm() + L1(0.001), TraceNorm() + JointFeature(0.003) + L1(0.001)], ids=repr)

@@ -1,10 +1,12 @@
 """The splitting and its parts: the quadratic step, extrapolation, certificates, threads, warm starts, warnings."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import DirtyRegressor, MultiTaskRegressor, TraceNormRegressor
@@ -26,9 +28,10 @@ from skmtl.penalties import (
     Temporal,
     TraceNorm,
 )
+from skmtl.penalties.graph import Edges
 from skmtl.solvers import _coupling
 from skmtl.solvers._anderson import Anderson
-from skmtl.solvers._coupling import Together, ways
+from skmtl.solvers._coupling import Together, common_null, ways
 from skmtl.solvers._quadratic import PulledIntercepts, Quadratic, quadratic_of
 from skmtl.solvers._sparse_step import SparseStep
 from skmtl.solvers.splitting import minimize
@@ -351,6 +354,16 @@ def test_graphs_that_see_different_tasks_add_up_to_one_graph(more, loss, rng):
     one = MultiTaskRegressor(FusedTasks(0.05, first | second), loss=loss, tol=1e-8).fit(X, y, task=task)
     assert one.objective_ - one.dual_gap_ <= both.objective_ + 1e-12
     assert both.objective_ - one.objective_ <= both.dual_gap_ + 1e-12 <= 1e-6 * len(y)
+
+
+def test_what_graphs_have_in_common_is_constant_where_all_of_them_are():
+    """No more than that is claimed to cost nothing: of weights that one of them sees, a bound would be too high."""
+    pairs, chain = (Edges(1.0, np.array([a]), np.array([a + 1]), np.ones(1), 3) for a in (0, 1))
+    assert_allclose(common_null([pairs, chain], 0.0).toarray(), np.full((3, 1), 3**-0.5))
+    partly = SimpleNamespace(null=sparse.csr_array([[0.5**0.5], [0.5**0.5], [0.0]]))  # costs something for the last
+    uneven = SimpleNamespace(null=sparse.csr_array([[0.8], [0.6], [0.0]]))
+    for other in (partly, uneven):
+        assert common_null([SimpleNamespace(norms=(f,)) for f in (pairs, other)], 0.0) is None
 
 
 def test_the_sum_of_norms_says_that_it_has_no_formula_for_alpha_max(rng):

@@ -286,10 +286,11 @@ def _constants(bases):
     """What several bases of constants in groups of tasks have in common: constants in what the groups join."""
     if any(np.ptp(column.data) > 1e-9 for basis in bases for column in basis.T.tocsr()):
         return None  # as of a normalised Laplacian
+    if not all(abs(basis).sum(axis=1).all() for basis in bases):
+        return None  # a task in no group of one of them
     groups = sparse.hstack(bases)
     label = csgraph.connected_components(groups @ groups.T, directed=False)[1]
-    grouped = np.asarray(abs(groups).sum(axis=1)).ravel() > 0
-    return (membership(label) @ sparse.diags_array(1.0 / np.sqrt(np.bincount(label))[label] * grouped)).T.tocsr()
+    return (membership(label) @ sparse.diags_array(1.0 / np.sqrt(np.bincount(label))[label])).T.tocsr()
 
 
 def ways(direction, duals, ridge, n_null):

@@ -114,7 +114,7 @@ class EdgeSystem:
         """A solution of which no more is left than `enough`, by conjugate gradients from X and D X on.
 
         A factor of small H beside large K is a rough one where features differ much in length: what all tasks of a
-        component have in common, and what they have not, then need each other.
+        component have in common, and what they have not, then need each other.  (SciPy's method would know X alone.)
         """
         P, DP, size, before = 0.0, 0.0, np.inf, R
         for _ in range(_REFINEMENTS):
