@@ -47,24 +47,24 @@ class LongRows:
         """``X_t W_t'`` for the rows of every task, shape (n, K), for W (n_tasks * K, d)."""
         out = np.empty((self.X.shape[0], self.K))
         if self._sparse:
-            sparse_margins(*self._csr, read_only(W), out)
+            sparse_margins(*self._csr, _ordered(W), out)
         elif self._blas:
             for t, (a, b) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
                 np.dot(self.X[a:b], W[t * self.K : (t + 1) * self.K].T, out=out[a:b])
         else:
-            dense_margins(self.X, self.starts, read_only(W), out)
+            dense_margins(self.X, self.starts, _ordered(W), out)
         return out
 
     def pulls(self, theta):
         """``theta_t' X_t``, shape (n_tasks * K, d), for theta (n, K)."""
         out = np.zeros((self.n_tasks * self.K, self.X.shape[1]))
         if self._sparse:
-            sparse_pulls(*self._csr, read_only(theta), out)
+            sparse_pulls(*self._csr, _ordered(theta), out)
         elif self._blas:
             for t, (a, b) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
                 np.dot(theta[a:b].T, self.X[a:b], out=out[t * self.K : (t + 1) * self.K])
         else:
-            dense_pulls(self.X, self.starts, read_only(theta), out)
+            dense_pulls(self.X, self.starts, _ordered(theta), out)
         return out
 
 
@@ -73,8 +73,8 @@ def row_products(X, W, codes):
     out = np.empty(X.shape[0], dtype=np.result_type(X, W))
     if sparse.issparse(X):
         margins = np.empty((len(out), 1))
-        task, weights = np.asarray(codes, dtype=np.int64) % len(W), np.ascontiguousarray(W, dtype=np.float64)
-        sparse_margins(*csr_arrays(X), read_only(task), read_only(weights), margins)
+        task = np.asarray(codes, dtype=np.int64) % len(W)
+        sparse_margins(*csr_arrays(X), read_only(task), _ordered(W), margins)
         out[:] = margins[:, 0]
         return out
     step = max(1, CACHE // X.shape[1])
@@ -82,6 +82,11 @@ def row_products(X, W, codes):
         part = slice(start, start + step)
         np.einsum("ij,ij->i", X[part], W[codes[part]], out=out[part])
     return out
+
+
+def _ordered(array):
+    """An array as kernels take it: another memory order would be another signature."""
+    return read_only(np.ascontiguousarray(array, dtype=np.float64))
 
 
 @kernel

@@ -13,6 +13,7 @@ from skmtl import (
     MultiTaskClassifier,
     MultiTaskRegressor,
     TraceNormClassifier,
+    _products,
 )
 from skmtl._algebra import pseudo_inverse
 from skmtl._products import LongRows, SharedRows, row_products
@@ -77,6 +78,17 @@ def test_products_with_the_weights_of_a_task(form, K, sizes, rng):
     pulls = [(theta[task == t].T @ X[task == t]) for t in range(len(sizes))]
     assert_allclose(rows.pulls(theta), np.concatenate(pulls), atol=1e-11)
     assert_allclose(row_products(form(X), W, task), np.einsum("ij,ij->i", X, W[task]), atol=1e-12)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_products_with_arrays_of_any_memory_order_compile_nothing_anew(form, rng):
+    X, _ = make_rows(rng)
+    W, theta = rng.normal(size=(len(SIZES), 4)), rng.normal(size=(len(X), 1))
+    rows = LongRows(form(X), np.concatenate([[0], np.cumsum(SIZES)]), 1)
+    assert_array_equal(rows.margins(np.asfortranarray(W)), rows.margins(W))
+    assert_array_equal(rows.pulls(theta[::-1]), rows.pulls(theta[::-1].copy()))
+    for kernel in (_products.dense_margins, _products.dense_pulls, _products.sparse_margins, _products.sparse_pulls):
+        assert len(getattr(kernel, "signatures", [])) <= 1  # none without a compiler
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
