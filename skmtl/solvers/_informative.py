@@ -112,7 +112,7 @@ class Informative:
         W[others] = w0
         for part in parts:
             part[others] = part[self.kept][informative].mean(axis=0) if len(parts) > 1 else w0
-        b0 = self._shared_intercepts(b, W)
+        b0 = self._shared_intercepts(b)
         b = self._finish_intercepts(penalty, W, b, b0)
         W, b, parts = W[self.place], b[self.place], [part[self.place] for part in parts]
         return self._squeezed(W, b, w0, b0, parts, certificate, progress.n_iter, converged)
@@ -141,7 +141,7 @@ class Informative:
         n = np.maximum(present.sum(axis=0), 1)[:, None]
         return (W * present[:, :, None]).sum(axis=0) / n
 
-    def _shared_intercepts(self, b, W):
+    def _shared_intercepts(self, b):
         """Their means over the tasks that determine them, (K,)."""
         if 0.0 < self.a_b < np.inf:
             return b[self.kept].mean(axis=0)

@@ -177,7 +177,7 @@ class RowDescent:
     def run(self, progress, tol, max_iter, enough=0.0):
         """Steps until the gap is at most `tol`, or `enough` and proofs get no better; whether it is at most `tol`."""
         rows, n = self.rows, self.zeros.size
-        self._units = self._intercept_units(progress)
+        self._units = self._intercept_units()
         point = progress.copies, progress.a
         at = rows.at(progress.W, progress.a)
         step = self._step or self._first_step(progress, at)
@@ -234,7 +234,7 @@ class RowDescent:
             return False
         return bool(progress.copies.any()) or self.zero_is_optimal()
 
-    def _intercept_units(self, progress):
+    def _intercept_units(self):
         """The length of a unit of each intercept: where all have an own one, their curvatures become alike."""
         N = self.rows.task_weight
         N = np.where(N > 0.0, N, N.max()) if self.rows.a_b == 0.0 else np.full_like(N, N.max())
