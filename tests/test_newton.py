@@ -111,7 +111,7 @@ def test_descents_are_those_of_the_value(loss, a_b, shared, rng):
     at = rows.at(W, a)
     along_W = approx_fprime(W.ravel(), lambda w: rows.at(w.reshape(W.shape), a).loss, 1e-7)
     along_a = approx_fprime(a, lambda a: rows.at(W, a).loss, 1e-7)
-    assert_allclose(at.descent.ravel(), -along_W, rtol=1e-4, atol=1e-5)
+    assert_allclose(at.down.ravel(), -along_W, rtol=1e-4, atol=1e-5)
     assert_allclose(at.pull, -along_a, rtol=1e-4, atol=1e-5)
 
 
@@ -122,7 +122,7 @@ def test_one_reading_of_the_rows_finds_what_products_find(a_b, rng):
     for scale in (1.0, 300.0):  # probabilities of 0 and 1
         W, a = scale * rng.normal(size=rows.shape), rng.normal(size=rows.n_outputs)
         got, want = rows.at(W, a), rows.at_margins(rows.margins(W), a)
-        for name in ("loss", "descent", "pull", "pull_of_labels"):
+        for name in ("loss", "down", "pull", "pull_of_labels"):
             assert_allclose(getattr(got, name), getattr(want, name), rtol=1e-12, atol=1e-12 * scale)
     assert rows.at(np.full(rows.shape, np.nan), a).loss == np.inf
 
@@ -158,9 +158,7 @@ def test_the_hessian_of_several_classes_is_the_slope_of_their_descent(rng):
     W = 0.3 * rng.normal(size=rows.shape)
     model = ClassModel(rows, W, np.zeros(rows.n_outputs))
     ahead, h = rng.normal(size=W.shape), 1e-6
-    slope = (
-        rows.at(W + h * ahead, np.zeros(rows.n_outputs)).descent - rows.at(W, np.zeros(rows.n_outputs)).descent
-    ) / h
+    slope = (rows.at(W + h * ahead, np.zeros(rows.n_outputs)).down - rows.at(W, np.zeros(rows.n_outputs)).down) / h
     product = np.einsum("tij,tj->ti", model.moments.gram, ahead.reshape(rows.n_tasks, -1))
     assert_allclose(product.ravel(), -slope.ravel(), rtol=1e-4, atol=1e-5)
 
@@ -175,7 +173,7 @@ def test_features_that_cost_nothing_have_their_best_weights_in_the_model(rng):
     flat = ahead.reshape(rows.n_tasks, -1)
     slope = (whole.moments.xy - np.einsum("tij,tj->ti", whole.moments.gram, flat)).reshape(rows.n_tasks, rows.K, -1)
     assert_allclose(slope[:, :, ~seen], 0.0, atol=1e-10)
-    assert_allclose(model.dual(model.inputs(ahead)).descent, slope.reshape(rows.shape), atol=1e-10)
+    assert_allclose(model.dual(model.inputs(ahead)).down, slope.reshape(rows.shape), atol=1e-10)
     left = model.moments.xy - np.einsum("tij,tj->ti", model.moments.gram, model.inputs(ahead))
     assert_allclose(left, slope[:, :, seen].reshape(rows.n_tasks, -1), atol=1e-10)
 

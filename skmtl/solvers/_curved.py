@@ -56,9 +56,9 @@ class Curved:
         factors = [_cholesky(gram) for gram in grams / scale[:, :, None] / scale[:, None, :]]
         return None if None in factors else cls(rows, rows.weight * h, scale, factors)
 
-    def shift(self, descent):
-        """The theta (shaped as the margins) whose sum over rows is a descent, and zero over what intercepts do."""
-        moved = np.array([cho_solve(factor, d) for factor, d in zip(self.factors, descent / self.scale, strict=True)])
+    def shift(self, down):
+        """The theta (shaped as the margins) whose sum over rows is `down`, and zero over what intercepts do."""
+        moved = np.array([cho_solve(factor, d) for factor, d in zip(self.factors, down / self.scale, strict=True)])
         margins = self.rows.margins(moved / self.scale)
         shift = self.weight * self.rows.labelled(margins)
         if self.rows.fit_intercept:

@@ -74,7 +74,7 @@ class Levelling:
             W, a, at = (near, a_near, at_near) if at_near.loss <= at.loss else (W, a, at)
         gain = np.inf
         for _ in range(_SHIFTS):
-            slope, last, here = self._part(at.descent), gain, self._part(W)
+            slope, last, here = self._part(at.down), gain, self._part(W)
             bends = self.rows.bends(W, a)
             step = self._step(bends, slope, here)
             gain, shift = float(np.vdot(slope, step)), self._weights(step)
@@ -91,7 +91,7 @@ class Levelling:
 
     def rounding(self, at, W):
         """What the slope of a dual point `at` near W may gain, where it is known to be nothing but rounding."""
-        return float(np.vdot(np.abs(self._part(at.descent)), np.abs(self._part(W))))
+        return float(np.vdot(np.abs(self._part(at.down)), np.abs(self._part(W))))
 
     def _part(self, W):
         """The part of W (n_outputs, n_features) that costs nothing, as numbers (n_null, n_columns, n_seen)."""
@@ -137,7 +137,7 @@ class Levelling:
         dual, reach = at, np.abs(here) + 2.0 * np.abs(step)
         if self._coupled(slope):
             dual = self.rows.dual_point(at.theta - bent)
-            slope = self._part(dual.descent)
+            slope = self._part(dual.down)
         if self.unseen.positive:  # which negative slopes do not gain by
             slope = np.maximum(slope, 0.0)
         if self._coupled(slope) and (np.abs(slope) > _NOISE * np.linalg.norm(dual.theta) * self._lengths).any():

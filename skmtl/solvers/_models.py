@@ -55,7 +55,7 @@ class ColumnModel:
     def dual(self, X):
         """The residuals at weights X and their best intercepts: an `At` without a loss."""
         b = self.moments.intercepts(X)
-        eta = self.rows.labelled(self.rows.rows.margins(X) + self.rows.spread(b))
+        eta = self.rows.labelled(self.rows.products.margins(X) + self.rows.spread(b))
         return self.rows.dual_point(self.rows.weight * self._h * (self._z - eta))
 
 
@@ -80,7 +80,7 @@ class ClassModel:
         gram, self._to_b = np.zeros((T, K * d, K * d)), np.zeros((T, K, K * d))
         for t in range(T):
             gram[t], self._to_b[t] = rows.hessian(t, self._p)
-        xy = np.einsum("tij,tj->ti", gram, W.reshape(T, -1)) + rows.dual_point(self._theta).descent.reshape(T, -1)
+        xy = np.einsum("tij,tj->ti", gram, W.reshape(T, -1)) + rows.dual_point(self._theta).down.reshape(T, -1)
         self._seen = np.tile(np.ones(d, dtype=bool) if seen is None else seen, K)
         gram, xy = self._eliminated(gram, xy)
         weight = rows.task_weight

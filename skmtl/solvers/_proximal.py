@@ -103,16 +103,16 @@ class _Proximal:
         """Whether some combinations of tasks cost nothing, whatever the feature."""
         return self.unseen is not None and self.unseen.whole
 
-    def seen(self, descent):
-        """A descent with exact zeros in the features that cost nothing, where it is zero but for rounding.
+    def seen(self, down):
+        """`down` with exact zeros in features that cost nothing, where a negative gradient is zero but for rounding.
 
         Or negative, where weights are to be >= 0: that is in every dual ball, too.
         """
         if self.unseen is None or (self.unseen.whole and not self.unseen.positive):
-            return descent
-        descent = descent.copy()
-        descent[:, self.unseen.features] = 0.0
-        return descent
+            return down
+        down = down.copy()
+        down[:, self.unseen.features] = 0.0
+        return down
 
     def _duals(self, V, step):
         """The terms with subgradients at their prox of V: together ``(V - prox(V)) / step`` less the ridge's part."""
@@ -127,26 +127,26 @@ class _Proximal:
         W = self.view(copies[0])
         return sum(term.value(W) for term in self.terms) + 0.5 * self.ridge * float(np.vdot(W, W))
 
-    def ways(self, copies, descent, step, duals=None):
-        """Gauges and prices of what the penalty makes of a descent (n_outputs, n_features); see `ways`.
+    def ways(self, copies, down, step, duals=None):
+        """Gauges and prices of what the penalty makes of `down` (n_outputs, n_features); see `ways`.
 
         duals : list of (function, subgradient)
-            If known; else those of the prox of ``W + step * descent``, which is W at a solution.
+            If known; else those of the prox of ``W + step * down``, which is W at a solution.
         """
-        if self._costs_nothing:  # the descent is zero but for rounding, see `unseen`
+        if self._costs_nothing:  # `down` is zero but for rounding, see `unseen`
             yield 0.0, 0.0
             return
-        W, D = self.view(copies[0]), self.view(descent)
+        W, D = self.view(copies[0]), self.view(down)
         duals = self._duals(W + step * D, step) if duals is None else duals
         yield from ways(D, duals, self.ridge, 0 if self.unseen is None else self.unseen.basis.shape[1])
 
-    def ways_at_zero(self, descent):
-        """The same at W = 0, where any subgradients do that make up the descent: each norm's turn to take all of it."""
-        D = self.view(descent)
+    def ways_at_zero(self, down):
+        """The same at W = 0, where any subgradients do that make up `down`: each norm's turn to take all of it."""
+        D = self.view(down)
         functions = [f for term in self.terms for f in term.norms if matters(f)]
         n_rows = [len(f.s) if isinstance(f, Edges) else len(D) for f in functions]
         nothing = [(f, np.zeros((n, D.shape[1]))) for f, n in zip(functions, n_rows, strict=True)]
-        yield from self.ways(np.zeros((1, *descent.shape)), descent, 1.0, nothing)
+        yield from self.ways(np.zeros((1, *down.shape)), down, 1.0, nothing)
 
 
 class _Closed(_Proximal):
@@ -228,8 +228,8 @@ class _Pair(_Proximal):
         norms = sum(term.value(part) for term, part in zip(self.terms, parts, strict=False))
         return norms + 0.5 * self.ridge * float(np.vdot(W, W))
 
-    def ways(self, copies, descent, step, duals=None):
-        W, D = self.view(copies[0] + copies[1]), self.view(descent)
+    def ways(self, copies, down, step, duals=None):
+        W, D = self.view(copies[0] + copies[1]), self.view(down)
         U = D - self.ridge * W
         yield max((term.gauge(U) for term in self.terms), default=np.inf), 0.5 * self.ridge * float(np.vdot(W, W))
 

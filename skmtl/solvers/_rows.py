@@ -39,7 +39,7 @@ class At:
     ----------
     loss : float
         With the price of pulled intercepts.
-    descent : array of shape (n_outputs, n_features)
+    down : array of shape (n_outputs, n_features)
         Its negative gradient in W, for intercepts counted from the means.
     pull : array of shape (n_outputs,)
         Its negative gradient in these intercepts.
@@ -50,7 +50,7 @@ class At:
     """
 
     loss: float
-    descent: Any
+    down: Any
     pull: Any
     pull_of_labels: Any
     theta: Any
@@ -81,7 +81,7 @@ class RowLoss:
         self.n_outputs = self.n_tasks * self.K
         self.shape = (self.n_outputs, data.X.shape[1])
         self.present = present.ravel()
-        self.rows: Any = SharedRows(data.X) if data.shared else LongRows(data.X, data.starts, self.K)
+        self.products: Any = SharedRows(data.X) if data.shared else LongRows(data.X, data.starts, self.K)
         self.weight = data.label_weight() * (c if data.shared else c[data.task_of_row])
         self._some = None if data.weight is None or self.weight.all() else self.weight > 0
         self._with_rows = None if data.shared else np.flatnonzero(np.diff(data.starts))
@@ -150,7 +150,7 @@ class RowLoss:
 
     def margins(self, W):
         """``(x_i - m_t) w`` of every output: (n, n_outputs) where rows are shared, else (n, K)."""
-        eta = self.rows.margins(W)
+        eta = self.products.margins(W)
         eta += self.spread(-self._at_means(W))
         return eta
 
@@ -205,10 +205,10 @@ class RowLoss:
         """The loss at weights W and intercepts `a`, counted from the means: an `At`, perhaps without theta."""
         if not self._in_one_reading:
             return self.at_margins(self.margins(W), a)
-        pull, descent = np.empty(self.n_tasks), np.empty(self.shape)
-        inputs = (self.data.X, self.data.y, self.weight, self.rows.starts, W, self.from_origin(W, a))
-        loss = log_losses(*(read_only(np.ascontiguousarray(array)) for array in inputs), descent, pull)
-        return self._found(loss, descent, pull, a, None)
+        pull, down = np.empty(self.n_tasks), np.empty(self.shape)
+        inputs = (self.data.X, self.data.y, self.weight, self.products.starts, W, self.from_origin(W, a))
+        loss = log_losses(*(read_only(np.ascontiguousarray(array)) for array in inputs), down, pull)
+        return self._found(loss, down, pull, a, None)
 
     def at_margins(self, margins, a):
         """The same, where the margins of W are known."""
@@ -220,14 +220,14 @@ class RowLoss:
         theta = theta.reshape(margins.shape)
         if not np.isfinite(loss):
             return At(np.inf, None, None, None, theta)
-        return self._found(loss, self.rows.pulls(theta), self.per_output(theta), a, theta)
+        return self._found(loss, self.products.pulls(theta), self.per_output(theta), a, theta)
 
-    def _found(self, loss, descent, pull, a, theta):
+    def _found(self, loss, down, pull, a, theta):
         """An `At` from the losses' sum and slopes, W counted from the origin."""
         if not np.isfinite(loss):
             return At(np.inf, None, None, None, theta)
-        descent -= self._outer_means(pull)
-        return At(loss + self.price(a), descent, pull - self.price_slope(a), pull, theta)
+        down -= self._outer_means(pull)
+        return At(loss + self.price(a), down, pull - self.price_slope(a), pull, theta)
 
     def weighted(self, theta):
         """What is said of every label, times its weight."""
@@ -431,4 +431,4 @@ class RowLoss:
         """An `At` without a loss, for weighted residuals theta shaped as y, with one more axis for several columns."""
         theta = theta.reshape(len(theta), -1)
         pull = self.per_output(theta)
-        return At(np.nan, self.rows.pulls(theta) - self._outer_means(pull), pull, pull, theta)
+        return At(np.nan, self.products.pulls(theta) - self._outer_means(pull), pull, pull, theta)

@@ -38,7 +38,7 @@ class WorkingSets:
     def next(self, progress, widen):
         """The positions of the features in use, then those nearest to it; None if that is too many to be worth it."""
         rows, prox = self.descent.rows, self.descent.prox
-        Z = prox.view(rows.at(progress.W, progress.a).descent) - prox.ridge * prox.view(progress.W)
+        Z = prox.view(rows.at(progress.W, progress.a).down) - prox.ridge * prox.view(progress.W)
         room = self._screen.room(Z).reshape(-1, rows.shape[1]).min(axis=0)  # of all classes
         return nearest(room, self._lengths, progress.W.any(axis=0), widen)
 

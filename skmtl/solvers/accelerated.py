@@ -110,13 +110,13 @@ class RowDescent:
         progress = Progress(self.zeros, self.a_null, self.null, 0.0)
         self.certify(progress, self.zeros, self.a_null)
         if not self.prox.closed:
-            self.prove(progress, self.at_null, self.prox.ways_at_zero(self.prox.seen(self.at_null.descent)))
+            self.prove(progress, self.at_null, self.prox.ways_at_zero(self.prox.seen(self.at_null.down)))
         return progress
 
     def zero_is_optimal(self):
         """Whether the loss's gradient at W = 0 is a subgradient of the penalty there."""
-        descent = np.broadcast_to((1.0 - AT_ZERO) * self.at_null.descent, self.zeros.shape)
-        return not descent.any() or not self.prox.prox(descent, 1.0).any()
+        down = np.broadcast_to((1.0 - AT_ZERO) * self.at_null.down, self.zeros.shape)
+        return not down.any() or not self.prox.prox(down, 1.0).any()
 
     # ------------------------------------------------------------------------------------------------ certificates
 
@@ -135,26 +135,26 @@ class RowDescent:
 
     def _prove_by_prox(self, progress, copies, a, at, left):
         """The bound of the residuals at a point, with subgradients of the penalty where a step from there leads."""
-        step, descent = self._step or 1.0, self.prox.seen(at.descent)
-        self.prove(progress, at, self.prox.ways(copies, descent, step), left)
+        step, down = self._step or 1.0, self.prox.seen(at.down)
+        self.prove(progress, at, self.prox.ways(copies, down, step), left)
         if self._moves and progress.n_iter - self._first > _SETTLING:
             self._prove_nearby(progress, copies, a, at, step)
 
     def _prove_nearby(self, progress, copies, a, at, step):
-        """The bound of the nearest dual point whose descent is a subgradient: what is moved costs its square.
+        """The bound of the nearest dual point whose `down` is a subgradient: what is moved costs its square.
 
-        The residuals' own descent is outside the dual ball by as much as W is from the solution, and to scale it costs
+        The residuals' own `down` is outside the dual ball by as much as W is from the solution, and to scale it costs
         that much.  Gram matrices of an earlier point serve as long as what they move stays in the losses' domain.
         """
-        ahead = self.prox.prox(copies + step * at.descent, step)
-        target = (copies[0] - ahead[0]) / step + at.descent
+        ahead = self.prox.prox(copies + step * at.down, step)
+        target = (copies[0] - ahead[0]) / step + at.down
         for made_now in (self._model is None, True):
             if made_now:
                 self._model = Curved.of(self.rows, copies[0], a)
             if not self._model:
                 self._moves = False
                 return
-            theta = at.theta + self._model.shift(target - at.descent)
+            theta = at.theta + self._model.shift(target - at.down)
             ways = self.prox.ways(ahead, self.prox.seen(target), step)
             if self.prove(progress, replace(at, theta=theta), ways) or made_now:
                 return
@@ -244,13 +244,13 @@ class RowDescent:
     def _first_step(self, progress, at):
         """From the curvature along the gradient at the start."""
         rows = self.rows
-        d, e = at.descent, self._units * (self._units * at.pull if rows.fit_intercept else 0.0)
+        d, e = at.down, self._units * (self._units * at.pull if rows.fit_intercept else 0.0)
         length = float(np.sqrt(np.vdot(d, d) + np.vdot(e / self._units, e / self._units)))
         if length == 0.0:
             return 1.0
         h = 1e-4 * max(np.sqrt(np.vdot(progress.W, progress.W)), np.sqrt(self.null) / length) / length
         ahead = rows.at(progress.W + h * d, progress.a + h * e)
-        bend = np.vdot(d, d - (ahead.descent - at.descent) / h) - np.vdot(d, d)
+        bend = np.vdot(d, d - (ahead.down - at.down) / h) - np.vdot(d, d)
         bend += np.vdot(e, -(ahead.pull - at.pull) / h)
         least = _LINEAR * max(rows.mean_square(), 1e-300)
         curvature = max(float(bend) / length**2, least) + self.prox.ridge_of_sum
@@ -259,7 +259,7 @@ class RowDescent:
     def _before_prox(self, point, at, step):
         """``x - step grad f(x)`` as one vector: the copies, then the intercepts in their units."""
         copies, a = point
-        down = at.descent - self.prox.ridge_of_sum * copies.sum(axis=0)
+        down = at.down - self.prox.ridge_of_sum * copies.sum(axis=0)
         return np.concatenate([(copies + step * down).ravel(), a / self._units + step * self._units * at.pull])
 
     def _after_prox(self, z, n, step):
@@ -278,6 +278,6 @@ class RowDescent:
         length = sum(float(np.vdot(p, p)) for p in (new[0] - point[0], da / self._units))
         if length == 0.0 or not np.isfinite(new_at.loss):
             return np.inf if not np.isfinite(new_at.loss) else 0.0
-        bend = np.vdot(at.descent - new_at.descent + self.prox.ridge_of_sum * dW, dW)
+        bend = np.vdot(at.down - new_at.down + self.prox.ridge_of_sum * dW, dW)
         bend += np.vdot(at.pull - new_at.pull, da)
         return float(bend) / length

@@ -94,7 +94,7 @@ class RowProblem:
         """The loss's negative gradient at W = 0 with the best intercepts, as `penalty` sees it."""
         if self.rows is None:
             return np.zeros((1, self.informative.data.X.shape[1]))
-        G = self.rows.at_zero()[1].descent
+        G = self.rows.at_zero()[1].down
         return G.reshape(self.rows.n_tasks if penalty.unfolds else self.rows.n_outputs, -1)
 
     def gradient_lengths(self):
@@ -102,7 +102,7 @@ class RowProblem:
         kept = self.informative.kept
         lengths = np.zeros(len(kept))
         if self.rows is not None:
-            G = self.rows.at_zero()[1].descent
+            G = self.rows.at_zero()[1].down
             lengths[kept] = np.linalg.norm(G.reshape(kept.sum(), -1), axis=1)
         return lengths[self.informative.place]
 
@@ -286,7 +286,7 @@ class RowProblem:
             duals = duals and [seen.of_part(*dual) for dual in duals] if seen is not penalty else duals
             at, there = model.dual(X), np.zeros_like(copies)
             there[0] = model.outputs(X)
-            ways = descent.prox.ways(there, at.descent, 1.0, duals)
+            ways = descent.prox.ways(there, at.down, 1.0, duals)
             descent.prove(progress, at, ways, descent.levelling.rounding(at, there[0]) if descent.levelling else 0.0)
         if not self.fit_intercept:
             return copies, np.zeros(self.rows.n_outputs)
@@ -316,7 +316,7 @@ class RowProblem:
         rows, here = self.rows, progress
         at = rows.at(here.W, here.a)
         change = descent.prox.value(copies) - descent.prox.value(here.copies)
-        slope = change - np.vdot(at.descent, copies.sum(axis=0) - here.W) - np.vdot(at.pull, a - here.a)
+        slope = change - np.vdot(at.down, copies.sum(axis=0) - here.W) - np.vdot(at.pull, a - here.a)
         share = 1.0
         for _ in range(30):
             new = here.copies + share * (copies - here.copies), here.a + share * (a - here.a)
