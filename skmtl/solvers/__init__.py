@@ -16,7 +16,7 @@ Each of these registers with `solve`, which finds it by the type of the penalty:
 What comes back, and other losses than the squared::
 
     solution        `Solution`, `Certificate`, `solve`, and what solvers share
-    newton          any loss: models of it by moments, or steps on the rows
+    newton          any loss: Newton's steps, or steps on the rows
     accelerated     steps on the rows
     factored        reduced_rank and latent_basis for any loss
 
@@ -60,7 +60,8 @@ newton, accelerated and factored::
     _intercepts     the best intercepts
     _log_loss       log-losses of a long table, jitted
     _informative    tasks whose labels say something of W, and what the others get
-    _models         parabolas in the place of losses, as moments
+    _newton_steps   steps to the minimum of parabolas in the place of losses
+    _models         these parabolas, as moments
     _proximal       the prox of any penalty, for gradient steps
     _levelling      Newton's steps along weights that cost nothing
     _curved         the nearest dual point

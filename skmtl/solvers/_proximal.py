@@ -114,6 +114,10 @@ class _Proximal:
         down[:, self.unseen.features] = 0.0
         return down
 
+    def seen_features(self, n_features):
+        """Which features cost something, bool (n_features,); None if all do."""
+        return None if self.unseen is None or self.unseen.whole else ~self.unseen.mask(n_features)
+
     def _duals(self, V, step):
         """The terms with subgradients at their prox of V: together ``(V - prox(V)) / step`` less the ridge's part."""
         raise NotImplementedError

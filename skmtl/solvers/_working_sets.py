@@ -14,6 +14,7 @@ from sklearn.utils.extmath import row_norms
 from skmtl._numba import read_only
 from skmtl.solvers._rows import RowLoss
 from skmtl.solvers._screen import MANY, Screen, nearest
+from skmtl.solvers.accelerated import RowDescent
 
 __all__ = ["WorkingSets"]
 
@@ -21,19 +22,18 @@ __all__ = ["WorkingSets"]
 class WorkingSets:
     """Those of the problem of a `RowDescent`."""
 
-    def __init__(self, descent, penalty):
-        self.descent, self._penalty = descent, penalty
-        self._screen = _screen(descent, penalty)
+    def __init__(self, descent):
+        self.descent, self._screen = descent, _screen(descent)
         self._lengths = row_norms(descent.rows.data.X.T)
 
     @staticmethod
-    def suit(descent, penalty):
+    def suit(descent):
         """Whether features are many, and more than a task has rows, and no weights cost nothing."""
         data, d = descent.rows.data, descent.rows.shape[1]
         n_rows = len(data.y) if data.shared else np.diff(data.starts).max(initial=0)
         if d < MANY or n_rows >= d or descent.prox.unseen is not None:
             return False
-        return _screen(descent, penalty) is not None
+        return _screen(descent) is not None
 
     def next(self, progress, widen):
         """The positions of the features in use, then those nearest to it; None if that is too many to be worth it."""
@@ -43,14 +43,14 @@ class WorkingSets:
         return nearest(room, self._lengths, progress.W.any(axis=0), widen)
 
     def problem(self, some):
-        """The loss and the penalty of some features only."""
-        rows, penalty = self.descent.rows, copy.copy(self._penalty)
+        """That of some features only, a `RowDescent`."""
+        rows, penalty = self.descent.rows, copy.copy(self.descent.penalty)
         if getattr(penalty, "feature_weights", None) is not None:
             penalty.feature_weights = np.reshape(penalty.feature_weights, (-1, rows.shape[1]))[:, some].ravel()
         X = rows.data.X[:, some] if sparse.issparse(rows.data.X) else read_only(rows.data.X.take(some, axis=1))
         how = {"fit_intercept": rows.fit_intercept, "a_b": rows.a_b}
         present = rows.present.reshape(rows.n_tasks, rows.K)
-        return RowLoss(replace(rows.data, X=X), rows.losses, rows.c, present, **how), penalty
+        return RowDescent(RowLoss(replace(rows.data, X=X), rows.losses, rows.c, present, **how), penalty)
 
     def take(self, progress, some, inside):
         """Go on from the solution of some features, with the gap of all."""
@@ -60,6 +60,6 @@ class WorkingSets:
         progress.n_iter += inside.n_iter
 
 
-def _screen(descent, penalty):
-    """The `Screen` of a penalty for what it sees of W; None if there is none."""
-    return Screen.of(penalty, descent.rows.data.tasks, descent.prox.view(descent.zeros[0]).shape[1])
+def _screen(descent):
+    """The `Screen` of the penalty for what it sees of W; None if there is none."""
+    return Screen.of(descent.penalty, descent.rows.data.tasks, descent.prox.view(descent.zeros[0]).shape[1])

@@ -88,7 +88,7 @@ class RowDescent:
     """
 
     def __init__(self, rows, penalty):
-        self.rows = rows
+        self.rows, self.penalty = rows, penalty
         self.prox = proximal(penalty, rows.data.tasks, rows.K)
         self.zeros = np.zeros((self.prox.n_copies, *rows.shape))
         self.a_null, self.at_null = rows.at_zero()

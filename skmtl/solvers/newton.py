@@ -2,20 +2,14 @@ r"""Any loss under any penalty: accelerated steps on the rows, or Newton's on we
 
     min_(W, b)  sum_t c_t sum_i s_ti l_t(y_ti, x_i w_t + b_t) + Omega(W)
 
-A proximal Newton step replaces every loss by the parabola that touches it where W is now.  That is least squares with
-weights ``s l''`` and labels ``eta - l' / l''``, a problem of moments, which the solver of the penalty solves as exactly
-as the gap that is left deserves.  A line search on the true objective makes it converge from anywhere.  It does not
-care how features are scaled, and a handful of steps do (Lee, Sun, Saunders 2014, *SIAM Journal on Optimization*
-24:1420-1443).
-
-Where features are alike in length, steps on the rows (`accelerated`) are cheaper: they go first, for about the time
-that Newton's would take, and what they have not solved by then Newton's steps solve from there.  Where moments would
-not fit in memory or X is sparse and wide, the rows are all there is; and quadratic penalties, where Newton's steps are
-linear equations, begin with those.  Several classes have a model where a task's classes, as one row, are few.  Of many
-features, where a penalty makes most of them zero, those in use and a few more are looked at (`_working_sets`).
+Newton's steps (`_newton_steps`) are few, however features are scaled.  Where these are alike in length, steps on the
+rows (`accelerated`) are cheaper: they go first, for about the time that Newton's would take, and what they have not
+solved by then Newton's steps solve from there.  Where moments would not fit in memory or X is sparse and wide, the rows
+are all there is; and quadratic penalties, where Newton's steps are linear equations, begin with those.  Several classes
+have a model where a task's classes, as one row, are few.  Of many features, where a penalty makes most of them zero,
+those in use and a few more are looked at (`_working_sets`).
 """
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -24,20 +18,15 @@ from scipy import sparse
 from skmtl._threads import one_blas_thread
 from skmtl.penalties.composite import OfClasses
 from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
-from skmtl.penalties.quadratic import TaskQuadratic
-from skmtl.penalties.shared import Alike
 from skmtl.penalties.sparse import L1
-from skmtl.solvers._coupling import Together
 from skmtl.solvers._informative import Informative
-from skmtl.solvers._models import ClassModel, ColumnModel
-from skmtl.solvers._quadratic import quadratic_of
-from skmtl.solvers._rows import BOLD
+from skmtl.solvers._newton_steps import NewtonSteps
 from skmtl.solvers._screen import IDLE, goal_of_few
 from skmtl.solvers._working_sets import WorkingSets
 from skmtl.solvers.accelerated import Progress, RowDescent
 from skmtl.solvers.adaptive import STAGE, Stage, reweighted
 from skmtl.solvers.factored import factored
-from skmtl.solvers.solution import Certificate, solve_one
+from skmtl.solvers.solution import Certificate
 
 __all__ = ["RowProblem", "has_moments"]
 
@@ -48,10 +37,7 @@ _SMALL = 1e5  # numbers in X, once for each task that has all of it
 _BUDGET = 500  # steps on the rows before Newton's, at most
 _BUDGET_OF_LASSOS = 45  # where the models are lassos of single tasks
 _FAR = 1e-10  # of the loss at zero: steps that cost nothing go on, until rows in another order no longer show
-_STEPS = 50  # of Newton, at most; with more something is wrong
 _NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
-_EXACT = 1e-15  # likewise, where Newton's steps solve them: one from 1e-12 gets there
-_INEXACT = 0.03  # of the gap that is left: how exactly a model is solved, at first
 
 
 def has_moments(data, *, one_gram):
@@ -85,8 +71,7 @@ class RowProblem:
 
     def __init__(self, data, losses, c, penalty, *, fit_intercept=True, n_jobs=None, origin=0.0):
         self.informative = Informative(data, losses, c, penalty, fit_intercept, origin)
-        self.rows, self.K, self.a_b = self.informative.rows, self.informative.K, self.informative.a_b
-        self.fit_intercept, self.n_jobs = fit_intercept, n_jobs
+        self.rows, self.n_jobs = self.informative.rows, n_jobs
 
     # ------------------------------------------------------------------------------------------------------ answers
 
@@ -124,11 +109,11 @@ class RowProblem:
                     init = solution.W
                     continue
                 in_stages = isinstance(penalty, AdaptiveJointFeature)
-                convex = penalty.tangent() if in_stages else penalty.of_classes(self.K)
+                convex = penalty.tangent() if in_stages else penalty.of_classes(self.informative.K)
                 descent = RowDescent(self.rows, convex)
                 start = self._start(init, descent) if progress is None else (progress.copies, progress.a)
                 accuracy = STAGE * tol if in_stages else tol
-                progress, converged = self._minimise(descent, convex, start, accuracy, max_iter)
+                progress, converged = self._minimise(descent, start, accuracy, max_iter)
                 if in_stages:
                     yield self._stages(penalty, progress, converged, descent.null, tol, max_iter)
                 else:
@@ -143,7 +128,7 @@ class RowProblem:
 
         def minimum(convex, last):
             start = last.point.copies, last.point.a
-            return stage(*self._minimise(RowDescent(self.rows, convex), convex, start, STAGE * tol, max_iter))
+            return stage(*self._minimise(RowDescent(self.rows, convex), start, STAGE * tol, max_iter))
 
         best, change, n_iter, converged = reweighted(adaptive, stage(first, converged), minimum, null, tol, max_iter)
         progress = Progress(best.point.copies, best.point.a, best.objective, best.objective - best.gap, n_iter)
@@ -153,7 +138,7 @@ class RowProblem:
         """The solution of a penalty of two factors."""
 
         def minimum(ridge, tol):
-            return self._minimise(RowDescent(self.rows, ridge), ridge, (None, None), tol, max_iter)
+            return self._minimise(RowDescent(self.rows, ridge), (None, None), tol, max_iter)
 
         init = None if init is None else self.informative.spread(init).reshape(self.rows.shape)
         how = {"tol": tol, "max_iter": max_iter, "init": init, "n_jobs": self.n_jobs}
@@ -182,146 +167,74 @@ class RowProblem:
             to[:] = self.informative.spread(part).reshape(to.shape)
         return copies, None
 
-    def _minimise(self, descent, penalty, start, tol, max_iter):
+    def _minimise(self, descent, start, tol, max_iter):
         """The solution of one penalty: a `Progress`, and whether its gap is small enough."""
         enough = max(tol, _NOTHING) * descent.null
         progress = descent.at_zero() if descent.zero_is_optimal() else descent.start(*start)
         if progress.gap <= enough:
             return progress, True
-        if WorkingSets.suit(descent, penalty):
-            self._by_working_sets(WorkingSets(descent, penalty), progress, enough, max_iter)
+        if WorkingSets.suit(descent):
+            self._by_working_sets(WorkingSets(descent), progress, enough, max_iter)
         if progress.gap > enough and progress.n_iter < max_iter:
-            self._descend(descent, penalty, progress, enough, max_iter)
+            self._descend(descent, progress, enough, max_iter)
         return progress, progress.gap <= enough
 
     def _by_working_sets(self, sets, progress, enough, max_iter):
         """The problems of a few features, each from the solution of the one before, until the gap of all is enough."""
-        null, idle, part = sets.descent.null, 0, copy.copy(self)
+        null, idle = sets.descent.null, 0
         while progress.gap > enough and progress.n_iter < max_iter and idle < IDLE:
             before, some = progress.gap, sets.next(progress, 2**idle)
             if some is None:
                 break
-            part.rows, small = sets.problem(some)
-            few = RowDescent(part.rows, small)
+            few = sets.problem(some)
             inside = few.start(progress.copies[:, :, some], progress.a)
             goal = goal_of_few(enough, min(progress.gap, null), idle)
-            part._descend(few, small, inside, goal, max_iter - progress.n_iter)
+            self._descend(few, inside, goal, max_iter - progress.n_iter)
             sets.take(progress, some, inside)
             idle = idle + 1 if progress.gap > 0.5 * before else 0
 
-    def _descend(self, descent, penalty, progress, enough, max_iter):
+    def _descend(self, descent, progress, enough, max_iter):
         """From a point to a gap that is enough, by models where these have few numbers, and by steps on the rows."""
-        prox, goal, has_model = descent.prox, enough, self._has_model(descent, penalty)
-        if self.rows.data.y.size * self.rows.shape[1] < _SMALL and (prox.closed or has_model):
+        rows, goal, has_model = descent.rows, enough, _has_model(descent)
+        if rows.data.y.size * rows.shape[1] < _SMALL and (descent.prox.closed or has_model):
             goal = min(goal, _FAR * descent.null)
         if has_model:
-            self._by_models(descent, penalty, progress, goal, enough, max_iter)
+            self._by_models(descent, progress, goal, enough, max_iter)
             goal = enough
         if progress.gap > goal:
             descent.run(progress, goal, max_iter, enough)
 
-    # -------------------------------------------------------------------------------------------------- by moments
-
-    def _by_models(self, descent, penalty, progress, goal, enough, max_iter):
+    def _by_models(self, descent, progress, goal, enough, max_iter):
         """Newton's steps, first if they are linear equations, else after some steps on the rows."""
-        if all(isinstance(term, TaskQuadratic | Alike) for term in descent.prox.terms):
-            exact = _EXACT * descent.null
-            self._newton(descent, penalty, progress, exact, exact, max_iter)
-            ahead = self._model_minimum(descent, penalty, progress, BOLD, _INEXACT * progress.gap)
-            descent.certify(progress, *ahead, prove=False)  # one step more: flat directions lag behind their gap
+        newton = NewtonSteps(descent, self.n_jobs)
+        if newton.linear:
+            newton.solve(progress, max_iter)
             return
         if descent.prox.closed and not descent.prox.blind:
-            descent.run(progress, goal, min(max_iter, self._budget(penalty)), enough)
-        self._newton(descent, penalty, progress, goal, enough, max_iter)
+            descent.run(progress, goal, min(max_iter, _budget(descent)), enough)
+        newton.run(progress, goal, enough, max_iter)
 
-    def _budget(self, penalty):
-        """Steps on the rows that take about as long as Newton's; no function of n: a weight is many rows."""
-        if self.K == 1 and isinstance(penalty, L1):
-            return _BUDGET_OF_LASSOS
-        few = self.K == 1 or penalty.unfolds  # of steps by Newton; splitting takes long for all classes in one row
-        return int(np.clip(30 + 2 * self.rows.shape[1], 40, _BUDGET)) if few else _BUDGET
 
-    def _newton(self, descent, penalty, progress, goal, enough, max_iter):
-        """Newton's steps until the gap is at most `goal`, nothing gets better or, once it is `enough`, not much."""
-        idle, boldness, inexact, gain = 0, BOLD, _INEXACT, progress.objective
-        for _ in range(min(_STEPS, max_iter - progress.n_iter)):
-            if progress.gap <= goal or idle == 2:
-                break
-            before, left = progress.objective, progress.gap
-            hoped = left if progress.bound > 0.0 else gain  # where nothing is proved yet, no more than the last time
-            copies, a = self._model_minimum(descent, penalty, progress, boldness, inexact * hoped)
-            progress.n_iter += 1
-            share, copies, a = self._along(descent, progress, copies, a)
-            boldness = BOLD if share > 0.5 else 1.0
-            prove = descent.prox.closed and (not descent.prox.blind or self.a_b > 0.0)
-            descent.certify(progress, copies, a, prove=prove)
-            gain = max(before - progress.objective, 0.1 * gain)
-            stalled = progress.objective >= before - 1e-15 * abs(before) and progress.gap > 0.5 * left
-            if progress.gap <= enough and progress.gap > 0.5 * left:
-                break
-            idle = idle + 1 if stalled else 0
-            inexact *= 0.1 if stalled else 1.0
+def _has_model(descent):
+    """Whether Newton's steps are possible; for several classes these may have to be few."""
+    rows, penalty = descent.rows, descent.penalty
+    if rows.K == 1:
+        return has_moments(rows.data, one_gram=False)
+    n_tasks, d = rows.n_tasks, rows.shape[1]
+    wide, n_weights = sparse.issparse(rows.data.X) and d > _NARROW, float(rows.K * d)
+    if penalty.unfolds:
+        small = n_tasks * n_weights**2 <= _LARGEST
+    else:
+        unseen, features = descent.prox.unseen, descent.prox.seen_features(d)
+        apart = features is None or (unseen.of_each_task and features.any())
+        small = n_tasks * n_weights**3 <= _QUICK and apart and OfClasses.suits(penalty, rows.data.tasks)
+    return small and rows.a_b == 0.0 and not wide
 
-    def _model_minimum(self, descent, penalty, progress, boldness, enough):
-        """Copies and intercepts where the parabolas that touch the losses now have their minimum, to a gap of `enough`.
 
-        The dual point that proves it a minimum is near one of the losses themselves, and is tried as such.
-        """
-        here, seen, features = (self.rows, progress.W, progress.a), penalty, None
-        if self.K > 1 and not penalty.unfolds:
-            features = self._seen_features(descent)
-            seen = OfClasses(penalty, self.K, features)
-        model = ColumnModel(*here, boldness, self.n_jobs) if self.K == 1 else ClassModel(*here, features)
-        null = 0.5 * float(model.c @ model.moments.yy)
-        inner = float(np.clip(enough / null, 1e-14, 1e-4)) if null > 0 else 1e-6
-        init = tuple(model.inputs(copy) for copy in progress.copies)
-        init = init if len(init) > 1 else init[0]
-        solution = solve_one(seen, model.moments, model.c, tol=inner, max_iter=1000, init=init)
-        parts = solution.parts if len(progress.copies) > 1 else (solution.W,)
-        copies = np.stack([model.outputs(part) for part in parts])
-        if self.a_b == 0.0 and features is None:
-            X, duals = solution.dual or (solution.W, None)
-            if descent.prox.blind:
-                X = Together(seen, quadratic_of(model.moments, model.c)).level(X)
-            duals = duals and [seen.of_part(*dual) for dual in duals] if seen is not penalty else duals
-            at, there = model.dual(X), np.zeros_like(copies)
-            there[0] = model.outputs(X)
-            ways = descent.prox.ways(there, at.down, 1.0, duals)
-            descent.prove(progress, at, ways, descent.levelling.rounding(at, there[0]) if descent.levelling else 0.0)
-        if not self.fit_intercept:
-            return copies, np.zeros(self.rows.n_outputs)
-        return copies, model.intercepts(copies.sum(axis=0), solution.b)
-
-    def _seen_features(self, descent):
-        """Which features cost something, bool (n_features,); None if all do."""
-        unseen = descent.prox.unseen
-        return None if unseen is None or unseen.whole else ~unseen.mask(self.rows.shape[1])
-
-    def _has_model(self, descent, penalty):
-        """Whether Newton's steps are possible; for several classes these may have to be few."""
-        if self.K == 1:
-            return has_moments(self.rows.data, one_gram=False)
-        n_tasks, d = self.rows.n_tasks, self.rows.shape[1]
-        wide, n_weights = sparse.issparse(self.rows.data.X) and d > _NARROW, float(self.K * d)
-        if penalty.unfolds:
-            small = n_tasks * n_weights**2 <= _LARGEST
-        else:
-            unseen, features = descent.prox.unseen, self._seen_features(descent)
-            apart = features is None or (unseen.of_each_task and features.any())
-            small = n_tasks * n_weights**3 <= _QUICK and apart and OfClasses.suits(penalty, self.rows.data.tasks)
-        return small and self.a_b == 0.0 and not wide
-
-    def _along(self, descent, progress, copies, a):
-        """How far to go to the model's minimum, all the way as a rule, and the point there."""
-        rows, here = self.rows, progress
-        at = rows.at(here.W, here.a)
-        change = descent.prox.value(copies) - descent.prox.value(here.copies)
-        slope = change - np.vdot(at.down, copies.sum(axis=0) - here.W) - np.vdot(at.pull, a - here.a)
-        share = 1.0
-        for _ in range(30):
-            new = here.copies + share * (copies - here.copies), here.a + share * (a - here.a)
-            value = rows.at(new[0].sum(axis=0), new[1]).loss + descent.prox.value(new[0])
-            if value <= here.objective + 1e-4 * share * min(float(slope), 0.0) + 1e-15 * abs(here.objective):
-                return share, *new
-            share *= 0.5
-        return 0.0, here.copies, here.a
+def _budget(descent):
+    """Steps on the rows that take about as long as Newton's; no function of n: a weight is many rows."""
+    one, penalty = descent.rows.K == 1, descent.penalty
+    if one and isinstance(penalty, L1):
+        return _BUDGET_OF_LASSOS
+    few = one or penalty.unfolds  # of steps by Newton; splitting takes long for all classes in one row
+    return int(np.clip(30 + 2 * descent.rows.shape[1], 40, _BUDGET)) if few else _BUDGET
