@@ -16,7 +16,7 @@ a lower bound of every objective.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -175,109 +175,156 @@ class RowDescent:
     # -------------------------------------------------------------------------------------------------- iterations
 
     def run(self, progress, tol, max_iter, enough=0.0):
-        """Steps until the gap is at most `tol`, or `enough` and proofs get no better; whether it is at most `tol`."""
-        rows, n = self.rows, self.zeros.size
-        self._units = self._intercept_units()
-        point = progress.copies, progress.a
-        at = rows.at(progress.W, progress.a)
-        step = self._step or self._first_step(progress, at)
-        z, plain = self._before_prox(point, at, step), None
-        mixing = Anderson(20 if self.zeros.nbytes < _MANY else 20 // self.prox.n_copies)
-        value = at.loss + self.prox.value(progress.copies)
-        check, pace, idle = 4, _Pace(value), 0
+        """Steps until the gap is at most `tol`, or `enough` and proofs get no better."""
+        steps = _Steps(self.rows, self.prox, progress, self._step, self.null)
+        pace, check, idle = _Pace(steps.point.value), 4, 0
         first = self._first = progress.n_iter
         while progress.n_iter < max_iter:
             progress.n_iter += 1
-            new = self._after_prox(z, n, step)
-            new_at = rows.at(new[0].sum(axis=0), new[1])
-            new_value = new_at.loss + self.prox.value(new[0])
-            worse = not new_value <= value + 1e-15 * abs(value)
-            if worse and plain is not None and z is not plain:  # extrapolation has not helped
-                z = plain
-                mixing.reset()
+            n = progress.n_iter - first
+            if not steps.advance() or n < check:
                 continue
-            curvature = self._observed(point, at, new, new_at)
-            if curvature * step > _TOO_LONG:
-                if np.isfinite(new_value) and new_value <= value:
-                    point, at, value = new, new_at, new_value
-                step = 1.0 / curvature if np.isfinite(curvature) else 0.25 * step
-                z = plain = self._before_prox(point, at, step)
-                mixing.reset()
+            check, self._step, before = n + 4 + n // 20, steps.size, progress.gap
+            near = pace.left(steps.point.value) <= _HOPELESS * tol
+            if not near and self.levelling is None:
                 continue
-            point, at, value = new, new_at, new_value
-            plain = self._before_prox(point, at, step)
-            proposal = mixing.propose(z, plain - z)
-            z = plain if (progress.n_iter - first) < 2 else proposal
-            if progress.n_iter - first >= check:
-                self._step = step
-                near, levels = pace.left(value) <= _HOPELESS * tol, self.levelling is not None
-                if near or levels:
-                    before = progress.gap
-                    self.certify(progress, *point)
-                    if self._enough(progress, tol):
-                        return True
-                    idle = idle + 1 if progress.gap > 0.9 * before else 0
-                    if idle >= _IDLE and progress.gap <= enough:
-                        return False
-                    if levels and value - progress.objective > _AHEAD * progress.gap:  # go on from the levelled point
-                        point, value = (progress.copies, progress.a), progress.objective
-                        at = rows.at(progress.W, progress.a)
-                        z = plain = self._before_prox(point, at, step)
-                        mixing.reset()
-                check = (progress.n_iter - first) + 4 + (progress.n_iter - first) // 20
-        self._step = step
-        self.certify(progress, *point)
-        return self._enough(progress, tol)
+            self.certify(progress, steps.point.copies, steps.point.a)
+            idle = idle + 1 if progress.gap > 0.9 * before else 0
+            if self._is_over(progress, tol) or (idle >= _IDLE and progress.gap <= enough):
+                return
+            if self.levelling is not None and steps.point.value - progress.objective > _AHEAD * progress.gap:
+                steps.begin(progress)
+        self._step = steps.size
+        self.certify(progress, steps.point.copies, steps.point.a)
 
-    def _enough(self, progress, tol):
+    def _is_over(self, progress, tol):
+        """Whether the gap is at most `tol`; weights that are all zero have to be optimal besides."""
         if progress.gap > max(tol, ROUNDING * self.null):
             return False
         return bool(progress.copies.any()) or self.zero_is_optimal()
 
+
+class _Point(NamedTuple):
+    """A point of the iteration, with the loss there, an `At`, and the objective."""
+
+    copies: Any
+    W: Any
+    a: Any
+    at: Any
+    value: float
+
+
+class _Steps:
+    """The iteration, from the best point so far.
+
+    Parameters
+    ----------
+    rows : RowLoss
+    prox : object
+        Of the penalty.
+    progress : Progress
+    size : float or None
+        Of the first step, if it is known.
+    null : float
+        The loss at zero weights.
+
+    Attributes
+    ----------
+    point : _Point
+    size : float
+        Of the next step.
+    """
+
+    point: _Point
+    _z: Any  # the point before the next prox
+    _plain: Any  # the same without extrapolation
+
+    def __init__(self, rows, prox, progress, size, null):
+        self._rows, self._prox, self._n = rows, prox, 0
+        self._mean_square = max(rows.mean_square(), 1e-300)
+        self._units = self._intercept_units()
+        self._mixing = Anderson(20 if progress.copies.nbytes < _MANY else 20 // prox.n_copies)
+        point = self._at(progress.copies, progress.a)
+        self.size = size or self._first_size(point, null)
+        self._restart(point)
+
+    def begin(self, progress):
+        """Go on from the best point so far, as if there had been no steps."""
+        self._restart(self._at(progress.copies, progress.a, progress.objective))
+
+    def advance(self):
+        """One iteration; whether its point is taken, and not another step size or the plain step to be tried next."""
+        self._n += 1
+        here, new = self.point, self._at(*self._after_prox())
+        worse = not new.value <= here.value + 1e-15 * abs(here.value)
+        if worse and self._z is not self._plain:  # extrapolation has not helped
+            self._z = self._plain
+            self._mixing.reset()
+            return False
+        curvature = self._observed(here, new)
+        if curvature * self.size > _TOO_LONG:
+            self.size = 1.0 / curvature if np.isfinite(curvature) else 0.25 * self.size
+            self._restart(new if np.isfinite(new.value) and new.value <= here.value else here)
+            return False
+        self.point, z = new, self._z
+        self._plain = self._before_prox()
+        proposal = self._mixing.propose(z, self._plain - z)
+        self._z = self._plain if self._n < 2 else proposal
+        return True
+
+    def _at(self, copies, a, value=None):
+        W = copies.sum(axis=0)
+        at = self._rows.at(W, a)
+        return _Point(copies, W, a, at, at.loss + self._prox.value(copies) if value is None else value)
+
+    def _restart(self, point):
+        self.point = point
+        self._z = self._plain = self._before_prox()
+        self._mixing.reset()
+
+    def _before_prox(self):
+        """``x - step grad f(x)`` as one vector: the copies, then the intercepts in their units."""
+        (copies, W, a, at, _), step, units = self.point, self.size, self._units
+        down = at.down - self._prox.ridge_of_sum * W
+        return np.concatenate([(copies + step * down).ravel(), a / units + step * units * at.pull])
+
+    def _after_prox(self):
+        """The copies and intercepts of z."""
+        rows, z, like = self._rows, self._z, self.point.copies
+        copies = self._prox.prox(z[: like.size].reshape(like.shape), self.size)
+        if not rows.fit_intercept:
+            return copies, np.zeros(rows.n_outputs)
+        a = z[like.size :] * self._units
+        if rows.a_b == np.inf:
+            a = np.tile(a.reshape(-1, rows.K).mean(axis=0), rows.n_tasks)
+        return copies, a
+
+    def _observed(self, here, new):
+        """The curvature of the loss between two points."""
+        dW, da = new.W - here.W, new.a - here.a
+        length = sum(float(np.vdot(p, p)) for p in (new.copies - here.copies, da / self._units))
+        if length == 0.0 or not np.isfinite(new.at.loss):
+            return np.inf if not np.isfinite(new.at.loss) else 0.0
+        bend = np.vdot(here.at.down - new.at.down + self._prox.ridge_of_sum * dW, dW)
+        bend += np.vdot(here.at.pull - new.at.pull, da)
+        return float(bend) / length
+
     def _intercept_units(self):
         """The length of a unit of each intercept: where all have an own one, their curvatures become alike."""
-        N = self.rows.task_weight
-        N = np.where(N > 0.0, N, N.max()) if self.rows.a_b == 0.0 else np.full_like(N, N.max())
-        spread = max(self.rows.mean_square(), 1e-300)
-        return np.sqrt(spread / np.repeat(N, self.rows.K))
+        N = self._rows.task_weight
+        N = np.where(N > 0.0, N, N.max()) if self._rows.a_b == 0.0 else np.full_like(N, N.max())
+        return np.sqrt(self._mean_square / np.repeat(N, self._rows.K))
 
-    def _first_step(self, progress, at):
+    def _first_size(self, here, null):
         """From the curvature along the gradient at the start."""
-        rows = self.rows
+        rows, at = self._rows, here.at
         d, e = at.down, self._units * (self._units * at.pull if rows.fit_intercept else 0.0)
         length = float(np.sqrt(np.vdot(d, d) + np.vdot(e / self._units, e / self._units)))
         if length == 0.0:
             return 1.0
-        h = 1e-4 * max(np.sqrt(np.vdot(progress.W, progress.W)), np.sqrt(self.null) / length) / length
-        ahead = rows.at(progress.W + h * d, progress.a + h * e)
+        h = 1e-4 * max(np.sqrt(np.vdot(here.W, here.W)), np.sqrt(null) / length) / length
+        ahead = rows.at(here.W + h * d, here.a + h * e)
         bend = np.vdot(d, d - (ahead.down - at.down) / h) - np.vdot(d, d)
         bend += np.vdot(e, -(ahead.pull - at.pull) / h)
-        least = _LINEAR * max(rows.mean_square(), 1e-300)
-        curvature = max(float(bend) / length**2, least) + self.prox.ridge_of_sum
-        return 0.8 / (self.prox.n_copies * curvature)
-
-    def _before_prox(self, point, at, step):
-        """``x - step grad f(x)`` as one vector: the copies, then the intercepts in their units."""
-        copies, a = point
-        down = at.down - self.prox.ridge_of_sum * copies.sum(axis=0)
-        return np.concatenate([(copies + step * down).ravel(), a / self._units + step * self._units * at.pull])
-
-    def _after_prox(self, z, n, step):
-        """The copies and intercepts of z."""
-        copies = self.prox.prox(z[:n].reshape(self.zeros.shape), step)
-        if not self.rows.fit_intercept:
-            return copies, np.zeros(self.rows.n_outputs)
-        a = z[n:] * self._units
-        if self.rows.a_b == np.inf:
-            a = np.tile(a.reshape(-1, self.rows.K).mean(axis=0), self.rows.n_tasks)
-        return copies, a
-
-    def _observed(self, point, at, new, new_at):
-        """The curvature of the loss between two points."""
-        dW, da = new[0].sum(axis=0) - point[0].sum(axis=0), new[1] - point[1]
-        length = sum(float(np.vdot(p, p)) for p in (new[0] - point[0], da / self._units))
-        if length == 0.0 or not np.isfinite(new_at.loss):
-            return np.inf if not np.isfinite(new_at.loss) else 0.0
-        bend = np.vdot(at.down - new_at.down + self.prox.ridge_of_sum * dW, dW)
-        bend += np.vdot(at.pull - new_at.pull, da)
-        return float(bend) / length
+        curvature = max(float(bend) / length**2, _LINEAR * self._mean_square) + self._prox.ridge_of_sum
+        return 0.8 / (self._prox.n_copies * curvature)
