@@ -19,7 +19,7 @@ from skmtl.penalties.decomposition import Sides
 from skmtl.penalties.sparse import L1, JointFeature
 from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._quadratic import quadratic_of
-from skmtl.solvers._screen import IDLE, MANY, Screen, goal_of_few, nearest
+from skmtl.solvers._screen import MANY, Screen, nearest, working_sets
 from skmtl.solvers.solution import ROUNDING, Certificate
 
 __all__ = ["on_few_features"]
@@ -207,17 +207,16 @@ class _Rounds:
         if self.screen is None or not self.problem.terms or self.problem.zero_is_optimal():
             return self._solve(everything, self.enough, max_iter, init)
         null, lengths = self.quadratic.null, np.sqrt(self.quadratic.moments.squares().max(axis=0, initial=0.0))
-        Z, idle, found = self._rest(init), 0, _BestOfAll()
-        while found.gap > self.enough and found.n_iter < max_iter and idle < IDLE:
-            some = nearest(self.screen.room(Z), lengths, self._used(init), 2**idle)
-            if some is None:
-                break
-            few, before = (_Some if self.half is None else _SomeBesideAll)(self, some), found.gap
-            goal = goal_of_few(self.enough, min(before, null), idle)
+        Z, found = self._rest(init), _BestOfAll()
+
+        def following(widen):
+            return nearest(self.screen.room(Z), lengths, self._used(init), widen)
+
+        for some, goal in working_sets(found, following, self.enough, null, max_iter):
+            few = (_Some if self.half is None else _SomeBesideAll)(self, some)
             inside = self._solve(few, goal, max_iter - found.n_iter, few.init(init))
             solution, bound, Z = self._of_all(inside, few)
             found.improve(solution, bound)
-            idle = idle + 1 if found.gap > 0.5 * before else 0
             init = solution.parts or solution.W
         if found.gap > self.enough and found.n_iter < max_iter:
             solution = self._solve(everything, self.enough, max_iter - found.n_iter, init)

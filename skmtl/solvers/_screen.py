@@ -15,10 +15,10 @@ from skmtl.penalties.sparse import L1, JointFeature, RowNorm
 from skmtl.penalties.temporal import TotalVariation
 from skmtl.solvers._separable import Separable
 
-__all__ = ["IDLE", "MANY", "Screen", "goal_of_few", "joining", "nearest"]
+__all__ = ["MANY", "Screen", "joining", "nearest", "working_sets"]
 
 MANY = 1000  # features, with fewer of which all of them are one set
-IDLE = 3  # working sets in turn that do not make the gap much smaller, before all features are one
+_IDLE = 3  # working sets in turn that do not make the gap much smaller, before all features are one
 _MOST = 0.5  # of all features, in a working set
 _SURE, _SHARE = 0.3, 0.1  # of the gap wanted, and of the gap of all features: what is wanted of that of a few
 _FIRST = TotalVariation, EveryPair  # norms of single features whose prox comes before that of those that make zeros
@@ -128,6 +128,20 @@ def nearest(room, lengths, used, widen):
     return np.sort(np.argpartition(far, size - 1)[:size])
 
 
-def goal_of_few(enough, gap, idle):
-    """The gap to which the problem of few features is solved, where `gap` is that of all."""
-    return max(_SURE * enough, _SHARE * gap) * _SHARE**idle
+def working_sets(best, following, enough, null, max_iter):
+    """Positions of a few features, and the gap to which their problem is to be solved, until that of all is enough.
+
+    best : object
+        The best solution so far, with its `gap` and `n_iter`, which change before the next set is asked for.
+    following : callable
+        ``following(widen)`` is the next set, wider where others have not helped; None ends all.
+    null : float
+        The loss at zero weights.
+    """
+    idle = 0
+    while best.gap > enough and best.n_iter < max_iter and idle < _IDLE:
+        before, some = best.gap, following(2**idle)
+        if some is None:
+            return
+        yield some, max(_SURE * enough, _SHARE * min(before, null)) * _SHARE**idle
+        idle = idle + 1 if best.gap > 0.5 * before else 0

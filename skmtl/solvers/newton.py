@@ -11,6 +11,7 @@ those in use and a few more are looked at (`_working_sets`).
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy import sparse
@@ -21,7 +22,7 @@ from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, Reduced
 from skmtl.penalties.sparse import L1
 from skmtl.solvers._informative import Informative
 from skmtl.solvers._newton_steps import NewtonSteps
-from skmtl.solvers._screen import IDLE, goal_of_few
+from skmtl.solvers._screen import working_sets
 from skmtl.solvers._working_sets import WorkingSets
 from skmtl.solvers.accelerated import Progress, RowDescent
 from skmtl.solvers.adaptive import STAGE, Stage, reweighted
@@ -181,17 +182,12 @@ class RowProblem:
 
     def _by_working_sets(self, sets, progress, enough, max_iter):
         """The problems of a few features, each from the solution of the one before, until the gap of all is enough."""
-        null, idle = sets.descent.null, 0
-        while progress.gap > enough and progress.n_iter < max_iter and idle < IDLE:
-            before, some = progress.gap, sets.next(progress, 2**idle)
-            if some is None:
-                break
+        following, null = partial(sets.next, progress), sets.descent.null
+        for some, goal in working_sets(progress, following, enough, null, max_iter):
             few = sets.problem(some)
             inside = few.start(progress.copies[:, :, some], progress.a)
-            goal = goal_of_few(enough, min(progress.gap, null), idle)
             self._descend(few, inside, goal, max_iter - progress.n_iter)
             sets.take(progress, some, inside)
-            idle = idle + 1 if progress.gap > 0.5 * before else 0
 
     def _descend(self, descent, progress, enough, max_iter):
         """From a point to a gap that is enough, by models where these have few numbers, and by steps on the rows."""
