@@ -94,9 +94,10 @@ class RowDescent:
         self.a_null, self.at_null = rows.at_zero()
         self.null = self.at_null.loss
         self.levelling = None if self.prox.unseen is None else Levelling(rows, self.prox.unseen, self.null)
-        self._step, self._model, self._first = None, None, 0
+        self._step, self._first = None, 0  # of the last run: the size of its steps, and the iterations before it
         usual = rows.K == 1 and rows.a_b == 0.0 and self.prox.n_copies == 1
         self._moves = usual and self.prox.closed and not self.prox.blind  # whether residuals may be moved
+        self._model = None  # by which they are
 
     def start(self, copies=None, a=None):
         """Where to begin: at given weights (n_copies, n_outputs, n_features) and intercepts, or at zero."""
