@@ -103,8 +103,8 @@ def large_task(X, y, weight, center, gram):
     buffer = np.empty((min(step, n_samples), n_features))
     for start in range(0, n_samples, step):
         part = slice(start, start + step)
-        if center and start == 0:
-            x_shift, y_shift = X[part].mean(axis=0), y[part].mean(axis=0)
+        if center and start == 0:  # counted from the first row, what is constant leaves exact zeros
+            x_shift, y_shift = (Z[0] + np.subtract(Z[part], Z[0]).mean(axis=0) for Z in (X, y))
         U = np.subtract(X[part], x_shift, out=buffer[: len(y[part])])
         V = y[part] - y_shift
         root = np.ones(len(U)) if weight is None else np.sqrt(weight[part])

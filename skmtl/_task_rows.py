@@ -35,6 +35,7 @@ from skmtl._sums import CACHE, csr_arrays, sparse_cross
 __all__ = ["OFF_CENTRE", "Rows", "SparseRows"]
 
 OFF_CENTRE = 0.01  # squares around the mean, as a share of all squares, for which rows need not be centred
+_LEVEL = 1e-8  # likewise, that rounding may make of a constant
 _COLUMNS = 512  # of a product that are corrected at once, so that they are in the cache
 _ENTRIES = CACHE // 4  # of sparse columns that are multiplied at once, so that what is made for it is in the cache
 _TINY = np.finfo(float).tiny
@@ -292,17 +293,39 @@ class _Sums:
 def _without_large_means(X, mean, sums):
     """X with its columns centred where most of their squares is the mean's, and what was taken off, (1, d) or (g, d).
 
-    Such columns have hardly any zero, so that X holds about as many numbers as before.
+    Such columns have hardly any zero, so that X holds about as many numbers as before.  Constants become exact zeros.
     """
     squares = sums.squares(X)
-    large = squares - sums.total[:, None] * mean**2 < OFF_CENTRE * squares
+    around = squares - sums.total[:, None] * mean**2
+    large = around < OFF_CENTRE * squares
     shift = np.where(large, mean, 0.0) if sums.own else np.where(large.any(axis=0), mean.mean(axis=0), 0.0)[None]
+    if not shift.any():
+        return X, shift
+    level = (around < _LEVEL * squares) & (shift != 0.0)
+    if level.any():
+        first = _first_rows(X, level if sums.own else level.all(axis=0, keepdims=True), sums)
+        constant = sums.squares(_less(X, first, sums)) == 0.0
+        shift = np.where((constant if sums.own else constant.all(axis=0)) & (first != 0.0), first, shift)
+    return _less(X, shift, sums), shift
+
+
+def _first_rows(X, some, sums):
+    """The numbers in the first row with weight, (1, d) or those of each task (g, d), where the mask `some` is true."""
+    first = np.zeros(some.shape)
+    t, j = np.nonzero(some)
+    row = np.argmax(sums.weight > 0.0, axis=1) if sums.own else np.argmax(sums.weight.any(axis=0), keepdims=True)
+    first[t, j] = X[t * sums.weight.shape[1] + row[t], j]
+    return first
+
+
+def _less(X, shift, sums):
+    """X less `shift`, (1, d) for all of its rows or (g, d) for those of each task with weight."""
     t, j = np.nonzero(shift)
     if not len(t):
-        return X, shift
+        return X
     pair, row = np.nonzero(sums.weight[t] > 0.0) if sums.own else np.divmod(np.arange(len(t) * X.shape[0]), X.shape[0])
     t, j, first = t[pair], j[pair], sums.weight.shape[1] if sums.own else 0
-    return X - sparse.csr_array((shift[t, j], (t * first + row, j)), shape=X.shape), shift
+    return X - sparse.csr_array((shift[t, j], (t * first + row, j)), shape=X.shape)
 
 
 def _minus_outer(H, a, b):

@@ -161,7 +161,7 @@ class TaskMoments:
         share = np.ones(len(data.X)) if root is None else data.weight
         self.weight[:] = share.sum()
         if self.centered and self.n_tasks and self.weight[0] > 0:
-            self.x_mean[:], self.y_mean[:] = share @ data.X / self.weight[0], share @ data.y / self.weight[0]
+            self.x_mean[:], self.y_mean[:] = (_mean(Z, share, self.weight[0]) for Z in (data.X, data.y))
         v = np.ascontiguousarray((data.y - self.y_mean).T)
         if root is not None:
             v *= root
@@ -355,7 +355,7 @@ class TaskMoments:
         Its rows are centred task by task (`task_intercepts`, an intercept each) or on their common mean.
         """
         N = c * self.weight
-        x_mean, y_mean = (N @ self.x_mean) / N.sum(), (N @ self.y_mean) / N.sum()
+        x_mean, y_mean = _mean(self.x_mean, N, N.sum()), _mean(self.y_mean[:, None], N, N.sum())[0]
         gram, xy, yy = self.gram_sum(c), c @ self.xy, c @ self.yy
         if not task_intercepts:
             dx, dy = (self.x_mean - x_mean) * np.sqrt(N)[:, None], (self.y_mean - y_mean) * np.sqrt(N)
@@ -577,6 +577,15 @@ class TaskMoments:
         for rows in self.rows:
             out[rows.tasks] = rows.squares()
         return out
+
+
+def _mean(Z, share, total):
+    """The mean of the rows of Z with weights `share`, whose sum is `total`; exact for columns that are constant."""
+    mean, some = share @ Z / total, np.flatnonzero(share)
+    level = np.flatnonzero((Z[some[:: len(some) // 8 + 1]] == Z[some[0]]).all(axis=0))  # a few rows exclude most
+    level = level[(Z[np.ix_(some, level)] == Z[some[0], level]).all(axis=0)]
+    mean[level] = Z[some[0], level]
+    return mean
 
 
 def _of_uneven_features(gram, D):

@@ -173,6 +173,28 @@ def test_huge_and_tiny_columns_keep_their_own_precision(rng):
     assert_exact(moments_of(data), data.tasks, 1e-13)
 
 
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("block", [3, None])
+@each_layout
+def test_a_constant_column_leaves_exact_zeros(instance, block, form, rng, monkeypatch):
+    """Of the size of rounding, it would be taken for a feature that explains what it can at weights of 1e16."""
+    data = ALL[instance](rng)
+    data.X[:, 0] = 1e4 / 3
+    data.X[:, -1] = 0.1
+    if block:
+        monkeypatch.setattr(skmtl.moments, "CACHE", 0)
+        monkeypatch.setattr(skmtl._sums, "CACHE", block * data.X.shape[1])
+    for _ in range(5):
+        if data.sample_weight is not None:
+            data.sample_weight = rng.uniform(0.1, 3.0, size=data.sample_weight.shape)
+        moments = TaskMoments.from_data(check_data(form(data.X), data.y, data.sample_weight, task=data.task))
+        pooled = moments.pooled(rng.uniform(0.1, 3.0, size=moments.n_tasks), task_intercepts=False)
+        for sums in (moments, pooled):
+            assert_array_equal(sums.squares()[:, [0, -1]], 0.0)
+            assert_array_equal(sums.xy[:, [0, -1]], 0.0)
+            assert_array_equal(sums.x_mean[sums.active][:, [0, -1]], data.X[[0] * sums.active.sum()][:, [0, -1]])
+
+
 # ------------------------------------------------------------------------------------------------- ways of summing
 
 
