@@ -639,6 +639,21 @@ def test_a_task_without_weight_is_a_node_like_any_other_of_a_given_graph(alpha, 
     assert model.objective_ == pytest.approx(oracle.value(expected), rel=1e-9)
 
 
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("alpha_ridge", [0.0, 0.3])
+def test_a_task_without_weight_is_no_node_of_the_graph_of_all_pairs(alpha_ridge, normalized, rng):
+    data = INSTANCES["tasks without weight"](rng)
+    some = data.sample_weight > 0
+    model = TaskGraphRegressor(2.0, alpha_ridge=alpha_ridge, normalized=normalized).fit(**data.arguments)
+    left = Instance(data.X[some], data.y[some], data.task[some], data.sample_weight[some])
+    alone = clone(model).fit(**left.arguments)
+    seen = np.isin(model.tasks_, alone.tasks_)
+    assert 1 < seen.sum() < len(seen)
+    assert_allclose(model.coef_[seen], alone.coef_, rtol=1e-9, atol=1e-12)
+    assert_allclose(model.coef_[~seen], np.tile(alone.shared_coef_, (np.sum(~seen), 1)), rtol=1e-9, atol=1e-12)
+    assert model.objective_ == pytest.approx(alone.objective_, rel=1e-10)
+
+
 BEYOND = {(0, "x"): 2.0, ("x", "y"): 1.0, (2, "y"): 0.5, (1, 3): 1.0, (3, "x"): 0.2}
 
 

@@ -45,7 +45,7 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
     if penalty.alpha_l1 > 0:
         yield from solve_by_splitting(penalty, path, moments, c, tol=tol, max_iter=max_iter, init=init)
         return
-    if penalty.graph is None and not penalty.normalized:
+    if penalty.graph is None:
         yield from _complete_graph(path, moments, c)
         return
     nodes = penalty.all_tasks(moments.tasks)
@@ -88,11 +88,15 @@ def _is_solved(certificate, moments, c):
 
 
 def _complete_graph(path, moments, c):
-    """Every pair of tasks alike: deviations from a shared vector with ``a_1 = a_r + T a`` and ``a_0 = a_1 a_r / a``."""
+    """Every pair of tasks alike: deviations from a shared vector with ``a_1 = a_r + T a`` and ``a_0 = a_1 a_r / a``.
+
+    All nodes have the degree T - 1, by which the normalised Laplacian is divided.
+    """
+    T = moments.active.sum()
     for graph in path:
-        a1 = graph.alpha_ridge + moments.active.sum() * graph.alpha
-        alone = graph.alpha == 0.0
-        same = Ridge(a1) if alone else SharedPlusSpecific(a1, a1 * graph.alpha_ridge / graph.alpha)
+        a = graph.alpha / max(T - 1, 1) if graph.normalized else graph.alpha
+        a1 = graph.alpha_ridge + T * a
+        same = Ridge(a1) if a == 0.0 else SharedPlusSpecific(a1, a1 * graph.alpha_ridge / a)
         solution = solve_one(same, moments, c)
         yield solution_of(moments, solution.W, solution.certificate)
 
