@@ -443,6 +443,35 @@ def test_a_fit_that_does_not_converge_says_how_far_it_is_and_what_to_do(rng):
     assert model.n_iter_ == 3
 
 
+class EveryOtherStepFails:
+    """A problem whose extrapolations never help, the certificate of which is good from the 50th step on."""
+
+    quadratic = SimpleNamespace(null=1.0)
+    n_steps = 0
+
+    def zero_is_optimal(self):
+        return False
+
+    def start(self, state):
+        return np.ones(2), 1.0
+
+    def step(self, z, rho):
+        self.n_steps += 1
+        return np.ones(2), np.ones(2), np.array([3.0 if self.n_steps % 2 == 0 else 1.0, 0.0])
+
+    def haste(self, n_iter):
+        return 1.0
+
+    def certify(self, *at):
+        return [(0.0 if self.n_steps >= 50 else 1.0, np.ones(2), ())], 0.0
+
+
+def test_a_certificate_that_is_due_in_a_step_that_went_back_comes_with_the_next():
+    found = minimize(EveryOtherStepFails(), 1e-6, 200, None)
+    assert (found.converged, found.n_iter, found.gap) == (True, 51, 0.0)
+    assert minimize(EveryOtherStepFails(), 1e-6, 50, None).converged  # the last step has one in any case
+
+
 def test_results_do_not_depend_on_the_number_of_threads(rng):
     X, task = rng.normal(size=(3600, 120)), np.repeat(np.arange(40), 90)
     y = X[:, 0] + rng.normal(size=len(X))

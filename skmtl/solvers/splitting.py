@@ -133,16 +133,19 @@ def minimize(problem, tol, max_iter, state):
         found.improve([problem.zero()], problem.bound_at_zero())
         return found
     z, rho = problem.start(state)
-    mixing, y_before, plain, shortest = Anderson(), None, None, np.inf
+    mixing, y_before, plain, shortest, waiting = Anderson(), None, None, np.inf, True
     for n_iter in range(1, max_iter + 1):
         v, y, r = problem.step(z, rho)
         length = np.linalg.norm(r)
-        if plain is not None and length > 2.0 * shortest:  # extrapolation has not helped: go where it started from
+        waiting |= n_iter % _interval(n_iter) == 0 or n_iter == max_iter
+        failed = plain is not None and length > 2.0 * shortest
+        if failed and n_iter < max_iter:  # extrapolation has not helped: go where it started from
             z, plain = plain, None
             mixing.reset()
             continue
         shortest = min(shortest, float(length))
-        if n_iter % _interval(n_iter) == 0 or n_iter in (1, max_iter):
+        if waiting:  # also for an iteration later, where the one in turn went back
+            waiting = False
             found.improve(*problem.certify(z, v, y, rho))
             if found.gap <= tol and (found.W.any() or found.gap <= ROUNDING * problem.quadratic.null):
                 break
