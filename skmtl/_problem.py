@@ -107,7 +107,8 @@ class _Moments:
 
     def alpha_max(self, penalty):
         """The `alpha` from which on all weights are zero."""
-        return penalty.alpha_max(self.c[:, None] * self.moments.xy)
+        gradient = self.c[:, None] * self.moments.xy
+        return penalty.alpha_max(gradient[self.moments.active])  # of the tasks in the fit: a norm may count them
 
     def curvature(self):
         """The mean of all ``c_t x'x``, a feature and a task."""

@@ -273,6 +273,20 @@ def test_at_alpha_max_there_are_no_weights_and_just_below_there_are(case, instan
         assert model.coef_.any() or not found  # alpha_l1 alone may leave none
 
 
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_alpha_max_of_a_norm_that_counts_tasks_counts_those_with_weight(loss, rng):
+    """The weights of `GroupSlope` fall the faster the fewer tasks there are."""
+    data = long_table(rng, [20, 20, 20, 20, 20], 12)
+    data.X[:, 1:4] = data.X[:, :1] + 0.1 * rng.normal(size=(len(data.X), 3))  # several features share the bound
+    data.y = data.X[:, 0] + 0.3 * rng.normal(size=len(data.X))
+    some = np.isin(data.task, data.ids[:2])
+    model = skmtl.MultiTaskRegressor(penalties.GroupSlope(q=0.3), loss=loss)
+    found = model.alpha_max(data.X, data.y, 1.0 * some, task=data.task)
+    assert found == pytest.approx(model.alpha_max(data.X[some], data.y[some], task=data.task[some]), rel=1e-9)
+    model.set_params(penalty__alpha=found).fit(data.X, data.y, 1.0 * some, task=data.task)
+    assert not model.coef_.any()
+
+
 WITHOUT_ALPHA_MAX = [
     "relationship",
     "fused",
