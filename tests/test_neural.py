@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score, r2_score
+from sklearn.metrics import accuracy_score, d2_tweedie_score, f1_score, r2_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -525,6 +525,17 @@ def test_every_task_keeps_labels_to_learn_from(rng):
             (10,), early_stopping=True, validation_fraction=0.6, max_iter=5, random_state=seed
         )
         assert abs(model.fit(X, Y).predict(X)[:, 1] - 1001.0).max() < 20.0
+
+
+@pytest.mark.parametrize("loss", ["squared", "poisson"])
+def test_one_row_of_a_task_is_enough_to_validate_on(loss, rng):
+    """R2 of one number is not defined; it would be the same in every epoch, and training end at once."""
+    X, task = rng.normal(size=(120, 5)), np.repeat(np.arange(10), 12)
+    X_new, new_task = rng.normal(size=(500, 5)), rng.integers(0, 10, size=500)
+    settings = {"loss": loss, "early_stopping": True, "max_iter": 300, "learning_rate_init": 0.01, "random_state": 0}
+    model = MultiTaskMLPRegressor((20,), **settings).fit(X, np.exp(X[:, 0]), task=task)
+    assert model.score(X_new, np.exp(X_new[:, 0]), task=new_task) > 0.5
+    assert len(np.unique(model.validation_scores_[0])) > 10
 
 
 def test_scores_to_stop_by_count_rows_whatever_classes_weigh(rng):
@@ -1077,6 +1088,21 @@ def test_a_label_that_fit_did_not_see_counts_as_wrong(rng):
     assert model.head_scores(X, new)["a"] == 1.0
     with pytest.raises(ValueError, match="labels that neither the last fit nor classes had: 'w'"):
         model.partial_fit(X, new)
+
+
+def test_scores_of_numbers_are_those_of_scikit_learn(rng):
+    """Of several columns the mean, whatever their units, each over its labels; nan of one number, 0 of equal ones."""
+    X, weight = rng.normal(size=(60, 3)), rng.uniform(0.5, 2.0, size=60)
+    y = {"a": np.column_stack([X[:, 0], 1000 * rng.normal(size=60)]), "n": rng.poisson(np.exp(X[:, :2])).astype(float)}
+    model = MultiTaskMLP({"a": "regression", "n": "poisson"}, max_iter=50, random_state=0).fit(X, y)
+    y["a"][:20, 1] = np.nan
+    scores, predicted = model.head_scores(X, y, weight), model.predict(X)
+    for name, score in {"a": r2_score, "n": lambda *args, **kwargs: d2_tweedie_score(*args, **kwargs, power=1)}.items():
+        parts = [(~np.isnan(y[name][:, c]), y[name][:, c], predicted[name][:, c]) for c in range(2)]
+        each = [score(truth[rows], guess[rows], sample_weight=weight[rows]) for rows, truth, guess in parts]
+        assert_allclose(scores[name], np.mean(each))
+    assert np.isnan(list(model.head_scores(X[:1], {name: labels[:1] for name, labels in y.items()}).values())).all()
+    assert model.head_scores(X, {"a": np.full((60, 2), 0.1), "n": y["n"]})["a"] == 0.0
 
 
 def test_metrics_get_labels(rng):

@@ -187,10 +187,12 @@ class Head:
             return np.ones((len(outputs), 1), dtype=outputs.dtype)
         return softmax(outputs, axis=1)
 
-    def score(self, y, outputs, w, metric=None):
+    def score(self, y, outputs, w, metric=None, scaled=False):
         """The metric on labels y (n, n_targets), numbers or codes, with weights w: 1 is best; nan without labels.
 
         metric : callable ``metric(y_true, y_pred)``, greater is better: of labels, as `labels` gives them.
+        scaled : whether numbers that do not differ, such as a single one, are measured by those of the fit instead of
+            as scikit-learn does: nan for one, and for several 0, unless they are met exactly.
         """
         if not (w > 0).any() or self.loss == CONSTANT:
             return np.nan
@@ -206,10 +208,22 @@ class Head:
             return float(np.average(y.argmax(axis=1) == outputs.argmax(axis=1), weights=w[:, 0]))
         if not self.numeric:
             return float(np.average(guess == y, weights=w))
-        deviance = _poisson_deviance if self.loss == POISSON else lambda y, m: (y - m) ** 2
-        mean = (w * y).sum(axis=0) / np.maximum(w.sum(axis=0), np.finfo(float).tiny)
-        error, spread = (w * deviance(y, guess)).sum(), (w * deviance(y, mean)).sum()
-        return float(1.0 - error / spread) if spread > 0 else float(error == 0)
+        return self._explained(y, guess, w, scaled)
+
+    def _explained(self, y, guess, w, scaled):
+        """The share of the deviance from the mean that predictions explain, as R2 and D2 of scikit-learn."""
+        deviance, power = (_poisson_deviance, 1) if self.loss == POISSON else (lambda y, m: (y - m) ** 2, 2)
+        total = w.sum(axis=0)
+        mean = (w * y).sum(axis=0) / np.maximum(total, np.finfo(float).tiny)
+        error, spread = (w * deviance(y, guess)).sum(axis=0), (w * deviance(y, mean)).sum(axis=0)
+        differ = spread > total * (1e-12 * mean) ** power  # by more than rounding
+        if differ.all():
+            return float((1.0 - error / spread).mean())
+        alike = ~differ
+        spread = np.where(alike, total * self.scale**power if scaled else 0.0, spread)
+        explained = 1.0 - error / np.where(spread > 0, spread, np.where(error > 0, error, np.inf))  # 0, or 1 if exact
+        known = explained[(w > 0).sum(axis=0) > np.where(alike, not scaled, 0)]
+        return float(known.mean()) if len(known) else np.nan
 
 
 def _poisson_deviance(y, mean):

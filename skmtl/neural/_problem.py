@@ -107,11 +107,11 @@ class Problem:
     metrics: Any = None
 
     def scores(self, theta):
-        """The metric of every task on its validation rows."""
+        """The metric of every task on its validation rows, of which it may have one only."""
         inputs, labels, weights = self.validation
         answers = outputs(self.architecture, theta, inputs)
         parts = zip(self.heads, labels, answers, weights, self.metrics, strict=True)
-        return np.array([np.nan if o is None else h.score(y, o, w, metric) for h, y, o, w, metric in parts])
+        return np.array([np.nan if o is None else h.score(y, o, w, metric, scaled=True) for h, y, o, w, metric in parts])
 
     def tables(self, dtype):
         return self.architecture.tables(

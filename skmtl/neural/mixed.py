@@ -348,6 +348,8 @@ class MultiTaskMLP(BaseNetwork):
     def head_scores(self, X, y=None, sample_weight=None, *, task=None):
         """The metric of every task: R2, explained deviance or accuracy, or what `metrics` says.
 
+        Of several columns it is the mean; nan where there are no labels, or one number only.
+
         Parameters
         ----------
         X, y, sample_weight, task
