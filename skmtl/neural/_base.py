@@ -306,9 +306,9 @@ class BaseNetwork(NetworkReader):
 
     def _goal(self, state):
         """What the best of several fits is best at: its validation scores, else its training loss."""
-        if self.early_stopping and state.scores:
-            means = [np.nanmean(s) if np.isfinite(s).any() else -np.inf for s in state.scores]
-            return max(means)
+        if state.last_scores is not None:
+            epochs = state.scores if self.early_stopping else state.scores[-1:]
+            return max(np.nanmean(s) if np.isfinite(s).any() else -np.inf for s in epochs)
         return -state.objectives[-1] if state.objectives else -np.inf
 
     def _publish(self, problem, states, best):
@@ -317,7 +317,8 @@ class BaseNetwork(NetworkReader):
         names = problem.tasks.tolist()
 
         def curves(rows):
-            columns = np.reshape(rows, (len(rows), len(names))).T
+            columns = np.full((len(names), len(state.objectives)), np.nan)  # epochs need not be validated
+            columns[:, : len(rows)] = np.reshape(rows, (len(rows), len(names))).T
             return dict(zip(names, columns, strict=True))
 
         self.loss_curve_ = curves(state.losses)

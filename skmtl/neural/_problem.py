@@ -76,6 +76,16 @@ class State:
         """Go back to parameters that were better."""
         self.theta[:] = theta
 
+    def note(self, scores):
+        """Validation scores (n_tasks,) of the last epoch; nan of those before that were not validated."""
+        unknown = np.full(len(scores), np.nan)
+        self.scores += [unknown] * (len(self.objectives) - 1 - len(self.scores)) + [scores]
+
+    @property
+    def last_scores(self):
+        """Those of the last epoch, or None if it was not validated."""
+        return self.scores[-1] if self.scores and len(self.scores) == len(self.objectives) else None
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -111,7 +121,7 @@ class Problem:
         inputs, labels, weights = self.validation
         answers = outputs(self.architecture, theta, inputs)
         parts = zip(self.heads, labels, answers, weights, self.metrics, strict=True)
-        return np.array([np.nan if o is None else h.score(y, o, w, metric, scaled=True) for h, y, o, w, metric in parts])
+        return np.array([np.nan if o is None else h.score(y, o, w, m, scaled=True) for h, y, o, w, m in parts])
 
     def tables(self, dtype):
         return self.architecture.tables(

@@ -58,11 +58,12 @@ class Reporter(contextlib.AbstractContextManager):
             state.objectives[-1],
             state.losses[-1],
             state.weights[-1],
-            state.scores[-1] if state.scores else None,
+            state.last_scores,
             model,
         )
 
     def _print(self, run, number, state):
         of_run = f"run {run + 1}, " if self.estimator.n_init > 1 else ""
-        scores = f", validation scores {state.scores[-1].round(4).tolist()}" if state.scores else ""
-        print(f"{of_run}epoch {number}: loss {state.objectives[-1]:.6g}{scores}")
+        scores = state.last_scores
+        validated = "" if scores is None else f", validation scores {scores.round(4).tolist()}"
+        print(f"{of_run}epoch {number}: loss {state.objectives[-1]:.6g}{validated}")

@@ -118,9 +118,8 @@ class Epochs:
         state = self.state
         self.safe[:] = state.theta
         if self.problem.validation is not None:
-            state.scores.append(self.problem.scores(state.theta))
-        scores = state.scores[-1] if self.problem.validation is not None else None
-        self.weighting.end_epoch(state.losses[-1], scores)
+            state.note(self.problem.scores(state.theta))
+        self.weighting.end_epoch(state.losses[-1], state.last_scores)
         halt = stop.look(state)
         if self.report is not None and self.report(len(state.objectives) - start, state):
             return "callback"
@@ -159,9 +158,9 @@ class Epochs:
     def _record(self):
         state, means = self.state, self.training.sums / len(self.items)
         weights, losses = means[:-1].reshape(2, -1)
-        state.objectives.append(float(means[-1]))
         state.losses.append(losses)
         state.weights.append(weights)
+        state.objectives.append(float(means[-1]))  # last: Ctrl-C cuts the others to its length
 
     def check_finite(self):
         if not np.isfinite(self.state.theta).all():

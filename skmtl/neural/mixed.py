@@ -146,6 +146,7 @@ class MultiTaskMLP(BaseNetwork):
     loss_curve_, task_weights_curve_ : dict {task: array of shape (`n_iter_`,)}
         The mean loss of every task in every epoch, of standardised labels, and what multiplied it.
     validation_scores_ : dict {task: array of shape (`n_iter_`,)}, or None
+        nan in epochs that were not validated, such as those of `partial_fit`.
     n_features_in_ : int
         With the task column, if there is one.
     feature_names_in_ : array of shape (`n_features_in_`,)
