@@ -1181,6 +1181,25 @@ def test_heads_that_changed_since_the_fit_have_no_score(rng):
         model.set_params(heads={"a": "classification"}).score(X, {"a": np.round(Y[:, 0])})
 
 
+def test_features_are_those_of_the_fit(rng):
+    """Whatever becomes of the parameter; other ones are another network."""
+    X, Y = rng.normal(size=(30, 3)), rng.normal(size=(30, 2))
+    features = {0: [0, 1], 1: [1, 2]}
+    model = MultiTaskMLPRegressor((4,), features=features, max_iter=3, warm_start=True, random_state=0).fit(X, Y)
+    predicted, score = model.predict(X), model.score(X, Y)
+    features[0] = [2, 0]
+    assert_array_equal(model.predict(X), predicted)
+    model.set_params(features={0: [1, 2], 1: [0, 1]})
+    assert_array_equal(model.predict(X), predicted)
+    assert model.score(X, Y) == score
+    with pytest.raises(ValueError, match="ask for another one"):
+        model.partial_fit(X, Y)
+    assert model.fit(X, Y).n_iter_ == 3
+    mask = MultiTaskMLPRegressor(features={0: np.array([True, False, True]), 1: [0]})
+    with pytest.raises(ValueError, match=r"features\[0\] must hold column names or positions of 3 features. Got True"):
+        mask.fit(X, Y)
+
+
 def test_bad_columns_and_pairs_are_named(rng):
     X, Y = data(rng)
     two = MultiTaskMLP({"a": "regression", "b": "classification"})

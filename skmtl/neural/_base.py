@@ -177,8 +177,9 @@ class BaseNetwork(NetworkReader):
                 refuse_unknown(parameter, value, self.tasks_.tolist())
         self._check_numbers(table)
         self._n_read = table.n_features
-        if self.features is not None:
-            table = self._select_features(reading)
+        self._columns = self._own_features(reading)  # what predict goes by, whatever becomes of the parameter
+        if self._columns is not None:
+            table = table.split_columns(self._columns)
         architecture = Architecture(
             n_features=table.n_features,
             hidden=_sizes(self.hidden_layer_sizes),
@@ -188,7 +189,8 @@ class BaseNetwork(NetworkReader):
             activation=self.activation,
             by_task=table.pairs is not None,
         )
-        objective = [(head.kind, head.constant) for head in heads], getattr(self, "standardize_y", True)
+        losses = [(head.kind, head.constant) for head in heads]
+        objective = losses, getattr(self, "standardize_y", True), self._columns
         continued = known and (architecture, objective) == old[:2] and np.array_equal(reading.tasks, old[3])
         self._architecture, self._objective = architecture, objective
         items, held_out = np.arange(table.n_items), None

@@ -22,6 +22,7 @@ class FittedNetwork(BaseMultiTask):
 
     tasks_: np.ndarray
     _architecture: Architecture
+    _columns: list | None  # the positions of every task's features, if they have some of their own
     _heads: list
     _names: np.ndarray
     _objective: tuple
@@ -90,16 +91,16 @@ class FittedNetwork(BaseMultiTask):
             return self._mean_outputs(self._own_columns(X)), None
         codes = self._places()[codes]
         unknown, inputs = np.flatnonzero(codes < 0), []
-        for t, name in enumerate(self._names.tolist()):
+        for t in range(len(self._names)):
             rows = np.concatenate([np.flatnonzero(codes == t), unknown])
-            own = X[rows] if self.features is None else X[np.ix_(rows, self._columns_of(name, X.shape[1]))]
+            own = X[rows] if self._columns is None else X[np.ix_(rows, self._columns[t])]
             inputs.append(own if len(rows) else None)
         return self._mean_outputs(inputs), codes
 
     def _own_columns(self, X):
         """Rows that all tasks read: one array, or the columns of each."""
-        if self.features is not None:
-            return [X[:, self._columns_of(name, X.shape[1])] for name in self._names.tolist()]
+        if self._columns is not None:
+            return [X[:, columns] for columns in self._columns]
         return [X] * len(self._names) if self._architecture.by_task else X
 
     def _places(self):
@@ -164,7 +165,7 @@ class FittedNetwork(BaseMultiTask):
                 if names is None or column not in names:
                     raise ValueError(f"features[{task!r}] names the column {column!r}, which X does not have.")
                 positions.append(int(np.flatnonzero(names == column)[0]))
-            elif isinstance(column, (int, np.integer)) and 0 <= column < n_features:
+            elif isinstance(column, (int, np.integer)) and not isinstance(column, bool) and 0 <= column < n_features:
                 positions.append(int(column))
             else:
                 raise ValueError(

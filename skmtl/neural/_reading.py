@@ -174,13 +174,12 @@ class NetworkReader(FittedNetwork):
             raise ValueError("Rows to score must have the features, the tasks and the kinds of labels of the fit.")
         reader._task_position = self._task_position
         heads = [replace(head, classes=read.classes) for head, read in zip(self._heads, reading.heads, strict=True)]
-        return heads, reading.table if self.features is None else reader._select_features(reading)
+        return heads, reading.table if self._columns is None else reading.table.split_columns(self._columns)
 
-    def _select_features(self, reading):
-        """Inputs of every task from the columns that `features` gives it."""
-        table = reading.table
-        if len(table.inputs) > 1:
+    def _own_features(self, reading):
+        """The positions of every task's features, as `features` says; None: all read all."""
+        if self.features is None:
+            return None
+        if len(reading.table.inputs) > 1:
             raise ValueError("features selects columns of one X; here every task comes with an X of its own.")
-        return table.split_columns(
-            [self._columns_of(name, table.inputs[0].shape[1]) for name in reading.tasks.tolist()]
-        )
+        return [self._columns_of(name, reading.table.inputs[0].shape[1]) for name in reading.tasks.tolist()]
