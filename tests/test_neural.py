@@ -1074,6 +1074,19 @@ def test_columns_have_the_names_and_the_order_of_the_fit(rng):
         clone(mixed).fit(X, y).score(X[:, :2], y)
 
 
+@pytest.mark.parametrize("names", [(0, 1), (3, 2), ("a", "tags")], ids=str)
+def test_columns_of_labels_are_found_by_name(names, rng):
+    """A number is a name in pandas, too; one column is enough for tags."""
+    number, tag = names
+    X = rng.normal(size=(60, 3))
+    y = pd.DataFrame({tag: X[:, 0] > 0, number: X[:, 1]})
+    heads = {number: "regression", tag: "multilabel"}
+    predicted = MultiTaskMLP(heads, max_iter=100, learning_rate_init=0.01, random_state=0).fit(X, y).predict(X)
+    assert r2_score(X[:, 1], predicted[number]) > 0.5
+    assert predicted[tag].shape == (60, 1)
+    assert predicted[tag].dtype == bool
+
+
 def test_text_and_numbers_are_no_classes_of_one_kind(rng):
     X, Y = data(rng)
     labels = {"a": (X, (Y[:, 0] > 0).astype(int)), "b": (X, np.where(Y[:, 1] > 0, "u", "v"))}

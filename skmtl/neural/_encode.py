@@ -192,9 +192,11 @@ def columns_of_heads(y, heads):
         columns, lost = {}, []
         for name, kind in heads.items():
             own = [c for c in frame.columns if c == name] or [c for c in frame.columns if _owner(c, names) == name]
-            if own:
-                columns[name] = frame[own].to_native() if kind == "multilabel" else frame[:, own].to_numpy()
-                columns[name] = frame.get_column(own[0]).to_native() if len(own) == 1 else columns[name]
+            if len(own) == 1:  # by get_column: a name may be a number, which is no position
+                column = frame.get_column(own[0])
+                columns[name] = column.to_frame().to_native() if kind == "multilabel" else column.to_native()
+            elif own:
+                columns[name] = frame.select(own).to_native() if kind == "multilabel" else frame.select(own).to_numpy()
             elif not isinstance(kind, distill):
                 lost.append(name)
     else:
