@@ -352,6 +352,16 @@ def test_shapes_of_predictions_follow_y(rng):
     assert full_batch().fit(X, X[:, 0]).predict(X).shape == (len(X),)
 
 
+@pytest.mark.parametrize("loss", ["squared", "huber", "poisson"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_type_of_predictions_follows_x(dtype, loss, rng):
+    X = rng.normal(size=(30, 3)).astype(dtype)
+    model = MultiTaskMLPRegressor((4,), loss=loss, max_iter=2, random_state=0).fit(X, 1e6 * rng.uniform(size=(30, 2)))
+    predicted = model.predict(np.vstack([X, 1e30 * X]).astype(dtype))
+    assert predicted.dtype == dtype
+    assert np.isfinite(predicted).all()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_float_type_follows_x(dtype, rng):
     X, Y = columns(rng)

@@ -155,7 +155,10 @@ class Head:
     def decode(self, outputs):
         """Predictions from outputs (n, n_outputs): numbers in their units, codes of classes; (n, n_targets)."""
         if self.loss == POISSON:
-            return np.exp(np.minimum(outputs, 700.0 if outputs.dtype == np.float64 else 87.0)) * self.scale
+            most = (
+                np.log(np.finfo(outputs.dtype).max) - np.log(np.maximum(self.scale, 1.0)) - 0.01
+            )  # finite in any unit
+            return (np.exp(np.minimum(outputs, most)) * self.scale).astype(outputs.dtype, copy=False)
         if self.numeric:
             return (outputs * self.scale + self.mean).astype(outputs.dtype, copy=False)
         if self.loss == SIGMOID:
