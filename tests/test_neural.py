@@ -14,7 +14,7 @@ import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, d2_tweedie_score, f1_score, mean_squared_error, r2_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -988,6 +988,29 @@ def test_a_head_without_weight_has_nothing_to_learn_from(rng):
     for y, weight, task in [(Y[:, :2], np.tile([1.0, 0.0], (200, 1)), None), (Y[:, 0], ids == "a", ids)]:
         with pytest.raises(ValueError, match="Task 'b', or a column of it, has no label of positive weight"):
             model.fit(X, y, weight, task=task)
+
+
+def test_a_teacher_and_its_temperature_are_checked(rng):
+    X, Y = rng.normal(size=(40, 3)), (rng.normal(size=(40, 2)) > 0).astype(int)
+    sure = LogisticRegression().fit(X, Y[:, 0])
+    several = MultiTaskMLPClassifier((3,), max_iter=1).fit(X, np.column_stack([Y, np.arange(40) % 3]))
+    mixed = MultiTaskMLP({"a": "classification"}, (3,), max_iter=1).fit(X, {"a": Y[:, 0]})
+    for head, message in (
+        (distill(sure, "a"), r"temperature of the distilled head 'b' must be a float in the range \(0, inf\)"),
+        (distill(sure, np.inf), r"temperature of the distilled head 'b' must be a float in the range \(0, inf\)"),
+        (distill(Ridge().fit(X, Y)), "teacher of head 'b' must be a classifier with predict_proba. Got Ridge"),
+        (distill(mixed), r"probabilities of one task, \(n_samples, n_classes\). Got a dict"),
+        (distill(several), r"probabilities of one task, \(n_samples, n_classes\). Got a list"),
+        (
+            distill(MultiTaskMLPClassifier((3,), max_iter=1).fit(X, Y)),
+            r"probabilities of one task.*Got shape \(40, 2\)",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            MultiTaskMLP({"b": head}).fit(X, {})
+    cold = posed(MultiTaskMLP({"b": distill(sure, 1e-4)}), X, {}).problem.table.Y  # 0.9^10000 is 0 for a computer
+    assert_array_equal(cold.argmax(axis=1), sure.predict(X))
+    assert_allclose(cold.sum(axis=1), 1.0)
 
 
 def test_a_clone_keeps_the_teacher(rng):

@@ -8,6 +8,7 @@ import numpy as np
 
 from skmtl._ids import describe, refuse_unknown
 from skmtl._labels import encode_labels
+from skmtl._params import number
 from skmtl.classification._class_weight import balanced
 from skmtl.neural._heads import Head, distill
 from skmtl.neural._losses import SIGMOID, SOFT
@@ -60,15 +61,28 @@ def encode_head(name, kind, labels, X, known, huber):
 
 def _ask(name, kind, X, known):
     """A head that learns what a teacher says; at temperature c its probabilities q become ``q^(1/c)`` over the sum."""
-    if not kind.temperature > 0:
-        raise ValueError(f"The temperature of the distilled head {name!r} must be positive. Got {kind.temperature!r}.")
-    P = np.asarray(kind.teacher.predict_proba(X), dtype=np.float64)
-    classes = np.asarray(kind.teacher.classes_)
-    if P.ndim != 2 or P.shape[1] != len(classes):
+    accepts, expected = number(0, ends="()")
+    if not accepts(kind.temperature):
         raise ValueError(
-            f"The teacher of head {name!r} must give probabilities of one task, (n, n_classes). Got {P.shape}."
+            f"The temperature of the distilled head {name!r} must be {expected}. Got {kind.temperature!r} instead."
         )
-    P = P ** (1.0 / kind.temperature)
+    if not hasattr(kind.teacher, "predict_proba"):
+        raise ValueError(
+            f"The teacher of head {name!r} must be a classifier with predict_proba. Got {kind.teacher!r} instead."
+        )
+    answer, labels = kind.teacher.predict_proba(X), kind.teacher.classes_
+    try:
+        P, classes = np.asarray(answer, dtype=np.float64), np.asarray(labels)
+    except (TypeError, ValueError):  # a dict, or a list of several tasks
+        P, classes = np.zeros(0), np.zeros(0)
+    if P.ndim != 2 or classes.ndim != 1 or P.shape[1] != len(classes):
+        got = f"shape {answer.shape}" if hasattr(answer, "shape") else f"a {type(answer).__name__}"
+        raise ValueError(
+            f"The teacher of head {name!r} must give probabilities of one task, (n_samples, n_classes). Got {got}."
+        )
+    if not np.isfinite(P).all():
+        raise ValueError(f"The teacher of head {name!r} gives probabilities that are not finite.")
+    P = (P / P.max(axis=1, keepdims=True)) ** (1.0 / kind.temperature)  # the likeliest stays 1 at any temperature
     head = Head("distilled", SOFT, P.shape[1], classes=classes, constant=float(kind.temperature))
     if known is not None and not np.array_equal(classes, known.classes):
         raise ValueError(
