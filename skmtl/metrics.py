@@ -26,7 +26,7 @@ from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_obje
 
 from skmtl._ids import number_tasks
 from skmtl.preprocessing import list_labels
-from skmtl.tasks import check_weight, refuse_other_order, take_task_column
+from skmtl.tasks import check_weight, column_names, refuse_other_order, take_task_column
 
 __all__ = ["TaskScores", "make_task_scorer", "masked_scorer", "task_scores", "within_task_explained_variance"]
 
@@ -296,6 +296,14 @@ def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=N
     return float(1 - residual / total)
 
 
+def _weight_of(weight, y):
+    """Weights of rows or labels y; columns with names are in the order of those of y."""
+    names = column_names(y)
+    if names is not None:
+        refuse_other_order(weight, names, "sample_weight", "of those of y")
+    return check_weight(weight, np.shape(y))
+
+
 @dataclass(frozen=True, eq=False)
 class Scored:
     """Labels and their predictions, one a row, and where they belong; see the head of this module."""
@@ -312,7 +320,7 @@ class Scored:
         pred = np.asarray(pred)
         check_consistent_length(y, pred, ids)
         weight = np.ravel(weight) if np.shape(weight)[1:] == (1,) else weight
-        weight = check_weight(weight, np.shape(y))
+        weight = _weight_of(weight, y)
         if ids is None and _is_wide(y):
             return cls._of_wide(y, pred, weight)._weighted()
         tasks, codes = number_tasks(np.zeros(len(pred)) if ids is None else ids)

@@ -15,6 +15,7 @@ written out.
 
 import uuid
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -214,6 +215,7 @@ def check_data(
     weight = check_weight(sample_weight, y.shape)
     if source == "outputs":
         tasks = np.arange(y.shape[1]) if names is None else names
+        refuse_other_order(sample_weight, tasks, "sample_weight", "of those of y")
         y, weight = _weigh_missing(y, weight, tasks, empty)
         data = TaskData(X, y, weight, tasks, None, _new_row_numbers(len(y)), source, position, dtype)
     else:
@@ -397,11 +399,13 @@ def column_names(y):
     return None
 
 
-def refuse_other_order(y, tasks):
-    """Raise ValueError if the columns of a data frame y have the names of `tasks`, and another order."""
-    names = column_names(y)
+def refuse_other_order(table, tasks, name="y", order="of fit"):
+    """Raise ValueError if the columns of a data frame have the names of `tasks`, and another order."""
+    names = column_names(table)
     if names is not None and len(names) == len(tasks) and names.tolist() != tasks.tolist() and {*names} == {*tasks}:
-        raise ValueError(f"The columns of y should be in the order of fit, {describe(tasks)}. Got {describe(names)}.")
+        raise ValueError(
+            f"The columns of {name} should be in the order {order}, {describe(tasks)}. Got {describe(names)}."
+        )
 
 
 def _one_label_a_row(y):
@@ -419,6 +423,10 @@ def check_weight(sample_weight, shape):
     """Weights of rows or of the labels y of this shape, float64; None if there are none."""
     if sample_weight is None:
         return None
+    shapes = [shape[:1]] + ([shape] if len(shape) == 2 else [])
+    expected = " or ".join(map(str, shapes))
+    if isinstance(sample_weight, Mapping):
+        raise ValueError(f"sample_weight must have shape {expected}; a dict of weights goes with a dict X. Got a dict.")
     weight = check_array(
         sample_weight,
         ensure_2d=False,
@@ -428,9 +436,7 @@ def check_weight(sample_weight, shape):
         copy=False,
         input_name="sample_weight",
     )
-    shapes = [shape[:1]] + ([shape] if len(shape) == 2 else [])
     if weight.shape not in shapes:
-        expected = " or ".join(map(str, shapes))
         raise ValueError(
             f"sample_weight must have shape {expected}. Got sample_weight.shape == {weight.shape} instead."
         )

@@ -115,6 +115,12 @@ def test_what_is_no_weight_no_label_and_no_score_is_refused():
         within_task_explained_variance(y, y, IDS, sample_weight=-np.ones(len(y)))
     with pytest.raises(ValueError, match=r"sample_weight must have shape \(60,\) or \(60, 3\). Got .* \(60, 2\)"):
         task_scores(model, A, Y, sample_weight=np.ones((60, 2)))
+    table, weight = (pd.DataFrame(values, columns=list(names)) for values, names in ((Y, "abc"), (Y**2, "cba")))
+    named = MeanRegularizedRegressor(0.1).fit(A, table)
+    with pytest.raises(
+        ValueError, match="columns of sample_weight should be in the order of those of y, 'a', 'b', 'c'"
+    ):
+        task_scores(named, A, table, sample_weight=weight)
     with pytest.raises(ValueError, match="y_true contains NaN"):
         within_task_explained_variance(np.r_[np.nan, y[1:]], y, IDS)
     for scoring, message in [("r2", "Got 'r2'"), (["r2"], "dict"), ({"task": r2_score}, "column of the table")]:

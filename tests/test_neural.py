@@ -1107,6 +1107,18 @@ def test_columns_have_the_names_and_the_order_of_the_fit(rng):
         clone(mixed).fit(X, y).score(X[:, :2], y)
 
 
+def test_weights_of_heads_are_found_by_name(rng):
+    """As labels are; without names they are in the order of the heads."""
+    X, w = rng.normal(size=(30, 3)), rng.uniform(0.5, 2.0, size=(30, 2))
+    y = {"a": rng.normal(size=(30, 2)), "b": rng.normal(size=30)}
+    model = MultiTaskMLP(dict.fromkeys("ab", "regression"), (4,), max_iter=3, random_state=0)
+    expected = model.fit(X, y, w).predict(X)["a"]
+    for weight in (dict(zip("ab", w.T, strict=True)), pd.DataFrame(w[:, ::-1], columns=["b", "a"])):
+        assert_array_equal(model.fit(X, y, weight).predict(X)["a"], expected)
+    with pytest.raises(ValueError, match=r"sample_weight must .* each of the heads 'a', 'b'. Got .* \(30, 3\)"):
+        model.fit(X, y, np.ones((30, 3)))  # as many as columns of labels
+
+
 @pytest.mark.parametrize("names", [(0, 1), (3, 2), ("a", "tags")], ids=str)
 def test_columns_of_labels_are_found_by_name(names, rng):
     """A number is a name in pandas, too; one column is enough for tags."""

@@ -882,6 +882,16 @@ REFUSED = {
         lambda r: Model().fit(r.X, np.c_[r.y, r.y], np.ones((34, 3))),
         r"sample_weight must have shape \(34,\) or \(34, 2\)",
     ),
+    "weights in a dict": (
+        lambda r: Model().fit(r.X, np.c_[r.y, r.y], {"a": np.ones(34)}),
+        r"sample_weight must have shape \(34,\) or \(34, 2\); a dict of weights goes with a dict X",
+    ),
+    "weights of labels in another order": (
+        lambda r: Model().fit(
+            r.X, pd.DataFrame({"a": r.y, "b": r.y}), pd.DataFrame({"b": np.ones(34), "a": np.ones(34)})
+        ),
+        "columns of sample_weight should be in the order of those of y, 'a', 'b'. Got 'b', 'a'",
+    ),
     "weights negative": (lambda r: Model().fit(r.X, r.y, -(r.y**2)), "[Nn]egative.*sample_weight"),
     "weights zero": (lambda r: Model().fit(r.X, r.y, 0 * r.y), "weight.*zero"),
     "weights zero on labels": (

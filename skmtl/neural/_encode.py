@@ -12,7 +12,7 @@ from skmtl._params import number
 from skmtl.classification._class_weight import balanced
 from skmtl.neural._heads import Head, distill
 from skmtl.neural._losses import SIGMOID, SOFT
-from skmtl.tasks import check_labels
+from skmtl.tasks import check_labels, column_names
 
 __all__ = ["announced_heads", "columns_of_heads", "encode_head", "labels_a_row", "weigh_labels", "weight_of_columns"]
 
@@ -241,10 +241,15 @@ def weight_of_columns(sample_weight, names, sizes):
         refuse_unknown("sample_weight", sample_weight, names)
         n = len(next(iter(sample_weight.values())))
         sample_weight = np.column_stack([sample_weight.get(name, np.ones(n)) for name in names])
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.ndim == 2 and weight.shape[1] == len(names):
-        weight = np.repeat(weight, sizes, axis=1)
-    return weight
+    weight, found = np.asarray(sample_weight, dtype=np.float64), column_names(sample_weight)
+    if found is not None and set(found) == set(names):  # as labels, by name
+        weight = weight[:, [found.tolist().index(name) for name in names]]
+    if weight.ndim == 2 and weight.shape[1] != len(names):
+        raise ValueError(
+            f"sample_weight must have a weight for every row, or one for every row and each of the heads "
+            f"{describe(names)}. Got sample_weight.shape == {weight.shape}."
+        )
+    return weight if weight.ndim != 2 else np.repeat(weight, sizes, axis=1)
 
 
 def labels_a_row(y, n):
