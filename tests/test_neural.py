@@ -684,6 +684,24 @@ def test_callbacks_see_every_epoch_and_may_end_training(rng):
     assert model.n_iter_ == 1
 
 
+def test_an_epoch_has_its_estimator_whenever_it_is_asked(rng):
+    """It is made then, for it takes as long as there are epochs."""
+    X, Y = data(rng)
+    epochs, at_once = [], []
+
+    def keep(epoch):
+        epochs.append(epoch)
+        assert "estimator" not in vars(epoch)
+        if epoch.number % 2:
+            at_once.append(epoch.estimator.predict(X))
+
+    MultiTaskMLPRegressor((8,), callbacks=keep, max_iter=6, random_state=0).fit(X, Y)
+    assert [epoch.estimator.n_iter_ for epoch in epochs] == [1, 2, 3, 4, 5, 6]
+    for epoch, predicted in zip(epochs[::2], at_once, strict=True):
+        assert_array_equal(epoch.estimator.predict(X), predicted)
+    assert (epochs[1].estimator.predict(X) != epochs[3].estimator.predict(X)).any()
+
+
 def test_ctrl_c_keeps_the_weights_so_far(rng):
     X, Y = data(rng)
 

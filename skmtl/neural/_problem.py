@@ -1,6 +1,8 @@
 """What a network is to learn, the state of its training, and what callbacks are told of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ class Epoch:
     scores : array or None
         On the validation rows.
     estimator : estimator
-        As it would be if training ended here.
+        With the weights and curves after this epoch; made when it is asked for.
     """
 
     number: int
@@ -37,7 +39,11 @@ class Epoch:
     losses: np.ndarray
     weights: np.ndarray
     scores: np.ndarray | None
-    estimator: Any
+    _make: Callable
+
+    @cached_property
+    def estimator(self):
+        return self._make()
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+from functools import partial
 
 import numpy as np
 
@@ -50,8 +51,6 @@ class Reporter(contextlib.AbstractContextManager):
         return report
 
     def _epoch(self, number, state):
-        model = copy.copy(self.estimator)
-        model._publish(self.problem, [state.copy()], 0)
         return Epoch(
             number,
             self.problem.tasks,
@@ -59,8 +58,13 @@ class Reporter(contextlib.AbstractContextManager):
             state.losses[-1],
             state.weights[-1],
             state.last_scores,
-            model,
+            partial(self._model, state.copy()),
         )
+
+    def _model(self, state):
+        model = copy.copy(self.estimator)
+        model._publish(self.problem, [state], 0)
+        return model
 
     def _print(self, run, number, state):
         of_run = f"run {run + 1}, " if self.estimator.n_init > 1 else ""
