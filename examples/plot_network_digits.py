@@ -4,7 +4,7 @@ Two label sets from different pictures: which digit, and odd or even?
 
 800 pictures of handwritten digits are labelled with the digit; of a few others it is only known whether it is odd or
 even.  Nobody tells the network what the two have to do with each other, but what its hidden layer learns to see in the
-digits is what parity needs: with one hidden layer for both tasks it takes a fraction of the labels.
+digits is what parity needs: with one hidden layer for both tasks it takes fewer labels.
 """
 
 import matplotlib.pyplot as plt
@@ -51,7 +51,7 @@ for name, values in accuracy.items():
     print(f"{name:32}" + "".join(f"{mean:10.1f}" for mean in values.mean(axis=1)))
 
 # %%
-# The fewer the labels, the more those of the other task are worth.
+# Those of the other task are worth most where labels are fewest.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, values in accuracy.items():
