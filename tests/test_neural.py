@@ -537,6 +537,20 @@ def test_early_stopping_restores_the_best_weights(rng):
     assert slower.n_iter_ > model.n_iter_  # instead of stopping, as long as the rate is not small
 
 
+def test_early_stopping_without_a_score_is_refused(rng):
+    """It would end training at once: R2 of a row, or a metric of several columns where no row has all labels."""
+    X, tags = rng.normal(size=(40, 3)), (rng.random((40, 4)) > 0.5).astype(float)
+    tags[np.arange(40), np.arange(40) % 4] = np.nan
+    one_row = MultiTaskMLPRegressor(early_stopping=True, metrics=lambda y, p: np.nan if len(y) < 2 else r2_score(y, p))
+    with pytest.raises(ValueError, match=r"early_stopping needs a score of some task, .* is NaN for 0, 1, 2, 3"):
+        one_row.fit(X, X[:, 0], task=np.repeat(np.arange(4), 10))
+    no_row = MultiTaskMLP({"tags": "multilabel"}, early_stopping=True, metrics=accuracy_score)
+    with pytest.raises(ValueError, match=r"early_stopping needs a score of some task, .* is NaN for 'tags'"):
+        no_row.fit(X, {"tags": tags})
+    same = MultiTaskMLPClassifier((3,), early_stopping=True, random_state=0).fit(X, np.zeros(40))
+    assert same.n_iter_ == 12  # one class: nothing to learn, nothing to refuse
+
+
 def test_every_task_keeps_labels_to_learn_from(rng):
     X, Y = data(rng)
     Y[3:, 1] = np.nan

@@ -9,6 +9,7 @@ import numpy as np
 from skmtl._ids import describe
 from skmtl.neural._arrays import Training, pack
 from skmtl.neural._batches import addresses, run_batches
+from skmtl.neural._losses import CONSTANT
 from skmtl.neural._optimizers import RATE, numbers_of
 from skmtl.neural._random import draw, shuffle
 from skmtl.neural._weighting import FROM_GRADIENTS, Weighting
@@ -119,11 +120,23 @@ class Epochs:
         self.safe[:] = state.theta
         if self.problem.validation is not None:
             state.note(self.problem.scores(state.theta))
+            if len(state.objectives) == start + 1:
+                self._check_scores(state.last_scores)
         self.weighting.end_epoch(state.losses[-1], state.last_scores)
         halt = stop.look(state)
         if self.report is not None and self.report(len(state.objectives) - start, state):
             return "callback"
         return halt
+
+    def _check_scores(self, scores):
+        """Raise ValueError where early stopping has nothing to go by: it would end training at once."""
+        learned = [head.loss != CONSTANT for head in self.problem.heads]
+        if self.problem.settings.early_stopping and any(learned) and np.isnan(scores).all():
+            raise ValueError(
+                "early_stopping needs a score of some task, and the rows to validate on give none: the score is NaN "
+                f"for {describe(self.problem.tasks)}. Give more of them, with labels, or metrics that are defined for "
+                "so few; metrics see the rows of a head with several columns that have all their labels."
+            )
 
     def interrupted(self, stop, start):
         """Ctrl-C: back to the end of the last epoch, or to the best one."""

@@ -106,8 +106,8 @@ class MultiTaskMLP(BaseNetwork):
     validation_fraction : float, default=0.1
         Share of rows set apart for that, of every task.
     metrics : callable or dict {task: callable}, default=None
-        Scores for validation, ``metric(y_true, y_pred)`` of labels, greater is better. None: R2, accuracy or explained
-        deviance.
+        Scores for validation, ``metric(y_true, y_pred)`` of labels, greater is better; of several columns on rows that
+        have all of them. None: R2, accuracy or explained deviance.
     n_init : int, default=1
         How many fits, from different weights; the best is kept: by validation score, else by training loss.
     ensemble : bool, default=False
