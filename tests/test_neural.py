@@ -772,11 +772,22 @@ def test_a_rate_that_diverges_is_an_error_with_advice_and_leaves_the_model_alone
     assert_array_equal(model.predict(X), before)
 
 
+def test_a_pull_that_diverges_is_an_error_with_advice(rng):
+    X, Y = data(rng)
+    pulled = MultiTaskMLPRegressor((8,), sharing="soft", alpha_soft=1e5, solver="sgd", learning_rate_init=0.01)
+    with pytest.raises(ValueError, match=r"Lower learning_rate_init \(0.01\) or alpha_soft \(100000\)"):
+        pulled.fit(X, Y)
+
+
 def test_progress_and_verbose_print(rng, capsys):
     pytest.importorskip("tqdm")
     X, Y = data(rng)
-    MultiTaskMLPRegressor((4,), max_iter=2, verbose=1, progress=True).fit(X, Y)
-    assert "epoch 2: loss" in capsys.readouterr().out
+    model = MultiTaskMLPRegressor((4,), max_iter=2, n_init=3, verbose=1, progress=True).fit(X, Y)
+    printed = capsys.readouterr()
+    assert "epoch 2: loss" in printed.out
+    assert "/6 " in printed.err
+    model.partial_fit(X, Y)
+    assert "/1 " in capsys.readouterr().err  # an epoch of one run
 
 
 @pytest.mark.parametrize("Network", [MultiTaskMLPRegressor, MultiTaskMLPClassifier])

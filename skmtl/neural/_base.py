@@ -144,9 +144,7 @@ class BaseNetwork(NetworkReader):
                 f"partial_fit goes on with the network of the first call, whose tasks are {describe(self._names)}, "
                 f"with {self._architecture.n_features} features; these data or parameters ask for another one."
             )
-        settings = copy.copy(self).set_params(
-            max_iter=1, early_stopping=False, learning_rate="constant", callbacks=None, progress=False
-        )
+        settings = copy.copy(self).set_params(max_iter=1, early_stopping=False, learning_rate="constant")
         problem = replace(problem, settings=settings, validation=None)
         fitted._train(problem, self._start(problem, continued))
         self.__dict__ = fitted.__dict__
@@ -289,7 +287,7 @@ class BaseNetwork(NetworkReader):
                 if ended[k] == "interrupt":
                     halt.set()
 
-        with limit as each, one_blas_thread, Reporter(self, problem, halt) as reporter:
+        with limit as each, one_blas_thread, Reporter(self, problem, len(states), halt) as reporter:
             try:
                 each(run, range(len(states)))
             except KeyboardInterrupt:  # while runs are in threads of their own: these end their epoch, no others begin

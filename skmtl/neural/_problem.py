@@ -43,6 +43,7 @@ class Epoch:
 
     @cached_property
     def estimator(self):
+        """See the class."""
         return self._make()
 
 

@@ -18,11 +18,12 @@ class Reporter(contextlib.AbstractContextManager):
     ----------
     estimator : estimator
     problem : Problem
+    n_runs : int
     halt : threading.Event
         Set: end after this epoch.
     """
 
-    def __init__(self, estimator, problem, halt):
+    def __init__(self, estimator, problem, n_runs, halt):
         callbacks = estimator.callbacks
         self.callbacks = [] if callbacks is None else [callbacks] if callable(callbacks) else list(callbacks)
         self.estimator, self.problem, self.halt, self.bar = estimator, problem, halt, None
@@ -31,7 +32,7 @@ class Reporter(contextlib.AbstractContextManager):
                 from tqdm.auto import tqdm
             except ImportError as error:
                 raise ImportError("progress=True needs tqdm: pip install 'skmtl[progress]'.") from error
-            self.bar = tqdm(total=estimator.max_iter * estimator.n_init, unit="epoch", leave=False)
+            self.bar = tqdm(total=problem.settings.max_iter * n_runs, unit="epoch", leave=False)
 
     def __exit__(self, *error):
         if self.bar is not None:

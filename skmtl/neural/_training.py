@@ -192,11 +192,12 @@ class Epochs:
     def complain(self):
         losses = self.training.losses
         bad = self.problem.tasks[~np.isfinite(losses)]
-        of = f" of task {describe(bad)}" if len(bad) else ""
+        of, settings = f" of task {describe(bad)}" if len(bad) else "", self.problem.settings
+        pull = f" or alpha_soft ({settings.alpha_soft:g})" if settings.sharing == "soft" else ""
         raise ValueError(
             f"The loss{of} is no longer finite in epoch {len(self.state.objectives) + 1}: training diverges. Lower "
-            f"learning_rate_init ({self.problem.settings.learning_rate_init:g}), standardise the features, or bound "
-            "the weights with max_norm."
+            f"learning_rate_init ({settings.learning_rate_init:g}){pull}, standardise the features, or bound the "
+            "weights with max_norm."
         )
 
     def _deal(self):
