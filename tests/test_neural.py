@@ -612,6 +612,28 @@ def test_partial_fit_is_epochs_of_fit(rng):
         model.partial_fit(X[:2], ["c", "z"])
 
 
+@pytest.mark.parametrize("layout", ["columns", "ids", "dict"])
+@pytest.mark.parametrize("types", [(np.float64, np.float32), (np.float32, np.float64)], ids=["64 to 32", "32 to 64"])
+def test_training_goes_on_with_rows_of_another_float_type(types, layout, rng):
+    """In the type of the first rows; it began anew, without a word."""
+    X, Y = rng.normal(size=(30, 3)).astype(np.float32), rng.normal(size=(30, 2))
+    before, after = (X.astype(dtype) for dtype in types)
+
+    def rows(X):
+        if layout == "columns":
+            return {"X": X, "y": Y}
+        return {"X": {"a": (X, Y[:, 0])}} if layout == "dict" else {"X": X, "y": Y[:, 0], "task": np.arange(30) % 2}
+
+    settings = {"max_iter": 4, "warm_start": True, "random_state": 0}
+    steps, fits, expected = (MultiTaskMLPRegressor((4,), **settings).fit(**rows(before)) for _ in range(3))
+    steps.partial_fit(**rows(after))
+    fits.set_params(max_iter=1).fit(**rows(after))
+    expected.partial_fit(**rows(before))
+    for model in (steps, fits):
+        assert model.n_iter_ == 5
+        assert_array_equal(model._states[0].theta, expected._states[0].theta)
+
+
 def test_a_later_chunk_and_the_rows_to_validate_on_may_have_no_label_of_a_task(rng):
     X, Y = data(rng)
     gaps = Y.copy()

@@ -152,9 +152,9 @@ class BaseNetwork(NetworkReader):
 
     def _start(self, problem, continued):
         """The states that training starts from: those of the last fit, or new ones, one for each of `n_init`."""
-        (dtype,) = {X.dtype for X in problem.table.inputs}
-        if continued and all(state.theta.dtype == dtype for state in self._states):
+        if continued:
             return [state.copy() for state in self._states]
+        (dtype,) = {X.dtype for X in problem.table.inputs}
         first = check_random_state(self.random_state)
         seeds = first.randint(2**31 - 1, size=self.n_init - 1)
         generators = [first, *map(np.random.RandomState, seeds)]
@@ -190,6 +190,9 @@ class BaseNetwork(NetworkReader):
         losses = [(head.kind, head.constant) for head in heads]
         objective = losses, getattr(self, "standardize_y", True), self._columns
         continued = known and (architecture, objective) == old[:2] and np.array_equal(reading.tasks, old[3])
+        if continued:  # in the type that it began with, whatever that of these rows
+            dtype = self._states[0].theta.dtype
+            table = replace(table, inputs=[rows.astype(dtype, copy=False) for rows in table.inputs])
         self._architecture, self._objective = architecture, objective
         items, held_out = np.arange(table.n_items), None
         if not partial and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
