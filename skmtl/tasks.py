@@ -465,6 +465,8 @@ def _weigh_missing(Y, weight, tasks, may_be_empty=False):
         raise ValueError(
             f"Input y contains NaN only in the column(s) of task {describe(tasks[empty])}: no label to learn from."
         )
+    if empty.all():
+        raise ValueError("Input y contains NaN only: there is no label in any row.")
     if weight is None:
         weight = labelled.astype(np.float64)
     else:

@@ -537,6 +537,15 @@ def test_early_stopping_restores_the_best_weights(rng):
     assert slower.n_iter_ > model.n_iter_  # instead of stopping, as long as the rate is not small
 
 
+def test_rows_without_any_label_are_refused(rng):
+    X, Y = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
+    model = MultiTaskMLPRegressor((3,), max_iter=1).fit(X, Y)
+    with pytest.raises(ValueError, match="y contains NaN only: there is no label in any row"):
+        model.partial_fit(X, np.full((20, 2), np.nan))
+    with pytest.raises(ValueError, match="y contains NaN only: there is no label in any row"):
+        model.fit(X, Y, validation_data=(X, np.full((20, 2), np.nan)))
+
+
 def test_early_stopping_without_a_score_is_refused(rng):
     """It would end training at once: R2 of a row, or a metric of several columns where no row has all labels."""
     X, tags = rng.normal(size=(40, 3)), (rng.random((40, 4)) > 0.5).astype(float)
