@@ -621,6 +621,19 @@ def test_partial_fit_is_epochs_of_fit(rng):
         model.partial_fit(X[:2], ["c", "z"])
 
 
+@pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning")
+def test_a_later_chunk_leaves_the_names_of_columns(rng):
+    """As scikit-learn's partial_fit does; they are what frames in another order are refused by."""
+    X, Y = pd.DataFrame(rng.normal(size=(20, 3)), columns=list("abc")), rng.normal(size=(20, 2))
+    model = MultiTaskMLPRegressor((4,), features={0: ["a"], 1: ["b", "c"]}, max_iter=1).fit(X, Y)
+    model.partial_fit(X.to_numpy(), Y)
+    assert model.feature_names_in_.tolist() == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="same order as they were in fit"):
+        model.predict(X[["b", "a", "c"]])
+    model = MultiTaskMLPRegressor((4,), max_iter=1).fit(X.to_numpy(), Y).partial_fit(X, Y)
+    assert not hasattr(model, "feature_names_in_")
+
+
 @pytest.mark.parametrize("layout", ["columns", "ids", "dict"])
 @pytest.mark.parametrize("types", [(np.float64, np.float32), (np.float32, np.float64)], ids=["64 to 32", "32 to 64"])
 def test_training_goes_on_with_rows_of_another_float_type(types, layout, rng):

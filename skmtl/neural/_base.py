@@ -167,7 +167,11 @@ class BaseNetwork(NetworkReader):
         """
         known = as_before and hasattr(self, "_states")
         old: Any = (self._architecture, self._objective, self._heads, self._names) if known else [None] * 4
+        names = self.__dict__.get("feature_names_in_")
         reading = self._read(X, y, sample_weight, task, known or partial, partial)
+        if known and partial and reading.source != "parts":  # the columns are those of the first call, named or not
+            self.__dict__.pop("feature_names_in_", None)
+            self.__dict__ |= {} if names is None else {"feature_names_in_": names}
         self._source, self._task_position, self._names = reading.source, reading.task_position, reading.tasks
         table, heads = reading.table, reading.heads
         for parameter in ("task_weight", "metrics", "features"):
