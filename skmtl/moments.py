@@ -401,17 +401,23 @@ class TaskMoments:
 
     def with_mean_rows(self, share):
         """Give every task one more row, its mean, with weight `share` (n_tasks,), as if it were not centred there."""
-        if self.shared:
-            everyone = np.arange(self.n_tasks)
-            gram = self.dense_gram(everyone)
-            return replace(self, gram=gram, full=everyone, rows=(), shared=False).with_mean_rows(share)
+        if self.shared and np.ptp(share) > 0.0:
+            return self._apart().with_mean_rows(share)
         x, y = np.sqrt(share)[:, None] * self.x_mean, np.sqrt(share) * self.y_mean
-        gram = self.gram + x[self.full, :, None] * x[self.full, None, :]
+        at = self.full[:1] if self.shared else self.full
+        gram = self.gram + x[at, :, None] * x[at, None, :]
         rows = tuple(
-            Rows(r.tasks, np.concatenate([r.A, x[r.tasks, None]], axis=1), np.column_stack([r.v, y[r.tasks]]))
+            Rows(
+                r.tasks, np.concatenate([r.A, x[r.tasks[: len(r.A)], None]], axis=1), np.column_stack([r.v, y[r.tasks]])
+            )
             for r in self.rows
         )
         return replace(self, xy=self.xy + y[:, None] * x, yy=self.yy + y**2, gram=gram, rows=rows, data=None)
+
+    def _apart(self):
+        """The same moments, where no task shares rows with another."""
+        rows = tuple(Rows(r.tasks, np.repeat(r.A, len(r.tasks), axis=0), r.v) for r in self.rows)
+        return replace(self, gram=self.dense_gram(self.full), rows=rows, shared=False)
 
     def __add__(self, other):
         """The moments of the rows of both; a task missing in one part has no rows there.

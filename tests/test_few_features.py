@@ -43,6 +43,7 @@ PENALTIES = {
     "temporal, smooth": lambda a: Temporal(0.3 * a, alpha_l1=0.5 * a, smooth=True),
     "temporal + joint feature": lambda a: Temporal(0.3 * a) + JointFeature(0.8 * a, alpha_l1=0.1 * a),
     "mean, l1": lambda a: SharedPlusSpecific(0.1 * a, alpha_l1=0.5 * a),
+    "mean, l1, intercepts": lambda a: SharedPlusSpecific(0.1 * a, alpha_l1=0.5 * a, alpha_intercept=0.3 * a),
     "graph, l1": lambda a: TaskGraph(0.1 * a, CHAIN, alpha_l1=0.5 * a, alpha_ridge=0.05 * a),
     "graph + joint feature": lambda a: TaskGraph(0.1 * a, CHAIN) + JointFeature(a),
     "fused + l1": lambda a: FusedTasks(0.2 * a, CHAIN) + L1(0.5 * a),
@@ -113,7 +114,15 @@ def test_the_minimum_is_that_of_all_features(kind, penalty, sets, rng, monkeypat
     assert any(size is not None for size in sets) or (half and "missing" in kind)
 
 
-@pytest.mark.parametrize("penalty", [Dirty(0.2, 0.15), SparseLowRank(0.15, 0.3), Temporal(0.1, alpha_group=0.2)])
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        Dirty(0.2, 0.15),
+        SparseLowRank(0.15, 0.3),
+        Temporal(0.1, alpha_group=0.2),
+        SharedPlusSpecific(0.1, alpha_l1=0.2, alpha_intercept=0.1),
+    ],
+)
 def test_what_is_fitted_is_of_all_features(penalty, sets, rng, monkeypatch):
     data, model = instance("shared", rng), MultiTaskRegressor(penalty, tol=1e-10, max_iter=10_000)
     usual = without_sets(model, data, monkeypatch)
@@ -230,7 +239,6 @@ class OfPositions(Norm):
         RobustFeature(0.1, 0.1, alpha_ridge=0.1),
         SparseLowRank(0.1, 0.1, alpha_ridge=0.1),
         RobustLowRank(0.1, 0.1),
-        SharedPlusSpecific(0.1, alpha_l1=0.1, alpha_intercept=0.1),
     ],
     ids=lambda penalty: type(getattr(penalty, "a", penalty)).__name__,
 )

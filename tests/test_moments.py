@@ -367,6 +367,20 @@ def test_mean_rows_undo_the_centring(instance, rng):
     assert_allclose(undone.yy, plain.yy, rtol=1e-12)
 
 
+@pytest.mark.parametrize("n", [8, 30])
+def test_mean_rows_of_tasks_that_share_all_are_shared(n, rng):
+    """No matrix nor rows for each task, of which many features would want gigabytes."""
+    data = check_data(rng.normal(2.0, 1.0, size=(n, 20)), rng.normal(size=(n, 4)))
+    moments = TaskMoments.from_data(data)
+    assert moments.with_mean_rows(np.full(4, 0.5)).shared
+    W = rng.normal(size=(4, 20))
+    for share in (np.full(4, 0.5), np.array([0.5, 0.5, 1.0, 2.0])):
+        more = share[:, None] * np.einsum("tj,tj->t", moments.x_mean, W)[:, None] * moments.x_mean
+        assert_allclose(
+            moments.with_mean_rows(share).times_gram(W), moments.times_gram(W) + more, rtol=1e-12, atol=1e-12
+        )
+
+
 # --------------------------------------------------------------------------------------------------------- algebra
 
 

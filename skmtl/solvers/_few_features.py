@@ -18,7 +18,7 @@ from skmtl.moments import Rows, TaskMoments
 from skmtl.penalties.decomposition import Sides
 from skmtl.penalties.sparse import L1, JointFeature
 from skmtl.solvers._coupling import Decomposed, Together
-from skmtl.solvers._quadratic import quadratic_of
+from skmtl.solvers._quadratic import quadratic_for
 from skmtl.solvers._screen import MANY, Screen, nearest, working_sets
 from skmtl.solvers.solution import ROUNDING, Certificate
 
@@ -50,7 +50,7 @@ def _suit(penalty, moments):
     Norms of features alone have a descent with working sets; here they come from it with a crowd of features in use.
     """
     n_features = moments.n_features
-    if n_features < MANY or moments.n_rows.max(initial=0) >= n_features or penalty.penalizes_intercepts:
+    if n_features < MANY or moments.n_rows.max(initial=0) >= n_features:
         return False
     if isinstance(penalty, L1 | JointFeature):
         return False
@@ -192,7 +192,7 @@ class _Rounds:
     def __init__(self, solver, penalty, moments, c, tol, span):
         self.solver, self.penalty, self.moments, self.c, self.span = solver, penalty, moments, c, span
         self.kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
-        self.quadratic = quadratic_of(moments.only(self.kept), c[self.kept])
+        self.quadratic = quadratic_for(penalty, moments.only(self.kept), c[self.kept])
         self.quadratic.ridge = penalty.ridge
         self.problem = (Decomposed if penalty.decomposition else Together)(penalty, self.quadratic)
         tasks, n_features = self.quadratic.tasks, moments.n_features

@@ -15,7 +15,7 @@ from skmtl.moments import Factor
 from skmtl.solvers._resolvents import IncompleteResolvent
 from skmtl.solvers._sparse_minima import sparse_minima
 
-__all__ = ["PulledIntercepts", "Quadratic", "mean_rows", "quadratic_of"]
+__all__ = ["PulledIntercepts", "Quadratic", "mean_rows", "quadratic_for", "quadratic_of"]
 
 _BEYOND, _TRIALS = 1.5, 50  # how far past where a root is expected to look for one, and how often
 _WORTH_THREADS = 500_000  # numbers in a factor; with fewer, a thread starts later than the product ends
@@ -209,6 +209,13 @@ class PulledIntercepts(Quadratic):
             growth = (excess(other) - excess(s)) / (other - s)
             self._growth = np.clip(growth, 1e-12 * self.kappa, self.kappa)
             brentq(excess, s, other, xtol=enough / np.abs(self.U).max(), rtol=4.0 * np.finfo(float).eps)
+
+
+def quadratic_for(penalty, moments, c, each=_in_turn):
+    """The `Quadratic` for the moments, whose intercepts the penalty may draw together."""
+    if penalty.penalizes_intercepts and moments.centered:
+        return PulledIntercepts(moments, c, each, a_b=penalty.alpha_intercept)
+    return quadratic_of(moments, c, each)
 
 
 def mean_rows(moments, c, a_b):

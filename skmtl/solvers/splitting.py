@@ -29,7 +29,7 @@ from skmtl.penalties import Penalty, Ridge
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._few_features import on_few_features
-from skmtl.solvers._quadratic import PulledIntercepts, quadratic_of
+from skmtl.solvers._quadratic import PulledIntercepts, quadratic_for
 from skmtl.solvers._sparse_step import SparseStep
 from skmtl.solvers.solution import ROUNDING, Certificate, harmonic, on_nodes, solution_of, solve, solve_one
 
@@ -46,9 +46,7 @@ def solve_by_splitting(penalty: Penalty, path, moments, c, *, tol=1e-6, max_iter
     """The solutions for any penalty whose terms have a prox: what `solve` finds where no other solver is registered."""
     kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
     with crew(moments.n_jobs) as each:
-        few = moments.only(kept), c[kept], each
-        pulled = penalty.penalizes_intercepts and moments.centered
-        quadratic = PulledIntercepts(*few, a_b=penalty.alpha_intercept) if pulled else quadratic_of(*few)
+        quadratic = quadratic_for(penalty, moments.only(kept), c[kept], each)
         yield from _along(path, moments, kept, c, quadratic, tol, max_iter, init)
 
 
