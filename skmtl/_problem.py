@@ -73,7 +73,7 @@ def _has_sparse_step(penalty, tasks):
     """Whether absolute values are part of the splitting's exact step, which needs Gram matrices."""
     nodes = penalty.all_tasks(tasks)
     terms = () if penalty.decomposition else penalty.placed(nodes).terms(nodes)
-    return with_absolute_values(term for term in terms if matters(term))
+    return with_absolute_values([term for term in terms if matters(term)])
 
 
 def _uneven(X):

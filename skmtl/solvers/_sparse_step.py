@@ -3,10 +3,12 @@ r"""The quadratic step of a splitting with absolute values in it, ``min_W  f(W) 
 Absolute values need no copy of W then: what is left to agree on are the other terms.  Where tasks have fewer rows than
 features, f alone is flat in many directions, and copies of a sparse and of a simple W approach each other slowly; on
 few weights it is not.  Task by task, coordinate descent from the iteration before, which has nearly the same signs.
+Beside quadratic forms copies approach each other as quickly, and cost less, unless intercepts are drawn together.
 """
 
 import numpy as np
 
+from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.sparse import L1
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
@@ -19,10 +21,10 @@ _ROUNDING = 1e-13  # of alpha: what it leaves at least
 _UNHURRIED, _HASTE = 15.0, 4.0  # iterations in which problems end that are no hard ones; for those rho may be so large
 
 
-def with_absolute_values(terms):
-    """Whether there are absolute values among terms, and others."""
-    kinds = {isinstance(term, L1) for term in terms}
-    return len(kinds) == 2
+def with_absolute_values(terms, beside_forms=False):
+    """Whether there are absolute values among terms and others, which `beside_forms` may all be quadratic forms."""
+    others = [term for term in terms if not isinstance(term, L1)]
+    return len(others) < len(terms) and not all(isinstance(f, TaskQuadratic) and not beside_forms for f in others)
 
 
 class SparseStep(Together):
@@ -39,8 +41,9 @@ class SparseStep(Together):
         """Whether there are absolute values besides other terms, and every task, given b_0, a problem of its own."""
         quadratic = problem.quadratic
         small = quadratic.B.size * quadratic.B.shape[1] <= _LARGEST
-        alone = type(quadratic) in (Quadratic, PulledIntercepts)
-        return small and alone and with_absolute_values(copy.term for copy in problem.terms)
+        pulled = type(quadratic) is PulledIntercepts
+        alone = pulled or type(quadratic) is Quadratic
+        return small and alone and with_absolute_values([copy.term for copy in problem.terms], beside_forms=pulled)
 
     def _copied(self, terms):
         self.inside = L1(sum(term.alpha for term in terms if isinstance(term, L1)))
