@@ -22,17 +22,23 @@ from skmtl.moments import TaskMoments
 
 __all__ = ["IncompleteMoments", "nearly_complete"]
 
-_LARGEST = 6e7  # numbers in the factors of all tasks
+_LARGEST = 6e7  # numbers in the factors of all tasks, or in their rows
 _WIDE = 64  # features; with fewer, Gram matrices are as fast
+_FEW = 0.25  # of all labels
 
 
 def nearly_complete(data):
-    """Whether tasks share rows but for labels, and those missing (or there) are fewer than their Gram matrices."""
+    """Whether tasks share rows but for labels, and those missing (or there) are fewer than their Gram matrices.
+
+    Most tasks with few labels are as well off with rows of their own, if there is room for these.
+    """
     n, d = data.X.shape
     if not data.shared or data.complete or sparse.issparse(data.X) or d < _WIDE:
         return False
     labelled, row_weight = data.weight > 0, data.weight.max(axis=1)
     n_labels = labelled.sum(axis=0, dtype=float)
+    if np.median(n_labels) < _FEW * n and d * n_labels.sum() <= _LARGEST:
+        return False
     size = np.minimum(n_labels, n - n_labels)
     few = size @ size <= min(_LARGEST, d * np.minimum(n_labels, d).sum())
     return bool(few and (data.weight == labelled * row_weight[:, None]).all())

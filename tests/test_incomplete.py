@@ -22,7 +22,7 @@ from skmtl.solvers import newton
 from skmtl.solvers._resolvents import IncompleteResolvent, _upper
 from skmtl.tasks import check_data
 
-SHARES = {"few missing": 0.1, "most missing": 0.85, "some of both": None}
+SHARES = {"few missing": 0.1, "most missing": 0.7, "some of both": None}
 
 
 TALL, WIDE = (90, 70), (130, 160)  # rows and features
@@ -160,6 +160,7 @@ def test_what_is_nearly_complete():
     assert nearly_complete(check_data(X, Y))
     assert nearly_complete(check_data(X, Y, s))
     assert not nearly_complete(check_data(X, Y, weight))
+    assert not nearly_complete(check_data(*table(0.9)[:2]))
     assert not nearly_complete(check_data(X, np.nan_to_num(Y)))
     assert not nearly_complete(check_data(X, np.zeros(len(X)), task=np.arange(len(X)) % 3))
 
