@@ -78,8 +78,9 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
             return Certificate(objective, max(float(gap), 0.0), residual)
 
         b = harmonic(penalty.adjacency(nodes), moments.intercepts(W), moments.active)
-        converged = moments.shared or _is_solved(certificate(), moments, c)
-        yield solution_of(moments, W, certificate, b=b, n_iter=n_iter, converged=converged)
+        known = certificate if moments.shared else certificate()  # what depends on it is wanted at once
+        converged = moments.shared or _is_solved(known, moments, c)
+        yield solution_of(moments, W, known, b=b, n_iter=n_iter, converged=converged)
 
 
 def _is_solved(certificate, moments, c):
