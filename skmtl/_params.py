@@ -220,6 +220,8 @@ def check_parameters(owner):
         for part in value.values() if isinstance(value, Mapping) else [value]:
             if isinstance(part, (Penalty, Loss)):
                 check_parameters(part)
+    if isinstance(owner, Penalty):
+        owner.check()
 
 
 def _range(Class, name):

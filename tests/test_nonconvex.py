@@ -339,7 +339,7 @@ def test_a_large_gamma_is_joint_features_and_no_alpha_is_least_squares(rng):
 @pytest.mark.parametrize(("shape", "gamma", "least"), [("mcp", 1.0, "1"), ("scad", 2.0, "2")])
 def test_a_gamma_too_small_is_refused(shape, gamma, least, rng):
     with pytest.raises(ValueError, match=f"gamma must be > {least} for penalty='{shape}'. Got {gamma}"):
-        AdaptiveJointFeatureRegressor(penalty=shape, gamma=gamma).fit(**INSTANCES["shared"](rng).arguments)
+        AdaptiveJointFeatureRegressor(penalty=shape, gamma=gamma).alpha_max(**INSTANCES["shared"](rng).arguments)
 
 
 def test_a_path_of_stages_does_not_depend_on_the_strengths_before(rng):

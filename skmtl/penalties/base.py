@@ -63,6 +63,9 @@ class Penalty(BaseEstimator):
         """Strength of the ridge term, which the quadratic step of a solver takes up."""
         return float(getattr(self, "alpha_ridge", 0.0))
 
+    def check(self):
+        """Raise ValueError where parameters, each in its range, do not go together."""
+
     @abstractmethod
     def value(self, W):
         """Omega(W), in units of the loss."""

@@ -98,7 +98,7 @@ class AdaptiveJointFeature(Penalty):
             return np.clip((g - r / a) / (g - 1.0), 0.0, 1.0)
         return np.where(r < g * a, 1.0, 0.0)
 
-    def check_gamma(self):
+    def check(self):
         """Raise ValueError where `gamma` is too small for the shape."""
         least = {"mcp": 1.0, "scad": 2.0}.get(self.penalty, 0.0)
         if not self.gamma > least:

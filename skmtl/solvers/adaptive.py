@@ -27,7 +27,6 @@ def moments_for_adaptive(penalty: AdaptiveJointFeature, data, *, fit_intercept=T
 @solve.register
 def solve_adaptive(penalty: AdaptiveJointFeature, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """The first stages are a path of their own, so that a solution does not depend on the strengths before it."""
-    penalty.check_gamma()
     unit, how = float(0.5 * c @ moments.yy), {"tol": STAGE * tol, "max_iter": max_iter}
 
     def stage(solution):

@@ -122,7 +122,6 @@ class RowProblem:
 
     def _stages(self, adaptive, first, converged, null, tol, max_iter):
         """The solution of a concave penalty of features, for that of its first stage, a `Progress`."""
-        adaptive.check_gamma()
 
         def stage(progress, converged):
             return Stage(progress.W, progress.objective, progress.gap, converged, progress)
