@@ -42,7 +42,8 @@ class L1Classifier(LinearClassifier):
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`.
     n_jobs : int or None, default=None
-        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
+        Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
+        it.
     verbose : int, default=0
         1 prints a line after the fit.
     task : str, int or None, default=None
@@ -185,7 +186,8 @@ class JointFeatureClassifier(LinearClassifier):
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`.
     n_jobs : int or None, default=None
-        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
+        Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
+        it.
     verbose : int, default=0
         1 prints a line after the fit.
     task : str, int or None, default=None

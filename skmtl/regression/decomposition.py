@@ -39,11 +39,12 @@ class DirtyRegressor(LinearRegressor):
         Most iterations of solvers that iterate.
     tol : float, default=1e-6
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
-        best intercepts; quadratic models are solved exactly, whatever it is.
+        best intercepts.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`.
     n_jobs : int or None, default=None
-        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
+        Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
+        it.
     verbose : int, default=0
         1 prints a line after the fit.
     task : str, int or None, default=None
@@ -170,11 +171,12 @@ class RobustLowRankRegressor(LinearRegressor):
         Most iterations of solvers that iterate.
     tol : float, default=1e-6
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
-        best intercepts; quadratic models are solved exactly, whatever it is.
+        best intercepts.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`.
     n_jobs : int or None, default=None
-        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
+        Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
+        it.
     verbose : int, default=0
         1 prints a line after the fit.
     task : str, int or None, default=None
@@ -198,7 +200,6 @@ class RobustLowRankRegressor(LinearRegressor):
         The part L, of low rank, of the weights.
     deviation_coef_ : array of shape (n_tasks, n_features)
         The part S, deviations of whole tasks; the two sum to `coef_`.
-
     outlier_tasks_ : array
         The ids of the tasks whose deviation is not zero.
     feature_importances_ : array of shape (`n_features_in_`,)
@@ -304,11 +305,12 @@ class RobustFeatureRegressor(LinearRegressor):
         Most iterations of solvers that iterate.
     tol : float, default=1e-6
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
-        best intercepts; quadratic models are solved exactly, whatever it is.
+        best intercepts.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`.
     n_jobs : int or None, default=None
-        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
+        Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
+        it.
     verbose : int, default=0
         1 prints a line after the fit.
     task : str, int or None, default=None
@@ -438,11 +440,12 @@ class SparseLowRankRegressor(LinearRegressor):
         Most iterations of solvers that iterate.
     tol : float, default=1e-6
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
-        best intercepts; quadratic models are solved exactly, whatever it is.
+        best intercepts.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`.
     n_jobs : int or None, default=None
-        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
+        Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
+        it.
     verbose : int, default=0
         1 prints a line after the fit.
     task : str, int or None, default=None

@@ -38,12 +38,12 @@ class ReducedRankRegressor(LinearRegressor):
         Most iterations of solvers that iterate.
     tol : float, default=1e-6
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
-        best intercepts; quadratic models are solved exactly, whatever it is; nonconvex ones stop when a step changes
-        `coef_` by at most this share.
+        best intercepts; nonconvex ones stop when a step changes `coef_` by at most this share.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`.
     n_jobs : int or None, default=None
-        Threads that sum the rows of a large table; None is 1, -1 all cores. Results do not depend on it.
+        Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
+        it.
     verbose : int, default=0
         1 prints a line after the fit.
     task : str, int or None, default=None

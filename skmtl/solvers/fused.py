@@ -73,18 +73,15 @@ class SparseChain(FusedTasks):
 @solve.register
 @on_nodes
 def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
-    """Each from its own start: a solution nearby, on the boundary of all cones, is no good one."""
+    """Each starts anew: a solution nearby lies on the boundary of the cones, from where steps are short."""
     kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
     if not _suits(penalty, moments.only(kept)):
         path = [_of_one_prox(one) or one for one in path]
         yield from solve_by_splitting(path[0], path, moments, c, tol=tol, max_iter=max_iter, init=init)
         return
     with crew(moments.n_jobs) as each:
-        quadratic, method, state = (
-            Quadratic(moments.only(kept), c[kept], each),
-            None,
-            None if init is None else [init[kept]],
-        )
+        quadratic, method = Quadratic(moments.only(kept), c[kept], each), None
+        state = None if init is None else [init[kept]]
         goal = max(tol, ROUNDING) * quadratic.null
         for one in path:
             quadratic.ridge = one.ridge

@@ -69,8 +69,8 @@ class Solution:
         solutions.
     n_iter : int
     converged : bool
-    parts : tuple of two arrays of shape (n_tasks, n_features), or None
-        P and Q of a decomposition, ``W = P + Q``.
+    parts : tuple of arrays, or None
+        P and Q of a decomposition ``W = P + Q``, both of the shape of W; the loadings of a latent basis.
     dual : tuple (X, duals), or None
         Where iterations end with other weights than W: X (n_tasks, n_features), whose residuals are the dual point, and
         the subgradients (function, U) that make up its descent.
@@ -130,7 +130,7 @@ def solve(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     max_iter : int
         For solvers that iterate, for each penalty.
     init : array of shape (n_tasks, n_features), a pair (P, Q) of them for a decomposition, or None
-        Where solvers that iterate start; each following penalty starts at the solution before.
+        Where solvers that iterate start; those that profit from it start each following penalty at the solution before.
 
     Yields
     ------
