@@ -368,6 +368,24 @@ def test_a_class_that_is_hardly_ever_right_has_a_hessian_of_its_own(rng):
         assert_allclose(H[8:, 8:], X.T @ (w[:, None] * X), rtol=1e-3, atol=1e-3 * w.sum())
 
 
+def test_classes_that_are_nearly_certain_have_a_hessian_without_negative_curvature(rng):
+    """Where p is 1 but for 1e-13, the difference to 1 has three digits."""
+    rows = row_loss(Multinomial(3), rng)
+    p, _ = rows.probabilities(0.1 * rng.normal(size=rows.shape), np.tile([0.0, 30.0, -30.0], rows.n_tasks))
+    for t in range(rows.n_tasks):
+        curvatures = np.linalg.eigvalsh(rows.hessian(t, p)[0])
+        assert curvatures[0] >= -1e-13 * curvatures[-1]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_classes_that_are_told_apart_are_fused(seed):
+    rng = np.random.default_rng(seed)
+    X, task = rng.normal(size=(90, 4)), rng.integers(3, size=90)
+    y = np.digitize(X @ [0.5, -0.3, 0.2, 0.0], [-0.3, 0.3])
+    model = FusedTasksClassifier(0.05).fit(1e6 * X, y, task=task)
+    assert model.dual_gap_ <= 1e-6 * 3 * np.log(3.0)
+
+
 @pytest.mark.parametrize("seed", [2, 14, 39])
 def test_models_are_solved_exactly_though_nothing_is_proved_yet(seed):
     """Where the bound is 0 the gap is the whole objective, and no measure of how exact the next model has to be."""

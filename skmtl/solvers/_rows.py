@@ -11,7 +11,7 @@ the origin matters), or that they are all the same (m_t the mean of all rows; "a
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -346,14 +346,16 @@ class RowLoss:
         """
         X, s, p = self.block(t, of_labels, features)
         K, d = p.shape[1] if p.ndim > 1 else 1, X.shape[1]
-        H, to_b, bb = np.empty((K, d, K, d)), np.empty((K, K, d)), np.empty((K, K))
-        for k in range(K):
-            for m in range(k + 1):
-                w = s * p if p.ndim == 1 else s * p[:, k] * ((k == m) - p[:, m])
-                H[k, :, m] = X.T @ (w[:, None] * X)
-                H[m, :, k] = H[k, :, m].T
-                to_b[k, m] = to_b[m, k] = w @ X
-                bb[k, m] = bb[m, k] = w.sum()
+        H, to_b, bb = np.zeros((K, d, K, d)), np.zeros((K, K, d)), np.zeros((K, K))
+        for k, m in [(0, 0)] if p.ndim == 1 else combinations(range(K), 2):
+            w = s * p if p.ndim == 1 else -s * p[:, k] * p[:, m]
+            H[k, :, m] = X.T @ (w[:, None] * X)
+            H[m, :, k] = H[k, :, m].T
+            to_b[k, m] = to_b[m, k] = w @ X
+            bb[k, m] = bb[m, k] = w.sum()
+        if p.ndim > 1:  # 1 - p is the sum of the others: where p is nearly 1, it has digits that 1 - p has not
+            for k in range(K):
+                H[k, :, k], to_b[k, k], bb[k, k] = -H[k].sum(axis=1), -to_b[k].sum(axis=0), -bb[k].sum()
         H, to_b = H.reshape(K * d, K * d), to_b.reshape(K, K * d)
         if not self.fit_intercept:
             return H, np.zeros_like(to_b)
