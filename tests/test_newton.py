@@ -263,6 +263,16 @@ def test_a_warm_start_at_the_solution_ends_at_once(rng):
     assert model.fit(X, y, task=task).n_iter_ < first
 
 
+@pytest.mark.parametrize("belief", [L1, JointFeature, TraceNorm])
+def test_counts_may_start_anywhere(belief, rng):
+    """The curvature is looked for near the start: not where weights of one feature, moved by another's, are beyond exp."""
+    X, task = make_rows(rng, sizes=(20, 20))
+    y = rng.poisson(np.exp(X[:, 0]))
+    model = MultiTaskRegressor(belief(1e-4), loss="poisson", warm_start=True)
+    first = model.fit(X * [1.0, 1e4, 1.0, 1.0], y, task=task).objective_
+    assert_allclose(model.fit(X * [1.0, 1e4, 1.0, 1.0], y, task=task).objective_, first, rtol=1e-5)
+
+
 # Labels that say nothing
 
 

@@ -324,7 +324,8 @@ class _Steps:
         if length == 0.0:
             return 1.0
         h = 1e-4 * max(np.sqrt(np.vdot(here.W, here.W)), np.sqrt(null) / length) / length
-        ahead = rows.at(here.W + h * d, here.a + h * e)
+        while (ahead := rows.at(here.W + h * d, here.a + h * e)).down is None:  # too far for exp
+            h *= 0.1
         bend = np.vdot(d, d - (ahead.down - at.down) / h) - np.vdot(d, d)
         bend += np.vdot(e, -(ahead.pull - at.pull) / h)
         curvature = max(float(bend) / length**2, _LINEAR * self._mean_square) + self._prox.ridge_of_sum
