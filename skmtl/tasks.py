@@ -219,7 +219,7 @@ def check_data(
         y, weight = _weigh_missing(y, weight, tasks, empty)
         data = TaskData(X, y, weight, tasks, None, _new_row_numbers(len(y)), source, position, dtype)
     else:
-        _refuse_missing(y)
+        refuse_missing(y)
         tasks, codes = (
             (np.zeros(1, dtype=np.int64), np.zeros(len(y), dtype=np.intp)) if ids is None else number_tasks(ids)
         )
@@ -447,7 +447,8 @@ def check_weight(sample_weight, shape):
     return weight
 
 
-def _refuse_missing(y):
+def refuse_missing(y):
+    """Raise ValueError if a label of y (n_samples,) is missing."""
     if np.isnan(y).any():
         raise ValueError(
             f"Input y contains NaN, first in row {np.argmax(np.isnan(y))}. Missing labels are understood in a 2-D y "

@@ -861,3 +861,25 @@ def test_score_of_wide_labels_is_the_mean_accuracy_of_tasks(Classifier, rng):
 def test_the_methods_have_the_same_signatures(Classifier):
     for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         assert str(inspect.signature(getattr(Classifier, name))) == "(self, X, *, task=None)"
+
+
+def test_scores_of_a_classifier_take_labels_and_weights_as_fits_do(rng):
+    X, Y = make_wide(rng, missing=0.3)
+    model = MeanRegularizedClassifier().fit(X, Y)
+    weights = {
+        "smallest is -1": -np.ones(len(X)),
+        "contains NaN": np.full(len(X), np.nan),
+        r"Got .* \(1,\)": np.ones(1),
+    }
+    for message, weight in weights.items():
+        with pytest.raises(ValueError, match=message):
+            model.score(X, Y, weight)
+    with pytest.raises(ValueError, match="one column per task, 3 as in fit"):
+        model.score(X, Y[:, 0])
+    X, y, task = make_rows(rng, 3)
+    model = MeanRegularizedClassifier().fit(X, y.astype(object), task=task)
+    assert model.score(X, y.astype(object), task=task) == model.score(X, y, task=task)
+    with pytest.raises(ValueError, match="Negative values in sample_weight"):
+        model.score(X, y, -np.ones(len(X)), task=task)
+    with pytest.raises(ValueError, match=r"contains NaN, first in row 0\. Missing labels are understood in a 2-D y"):
+        model.score(X, np.r_[None, y[1:]], task=task)

@@ -1,6 +1,7 @@
 """Losses other than the squared one: rows, steps, intercepts and certificates, piece by piece."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -265,7 +266,7 @@ def test_a_warm_start_at_the_solution_ends_at_once(rng):
 
 @pytest.mark.parametrize("belief", [L1, JointFeature, TraceNorm])
 def test_counts_may_start_anywhere(belief, rng):
-    """The curvature is looked for near the start: not where weights of one feature, moved by another's, are beyond exp."""
+    """The curvature is looked for near the start: not where one feature's weights, moved as another's, leave exp."""
     X, task = make_rows(rng, sizes=(20, 20))
     y = rng.poisson(np.exp(X[:, 0]))
     model = MultiTaskRegressor(belief(1e-4), loss="poisson", warm_start=True)
@@ -338,6 +339,34 @@ def test_each_task_has_its_own_loss_and_units(rng):
 def test_a_loss_that_does_not_fit_is_named(loss, y, message):
     with pytest.raises(ValueError, match=message):
         MultiTaskRegressor(loss=loss).fit(np.eye(4), np.array(y, dtype=float), task=[0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("loss", ["poisson", "logistic", {"p": "logistic", "q": "poisson", "r": "huber"}], ids=str)
+def test_scores_by_any_loss_take_labels_and_weights_as_fits_do(loss, rng):
+    X, Y = rng.normal(size=(30, 4)), pd.DataFrame(rng.integers(2, size=(30, 3)), columns=["p", "q", "r"])
+    model, weight = MultiTaskRegressor(loss=loss).fit(X, Y), rng.integers(2, size=Y.shape)
+    Y.iloc[:, 0] = weight[:, 0]  # the only labels that count are ones, which tell nothing
+    absent = Y.astype(float).where(weight > 0)
+    assert_array_equal(list(model.task_scores(X, Y, weight).values()), list(model.task_scores(X, absent).values()))
+    assert_allclose(model.score(X, Y, weight), model.score(X, absent))
+    for y, w, message in [
+        (Y[["r", "q", "p"]], None, "in the order of fit, 'p', 'q', 'r'. Got 'r', 'q', 'p'"),
+        (Y["p"], None, "one column per task, 3 as in fit"),
+        (Y, -weight, "Negative values in sample_weight"),
+        (Y, weight / np.where(weight, 1.0, np.nan), "contains NaN"),
+        (Y, np.ones(29), "sample_weight must have shape"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            model.score(X, y, w)
+
+
+def test_a_missing_label_of_a_long_table_is_refused_by_every_score(rng):
+    X, task = make_rows(rng)
+    y = rng.integers(3, size=len(X)).astype(float)
+    model = MultiTaskRegressor(loss="poisson").fit(X, y, task=task)
+    assert_allclose(model.score(X, y[:, None], task=task), model.score(X, y, task=task))
+    with pytest.raises(ValueError, match="contains NaN, first in row 0"):
+        model.score(X, np.r_[np.nan, y[1:]], task=task)
 
 
 def test_an_unknown_task_has_no_loss_among_several(rng):

@@ -8,7 +8,7 @@ from skmtl._labels import encode_labels, label_columns
 from skmtl.base import LinearMultiTask
 from skmtl.classification._class_weight import weigh_classes
 from skmtl.losses import Logistic, Multinomial
-from skmtl.tasks import refuse_other_order
+from skmtl.tasks import refuse_missing, refuse_other_order
 
 __all__ = ["LinearClassifier", "MultiTaskClassifierMixin"]
 
@@ -118,21 +118,21 @@ class MultiTaskClassifierMixin(ClassifierMixin):
         -------
         float
         """
-        predicted = self.predict(X) if task is None else self.predict(X, task=task)
-        if not self._labels.wide:
-            from sklearn.metrics import accuracy_score
+        from sklearn.metrics import accuracy_score
 
-            return accuracy_score(y, predicted, sample_weight=sample_weight)
-        refuse_other_order(y, self.tasks_)
-        columns, _ = label_columns(y)
-        weight = np.ones(len(predicted)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        weight = np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], predicted.shape)
-        scores = []
-        for (truth, missing), label, w in zip(columns, predicted.T, weight.T, strict=True):
-            w = np.where(missing, 0.0, w)
-            if w.any():
-                scores.append(np.average(truth == label, weights=w))
-        return float(np.mean(scores)) if scores else np.nan
+        from skmtl.metrics import Scored
+
+        predicted = self.predict(X) if task is None else self.predict(X, task=task)
+        columns, wide = label_columns(y)
+        if self._labels.wide:
+            refuse_other_order(y, self.tasks_)
+            if not wide:
+                raise ValueError(f"y must have one column per task, {len(self.tasks_)} as in fit. Got a 1-D y.")
+            return Scored.of(y, predicted, None, sample_weight).mean(_share_right)
+        if len(columns) == 1:  # as labels of their own type; what else there may be, scikit-learn refuses
+            ((y, missing),) = columns
+            refuse_missing(np.where(missing, np.nan, 0.0))
+        return Scored.of(y, predicted, None, sample_weight).overall(accuracy_score)
 
     def _encode_labels(self, y):
         """The codes of y, in its own layout; sets `classes_`."""
@@ -175,6 +175,11 @@ class MultiTaskClassifierMixin(ClassifierMixin):
         elif labels.binary:
             return of_odds(eta) if labels.wide else np.column_stack([of_odds(-eta), of_odds(eta)])
         return self._by_classes(eta, lambda scores: of_classes(scores, axis=1))
+
+
+def _share_right(y, predicted, sample_weight=None):
+    """The share of labels, perhaps of several types, that are predicted."""
+    return float(np.average(y == predicted, weights=sample_weight))
 
 
 class LinearClassifier(MultiTaskClassifierMixin, LinearMultiTask):

@@ -6,7 +6,7 @@ from skmtl.losses import Squared
 from skmtl.penalties import SharedPlusSpecific
 from skmtl.regression._base import LinearRegressor
 from skmtl.regression._losses import explained, losses_of, means_of
-from skmtl.tasks import check_labels
+from skmtl.tasks import check_labels, refuse_missing, refuse_other_order
 
 __all__ = ["MultiTaskRegressor"]
 
@@ -216,13 +216,15 @@ class MultiTaskRegressor(LinearRegressor):
 
     def _scored(self, X, y, sample_weight, task):
         """Labels, weights, eta and the position of the task of everything that is labelled, each 1-D."""
+        from skmtl.metrics import Scored
+
         eta, codes = self._decision_and_tasks(X, task)
+        refuse_other_order(y, self.tasks_)
         y = check_labels(y)
-        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        if y.ndim == 2:
-            weight = weight if weight.ndim == 2 else weight[:, None]
-            codes = np.arange(y.shape[1])[None]
-        else:
-            codes = np.zeros(len(y), dtype=np.intp) if codes is None else codes
-        labelled = ~np.isnan(y)
-        return [np.broadcast_to(of_labels, y.shape)[labelled] for of_labels in (y, weight, eta, codes)]
+        if y.ndim == 1:
+            refuse_missing(y)
+        if y.shape[1:] != eta.shape[1:] and self._source == "outputs":
+            raise ValueError(f"y must have one column per task, {len(self.tasks_)} as in fit. Got shape {y.shape}.")
+        scored = Scored.of(y, eta, codes, sample_weight)
+        weight = np.ones(len(scored.y)) if scored.weight is None else scored.weight
+        return scored.y, weight, scored.pred, scored.tasks[scored.codes]
