@@ -82,15 +82,27 @@ def make_task_scorer(func, *, greater_is_better=True, average="pooled", response
     make_task_scorer(mean_absolute_error, greater_is_better=False, average='task')
     """
     if average not in ("pooled", "task"):
-        raise ValueError(f"average must be 'pooled' or 'task'. Got {average!r} instead.")
-    return _TaskScorer(func, greater_is_better, average, response_method, task, kwargs)
+        raise ValueError(
+            f"average must be 'pooled' or 'task'. Got {average!r} instead; a parameter average of func itself is set by "
+            "functools.partial(func, average=...)."
+        )
+    return _scorer(func, greater_is_better, average, response_method, task, kwargs)
+
+
+def _scorer(func, *options):
+    if not callable(func):
+        raise ValueError(
+            f"func must be a function of y_true and y_pred, such as sklearn.metrics.r2_score. Got {func!r}."
+        )
+    return _TaskScorer(func, *options)
 
 
 def masked_scorer(func, *, response_method="predict", greater_is_better=True, **kwargs):
     """Make a scorer for y with one column per task and gaps: the mean over tasks of `func` on their labelled rows.
 
     Where scikit-learn's scorers stop at the first NaN, this one leaves it out. It is
-    ``make_task_scorer(average="task")``.
+    ``make_task_scorer(average="task")``, and an `average` here is that of `func`: ``masked_scorer(f1_score,
+    average="macro")``.
 
     Parameters
     ----------
@@ -119,9 +131,7 @@ def masked_scorer(func, *, response_method="predict", greater_is_better=True, **
     >>> masked_scorer(mean_absolute_error, greater_is_better=False)(model, np.zeros((2, 1)), Y)  # -(2 + 0) / 2
     -1.0
     """
-    return make_task_scorer(
-        func, greater_is_better=greater_is_better, average="task", response_method=response_method, **kwargs
-    )
+    return _scorer(func, greater_is_better, "task", response_method, kwargs.pop("task", None), kwargs)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,8 +167,9 @@ class _TaskScorer:
     def __repr__(self):
         name = getattr(self.func, "__name__", repr(self.func))
         options = {o.name: value for o in fields(self)[1:-1] if (value := getattr(self, o.name)) != o.default}
+        maker = "masked_scorer" if "average" in self.kwargs else "make_task_scorer"  # where it is that of func
         words = [name, *(f"{option}={value!r}" for option, value in (options | self.kwargs).items())]
-        return f"make_task_scorer({', '.join(words)})"
+        return f"{maker}({', '.join(words)})"
 
 
 def task_scores(estimator, X, y, *, task=None, scoring=None, response_method="predict", sample_weight=None):

@@ -17,6 +17,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import (
     accuracy_score,
+    f1_score,
     log_loss,
     make_scorer,
     mean_absolute_error,
@@ -144,6 +145,19 @@ def test_probabilities_of_different_numbers_of_classes_do_not_stack():
     model = MeanRegularizedClassifier().fit(A, K)
     with pytest.raises(ValueError, match=r"different numbers of classes, \[2, 3\]"):
         masked_scorer(log_loss, response_method="predict_proba")(model, A, K)
+
+
+def test_an_average_over_classes_is_the_scores_own():
+    labels = np.where(np.isnan(Y), np.nan, np.digitize(np.nan_to_num(Y), [-1.0, 1.0]))
+    model = MeanRegularizedClassifier(0.1).fit(A, labels)
+    scored = masked_scorer(f1_score, average="macro")(model, A, labels)
+    assert scored == masked_scorer(partial(f1_score, average="macro"))(model, A, labels)
+    P, seen = model.predict(A), ~np.isnan(Y)
+    assert_allclose(scored, np.mean([f1_score(labels[k, t], P[k, t], average="macro") for t, k in enumerate(seen.T)]))
+    with pytest.raises(ValueError, match=r"Got 'macro' instead; .* functools.partial"):
+        make_task_scorer(f1_score, average="macro")
+    with pytest.raises(ValueError, match="func must be a function .* Got 'f1'"):
+        masked_scorer("f1")
 
 
 def test_without_gaps_it_is_scikit_learns_average_over_outputs():
@@ -601,6 +615,7 @@ def test_an_error_says_what_came_and_what_is_needed():
             "make_task_scorer(log_loss, greater_is_better=False, response_method='predict_proba', labels=[0, 1])",
         ),
         (masked_scorer(r2_score), "make_task_scorer(r2_score, average='task')"),
+        (masked_scorer(f1_score, average="macro"), "masked_scorer(f1_score, average='macro')"),
     ],
 )
 def test_a_scorer_is_shown_as_it_was_made(scorer, shown):
