@@ -83,8 +83,8 @@ def make_task_scorer(func, *, greater_is_better=True, average="pooled", response
     """
     if average not in ("pooled", "task"):
         raise ValueError(
-            f"average must be 'pooled' or 'task'. Got {average!r} instead; a parameter average of func itself is set by "
-            "functools.partial(func, average=...)."
+            f"average must be 'pooled' or 'task'. Got {average!r} instead; a parameter average of func itself is set "
+            "by functools.partial(func, average=...)."
         )
     return _scorer(func, greater_is_better, average, response_method, task, kwargs)
 
@@ -408,8 +408,8 @@ def _respond(estimator, X, y, ids, method):
     takes_ids = ids is not None and get_routing_for_object(estimator).consumes(method, ["task"])
     answer = getattr(estimator, method)(X, **({"task": ids} if takes_ids else {}))
     n_outputs = np.shape(y)[1] if _is_wide(y) else 1
-    if n_outputs > 1 and hasattr(estimator, "tasks_"):
-        refuse_other_order(y, estimator.tasks_)
+    if n_outputs > 1 and (fitted := _innermost(estimator, "tasks_")) is not None:
+        refuse_other_order(y, fitted.tasks_)
     if per_output := isinstance(answer, list):
         if len(widths := {part.shape[1:] for part in answer}) > 1:
             raise ValueError(
@@ -420,6 +420,16 @@ def _respond(estimator, X, y, ids, method):
     if method == "predict_proba" and answer.shape[-1] == 2 and (per_output or n_outputs != 2):
         return answer[..., 1]  # of the second class; an array (n, 2) for two outputs holds that already
     return answer
+
+
+def _innermost(estimator, attribute):
+    """The first of an estimator and those within it that has the attribute; None if none has."""
+    while estimator is not None and not hasattr(estimator, attribute):
+        if isinstance(estimator, Pipeline):
+            estimator = estimator[-1]
+        else:
+            estimator = next((getattr(estimator, name) for name in _INNER if hasattr(estimator, name)), None)
+    return estimator
 
 
 def _find_ids(estimator, X, y, task):

@@ -135,7 +135,9 @@ def test_columns_of_y_in_another_order_are_refused():
     for model in (MeanRegularizedRegressor(0.1), MeanRegularizedClassifier(0.1)):
         labels = frame if "Regressor" in type(model).__name__ else (frame > 0).astype(int)
         fitted = model.fit(A, labels)
-        for score in (fitted.score, partial(task_scores, fitted), partial(masked_scorer(accuracy_score), fitted)):
+        masked, piped = masked_scorer(accuracy_score), make_pipeline(StandardScaler(), model).fit(A, labels)
+        scores = (fitted.score, partial(task_scores, fitted), partial(masked, fitted), partial(masked, piped))
+        for score in scores:
             with pytest.raises(ValueError, match=r"in the order of fit, 'p', 'q', 'r'\. Got 'r', 'q', 'p'"):
                 score(A, labels[["r", "q", "p"]])
 
@@ -156,7 +158,7 @@ def test_an_average_over_classes_is_the_scores_own():
     assert_allclose(scored, np.mean([f1_score(labels[k, t], P[k, t], average="macro") for t, k in enumerate(seen.T)]))
     with pytest.raises(ValueError, match=r"Got 'macro' instead; .* functools.partial"):
         make_task_scorer(f1_score, average="macro")
-    with pytest.raises(ValueError, match="func must be a function .* Got 'f1'"):
+    with pytest.raises(ValueError, match=r"func must be a function .* Got 'f1'"):
         masked_scorer("f1")
 
 
