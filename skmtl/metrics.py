@@ -282,7 +282,7 @@ def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=N
     Raises
     ------
     ValueError
-        y has one label a row and `task` is missing; the shapes differ; a weight is negative.
+        y has one label a row and `task` is missing; the shapes differ; a weight is negative; a prediction is NaN.
 
     Examples
     --------
@@ -298,6 +298,7 @@ def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=N
     y, codes = scored.y.astype(np.float64), scored.codes
     pred = column_or_1d(scored.pred)  # a model of one column predicts (n, 1)
     assert_all_finite(y, input_name="y_true")
+    assert_all_finite(pred, input_name="y_pred")
     weight = np.ones(len(y)) if scored.weight is None else scored.weight
     mean = np.bincount(codes, weight * y) / np.maximum(np.bincount(codes, weight), np.finfo(float).tiny)
     residual, total = np.sum(weight * (y - pred) ** 2), np.sum(weight * (y - mean[codes]) ** 2)

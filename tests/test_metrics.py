@@ -124,6 +124,8 @@ def test_what_is_no_weight_no_label_and_no_score_is_refused():
         task_scores(named, A, table, sample_weight=weight)
     with pytest.raises(ValueError, match="y_true contains NaN"):
         within_task_explained_variance(np.r_[np.nan, y[1:]], y, IDS)
+    with pytest.raises(ValueError, match="y_pred contains NaN"):
+        within_task_explained_variance(y, np.r_[np.nan, y[1:]], IDS)
     for scoring, message in [("r2", "Got 'r2'"), (["r2"], "dict"), ({"task": r2_score}, "column of the table")]:
         with pytest.raises(ValueError, match=message):
             task_scores(model, A, Y, scoring=scoring)
