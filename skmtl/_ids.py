@@ -148,7 +148,7 @@ def _canonical_objects(ids, name):
     kinds = {type(v) for v, gone in zip(values, missing, strict=True) if not gone}
     if all(issubclass(kind, str) for kind in kinds):
         text = np.full(len(ids), None, dtype=object)
-        text[~missing] = [str(v) for v, gone in zip(values, missing, strict=True) if not gone]
+        text[~missing] = [str.__str__(v) for v, gone in zip(values, missing, strict=True) if not gone]
         return text, missing
     if all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
         numbers = np.zeros(len(ids), dtype=np.int64)

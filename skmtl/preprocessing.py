@@ -230,6 +230,8 @@ class TaskWise(TransformerMixin, BaseEstimator):
                 "one of the two."
             )
         rest, ids, self._position = take_task_column(X, self.task)
+        if rest.shape[1] == 0:
+            raise ValueError("Found array with 0 feature(s): X holds the task column and nothing to transform.")
         return rest, ids
 
     def _find_tasks(self, ids):
@@ -312,7 +314,8 @@ def make_task_column_transformer(*transformers, task, remainder="drop", output="
     Raises
     ------
     ValueError
-        A transformer is to be applied to the task column; if only X tells, as with positions beside a name, in ``fit``.
+        `task` is neither name nor position; a transformer is to be applied to the task column, which if only X tells,
+        as with positions beside a name, is found in ``fit``.
 
     Examples
     --------
@@ -327,6 +330,8 @@ def make_task_column_transformer(*transformers, task, remainder="drop", output="
     0      b -1.0    1.0    0.0
     1      a  1.0    0.0    1.0
     """
+    if isinstance(task, bool) or not isinstance(task, (str, int, np.integer)):
+        raise ValueError(f"task must be the name or the position of a column. Got {task!r}.")
     named, rivals = [], []
     for transformer, columns in transformers:
         if callable(columns):

@@ -329,8 +329,8 @@ def test_each_task_has_its_own_loss_and_units(rng):
     [
         ({0: "squared"}, [0, 1, 1, 0], "no loss for the tasks 1"),
         ({0: "squared", 1: "squared", 7: "poisson"}, [0, 1, 1, 0], "unknown tasks: 7"),
-        ("logistic", [0, 2, 1, 0], "labels 0 and 1. Got y=2"),
-        ("poisson", [0, 2, 1, -1], "labels >= 0. Got y=-1"),
+        ("logistic", [0, 2, 1, 0], "labels 0 and 1. Got y=2 for task 0.$"),
+        ("poisson", [0, 2, 1, -1], "labels >= 0. Got y=-1 for task 1.$"),
         ("hinge", [0, 1, 1, 0], "The 'loss' parameter"),
         (Multinomial(3), [0, 1, 1, 0], "MultiTaskClassifier"),
         (Huber(delta=-1.0), [0, 1, 1, 0], "The 'delta' parameter of Huber"),

@@ -372,6 +372,11 @@ def test_no_rows_are_an_error_in_scikit_learns_words():
         TaskWise(task="school").fit(X).transform(X[:0])
 
 
+def test_a_task_column_alone_leaves_nothing_to_transform():
+    with pytest.raises(ValueError, match=r"0 feature\(s\): X holds the task column"):
+        TaskWise(task="school").fit(X[["school"]])
+
+
 def test_a_sparse_result_fits_no_frame():
     table = pa.table({"school": ["a", "b"], "sex": ["f", "m"]})
     with pytest.raises(ValueError, match="fits no pyarrow frame: set its sparse_output=False"):
@@ -414,6 +419,12 @@ def test_a_selector_does_not_see_the_task_column():
         assert columns_of(Z) == ["school", "age", "iq"]
         assert_array_equal(Z["school"], table["school"])
         assert columns_of(pickle.loads(pickle.dumps(made)).transform(table)) == columns_of(Z)
+
+
+@pytest.mark.parametrize("task", [None, ["school"], 1.5, True])
+def test_what_names_no_task_column_is_refused(task):
+    with pytest.raises(ValueError, match=r"the name or the position of a column\. Got"):
+        make_task_column_transformer((StandardScaler(), ["age"]), task=task)
 
 
 @pytest.mark.parametrize("columns", ["school", ["age", "school"], np.array(["school"]), pd.Index(["school"])])

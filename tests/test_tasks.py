@@ -2,6 +2,7 @@
 
 import re
 from datetime import time
+from enum import Enum
 from types import SimpleNamespace
 
 import numpy as np
@@ -604,6 +605,17 @@ def test_the_tasks_are_the_sorted_ids_of_all_rows(rows):
     assert model.tasks_.tolist() == [-1, 0, 1, 2]
     names = np.array(["é", "Z", "a", "ß"])[rows.number]
     assert IndependentRegressor().fit(rows.X, rows.y, task=names).tasks_.tolist() == ["Z", "a", "ß", "é"]
+
+
+def test_members_of_an_enumeration_of_text_are_their_text(rows):
+    class School(str, Enum):  # noqa: UP042 - a StrEnum is its text by itself
+        NORTH = "north"
+        SOUTH = "south"
+
+    members = [School.SOUTH if number else School.NORTH for number in rows.number]
+    model = IndependentRegressor().fit(rows.X, rows.y, task=members)
+    assert model.tasks_.tolist() == ["north", "south"]
+    assert_array_equal(model.predict(rows.X[:1], task=["south"]), model.predict(rows.X[:1], task=[School.SOUTH]))
 
 
 def test_text_that_looks_like_numbers_stays_text(rows):

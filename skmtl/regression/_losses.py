@@ -25,7 +25,7 @@ def losses_of(loss, data):
                 "loss=Multinomial(...) is for classes, and for MultiTaskClassifier, which chooses it itself."
             )
         _, y, s = data.block(t)
-        one.check(y if s is None else y[s > 0], data.tasks[t])
+        one.check(y if s is None else y[s > 0], *data.tasks[t : t + 1].tolist())
     return losses
 
 
