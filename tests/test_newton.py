@@ -367,6 +367,8 @@ def test_a_missing_label_of_a_long_table_is_refused_by_every_score(rng):
     assert_allclose(model.score(X, y[:, None], task=task), model.score(X, y, task=task))
     with pytest.raises(ValueError, match="contains NaN, first in row 0"):
         model.score(X, np.r_[np.nan, y[1:]], task=task)
+    one = MultiTaskRegressor(loss="poisson").fit(X, y[:, None])
+    assert one.score(X, y) == one.score(X, y[:, None])
 
 
 def test_an_unknown_task_has_no_loss_among_several(rng):

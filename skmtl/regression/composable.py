@@ -223,6 +223,7 @@ class MultiTaskRegressor(LinearRegressor):
         y = check_labels(y)
         if y.ndim == 1:
             refuse_missing(y)
+            y = y[:, None] if eta.shape[1:] == (1,) else y
         if y.shape[1:] != eta.shape[1:] and self._source == "outputs":
             raise ValueError(f"y must have one column per task, {len(self.tasks_)} as in fit. Got shape {y.shape}.")
         scored = Scored.of(y, eta, codes, sample_weight)
