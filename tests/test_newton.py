@@ -29,6 +29,7 @@ from skmtl.penalties import (
     SharedPlusSpecific,
     TaskGraph,
     TaskRelationship,
+    Temporal,
     TraceNorm,
 )
 from skmtl.solvers._intercepts import best_intercepts
@@ -407,6 +408,21 @@ def test_a_class_that_is_hardly_ever_right_has_a_hessian_of_its_own(rng):
         w = s * p_t[:, 2]  # 1e-13 of the others: it sees none of them
         X = X - w @ X / w.sum()
         assert_allclose(H[8:, 8:], X.T @ (w[:, None] * X), rtol=1e-3, atol=1e-3 * w.sum())
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("penalty", [Clustered(0.1), TaskRelationship(0.1), FusedTasks(0.1), Temporal(0.1)], ids=repr)
+def test_a_feature_that_never_varies_is_left_to_the_intercepts(penalty, n_classes, rng):
+    """The rounding of its mean is no gradient."""
+    task, y = np.repeat(np.arange(3), 15), np.tile(np.arange(15) % n_classes, 3)
+    y = np.where(rng.random(45) < 0.3, 0, y)
+    for shift in ([3.7, 3.7, 3.7], [0.1, 0.2, 0.7]):
+        X = np.array(shift)[task][:, None]
+        model = MultiTaskClassifier(penalty).fit(X, y, task=task)
+        assert not model.coef_.any()
+        shares = [np.bincount(y[task == t], minlength=n_classes) / 15 for t in range(3)]
+        assert_allclose(model.predict_proba(X, task=task)[::15], shares, atol=1e-6)
+        assert 0.0 <= model.dual_gap_ <= 1e-6
 
 
 def test_classes_that_are_nearly_certain_have_a_hessian_without_negative_curvature(rng):

@@ -297,6 +297,15 @@ class RowLoss:
         """Those of all labels, one number each, or bounds of them."""
         return self.each(lambda loss, y, eta: loss.curvature(y, eta), self.margins(W) + self.spread(a))
 
+    @cached_property
+    def constant(self):
+        """Whether intercepts say all that features could: these are the same in all rows that share one."""
+        X, data = self.data.X, self.data
+        if sparse.issparse(X) or not self.fit_intercept or 0.0 < self.a_b < np.inf:
+            return False
+        first = np.zeros(len(X), dtype=int) if data.shared or self.a_b == np.inf else data.starts[data.task_of_row]
+        return all(np.array_equal(X[rows], X[first[rows]]) for rows in (slice(50), slice(None)))  # most differ at once
+
     def mean_square(self):
         """The largest curvature of any task, averaged over features: ``sum_i s_i |x_i - m|^2 / d``, c included."""
         X = self.data.X

@@ -115,7 +115,9 @@ class RowDescent:
         return progress
 
     def zero_is_optimal(self):
-        """Whether the loss's gradient at W = 0 is a subgradient of the penalty there."""
+        """Whether the loss's gradient at W = 0 is a subgradient of the penalty there, or nothing but rounding."""
+        if self.rows.constant:
+            return True
         down = np.broadcast_to((1.0 - AT_ZERO) * self.at_null.down, self.zeros.shape)
         return not down.any() or not self.prox.prox(down, 1.0).any()
 
