@@ -576,6 +576,22 @@ def test_a_structure_that_costs_too_much_leaves_the_deviations(case, name, alone
     assert_same(model, expected, 1e-5)
 
 
+@pytest.mark.parametrize(("kind", "share"), [("RobustLowRank", 0.6), ("RobustFeature", 0.9)])
+@pytest.mark.parametrize("target", ["Regressor", "Classifier"])
+def test_a_task_without_weight_is_no_outlier(kind, share, target, rng):
+    """It has the model of the others, of which one is an outlier."""
+    task = np.repeat(np.arange(6), 30)
+    X, w = rng.normal(size=(180, 4)), rng.normal(size=4)
+    y = X @ w * np.where(task == 0, -3.0, 1.0) + 0.1 * rng.normal(size=180)
+    y = y if target == "Regressor" else y > 0
+    alpha = 1.0 if target == "Regressor" else 0.1
+    model = getattr(skmtl, kind + target)(alpha, alpha_outlier=share * alpha).fit(X, y, (task != 3) * 1.0, task=task)
+    assert len(model.outlier_tasks_)
+    assert 3 not in model.outlier_tasks_
+    assert_allclose(model.structured_coef_ + model.deviation_coef_, model.coef_, atol=1e-12)
+    assert_array_equal(model.coef_[3], model.shared_coef_)
+
+
 def test_outlying_tasks_are_named(rng):
     data = long_table(rng, [25] * 8, 6, noise=0.1)
     code, w = np.searchsorted(data.ids, data.task), rng.normal(size=6)

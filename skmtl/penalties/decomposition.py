@@ -85,9 +85,23 @@ class Decomposition(Penalty):
             )
         return structure.with_alpha(1.0).dual_norm(gradient)
 
+    def shared_parts(self, P, Q):
+        """The two parts of what `shared` gives a task never seen."""
+        return P.mean(axis=0), Q.mean(axis=0)
+
     def fitted_attributes(self, W, parts, tasks):
         P, Q = parts
         return {"structured_coef_": P, "deviation_coef_": Q}
+
+
+class _Outlying(Decomposition):
+    """Q is zero but for outlying tasks, of which a task never seen is none."""
+
+    def shared_parts(self, P, Q):
+        return (P + Q).mean(axis=0), np.zeros_like(Q[0])
+
+    def fitted_attributes(self, W, parts, tasks):
+        return super().fitted_attributes(W, parts, tasks) | {"outlier_tasks_": tasks[parts[1].any(axis=1)]}
 
 
 class Dirty(Decomposition):
@@ -131,7 +145,7 @@ class Dirty(Decomposition):
         return JointFeature(self.alpha, norm=self.norm), L1(self.alpha_sparse)
 
 
-class RobustLowRank(Decomposition):
+class RobustLowRank(_Outlying):
     r"""Tasks of low rank, but for outliers.
 
     .. math:: \Omega(L, S) = \alpha \|L\|_* + \alpha_o \sum_t \|s_t\|_2 + \tfrac{\alpha_r}{2} \|L + S\|_F^2
@@ -168,11 +182,8 @@ class RobustLowRank(Decomposition):
     def terms(self, tasks):
         return TraceNorm(self.alpha), TaskLengths(self.alpha_outlier)
 
-    def fitted_attributes(self, W, parts, tasks):
-        return super().fitted_attributes(W, parts, tasks) | {"outlier_tasks_": tasks[parts[1].any(axis=1)]}
 
-
-class RobustFeature(Decomposition):
+class RobustFeature(_Outlying):
     r"""Features that all tasks use, but for outlying tasks.
 
     .. math:: \Omega(P, Q) = \alpha \sum_j \|P_j\|_2 + \alpha_o \sum_t \|q_t\|_2 + \tfrac{\alpha_r}{2} \|P + Q\|_F^2
@@ -206,9 +217,6 @@ class RobustFeature(Decomposition):
 
     def terms(self, tasks):
         return JointFeature(self.alpha), TaskLengths(self.alpha_outlier)
-
-    def fitted_attributes(self, W, parts, tasks):
-        return super().fitted_attributes(W, parts, tasks) | {"outlier_tasks_": tasks[parts[1].any(axis=1)]}
 
 
 class SparseLowRank(Decomposition):

@@ -110,8 +110,9 @@ class Informative:
         w0 = self._shared_weights(penalty, W[self.kept][informative], ~self.settled[self.kept][informative])
         others = ~self.kept
         W[others] = w0
-        for part in parts:
-            part[others] = part[self.kept][informative].mean(axis=0) if len(parts) > 1 else w0
+        known = [part[self.kept][informative] for part in parts]
+        for part, shared in zip(parts, penalty.shared_parts(*known) if len(parts) > 1 else [w0], strict=True):
+            part[others] = shared
         b0 = self._shared_intercepts(b)
         b = self._finish_intercepts(penalty, W, b, b0)
         W, b, parts = W[self.place], b[self.place], [part[self.place] for part in parts]

@@ -78,8 +78,9 @@ def solution_found(penalty, moments, kept, quadratic, found):
     how = {"n_iter": found.n_iter, "converged": found.converged, "parts": tuple(parts) or None}
     how |= {"dual": found.dual and (_spread(found.dual[0], kept), found.dual[1])}
     how |= {"w0": penalty.shared(W[moments.active])}
-    for part in parts:  # tasks without weight get the shared model, and its parts
-        part[~kept] = part[kept].mean(axis=0)
+    if parts and not kept.all():  # tasks without weight get the shared model, and its parts
+        for part, shared in zip(parts, penalty.shared_parts(*(part[kept] for part in parts)), strict=True):
+            part[~kept] = shared
     if penalty.has_nodes:
         how["b"] = harmonic(penalty.adjacency(moments.tasks), moments.intercepts(W), moments.active)
     elif isinstance(quadratic, PulledIntercepts):
