@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.linear_model import ElasticNet, Lasso, MultiTaskElasticNet, MultiTaskLasso
 
-from skmtl import JointFeatureRegressor
+from skmtl import JointFeatureRegressor, L1Regressor
 from skmtl._numba import read_only
 from skmtl.moments import SparseRows, TaskMoments
 from skmtl.penalties import L1, JointFeature
@@ -504,3 +505,17 @@ def test_prox_is_a_minimum(rng, penalty):
     for _ in range(20):
         other = P + 1e-4 * rng.normal(size=P.shape)
         assert 0.7 * penalty.value(other) + 0.5 * np.sum((other - V) ** 2) > at
+
+
+@pytest.mark.parametrize("share", [0.3, 0.05])
+@pytest.mark.parametrize(
+    "model", [L1Regressor(), JointFeatureRegressor(), JointFeatureRegressor(l1_ratio=0.5)], ids=str
+)
+def test_of_two_equal_columns_weights_are_zero_or_more_than_rounding(model, share, rng):
+    """A column that stands twice passes its weight from one to the other, and 1e-17 of it stayed behind."""
+    for _ in range(30):
+        X = rng.integers(-2, 3, size=(25, 6)).astype(float)[:, [0, 1, 2, 3, 0, 1, 2, 4, 5, 4]]
+        Y = X[:, :3] @ rng.normal(size=(3, 4)) + 0.1 * rng.normal(size=(25, 4))
+        model = clone(model).set_params(alpha=share * clone(model).alpha_max(X, Y))
+        W = np.abs(model.fit(X, Y).coef_)
+        assert not ((W > 0) & (W < 1e-13 * W.max(axis=1, keepdims=True))).any()

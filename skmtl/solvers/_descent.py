@@ -13,6 +13,7 @@ from scipy.linalg.blas import dgemm
 from skmtl._numba import read_only
 from skmtl.solvers._columns import columns_of
 from skmtl.solvers._epochs import gram_epoch, take_off
+from skmtl.solvers._separable import without_dust
 
 __all__ = ["MEMORY", "Descent", "descent_over", "extrapolated"]
 
@@ -43,6 +44,8 @@ class Descent:
 
     has_columns = False  # whether there are `single_columns`
     objective: Any
+    at_weights: Any
+    move_to: Any
     state: Any  # given by a subclass, as a property
     H: Any
     grams: Any  # of the blocks
@@ -63,6 +66,12 @@ class Descent:
     def _visit(self, k, block):
         """Descend over block k and tell the others."""
         raise NotImplementedError
+
+    def without_dust(self):
+        """Make what rounding has left of zero weights exact zeros."""
+        W = without_dust(self.W, self.curvature)
+        if np.count_nonzero(W) < np.count_nonzero(self.W):
+            self.move_to(self.at_weights(W))
 
     def products(self):
         """``q_t - G_t w_t`` of all features, from the data."""

@@ -17,6 +17,7 @@ from skmtl._algebra import over
 from skmtl._threads import crew, one_blas_thread
 from skmtl.solvers._columns import LARGEST
 from skmtl.solvers._screen import joining
+from skmtl.solvers._separable import without_dust
 from skmtl.solvers._sparse_minima import sparse_minima
 from skmtl.solvers.solution import Certificate
 
@@ -129,6 +130,7 @@ class _Part:
         R, X = self.c[k, None] * self.q[k[:, None], at], self.W[k[:, None], at]
         D, enough = np.full((len(k), 1), self.omega.ridge), np.maximum(enough, _NOISE * np.abs(R).max(axis=1))
         n_turns = sparse_minima(H, R, D, self.omega.mu, enough, X, positive=self.omega.positive, most=most)
+        X = without_dust(X, self.curvature[k[:, None], at], axis=1)
         self.W[k[:, None], at] = X
         self.n_turns[k] += n_turns
         curved = self.curvature[k] > 0.0

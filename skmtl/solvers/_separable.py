@@ -10,7 +10,9 @@ import numpy as np
 from skmtl._algebra import over
 from skmtl.penalties.sparse import L1, soft_threshold
 
-__all__ = ["Separable", "row_lengths"]
+__all__ = ["Separable", "row_lengths", "without_dust"]
+
+_DUST = 1e-13  # of the largest weight of a task
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,12 @@ class Separable:
         if self.infinite:
             return np.sum(np.abs(Z), axis=1, where=left > 0)
         return over(np.einsum("jt,jt->j", left, np.abs(Z)), row_lengths(left))
+
+
+def without_dust(W, curvature, axis=0):
+    """Weights without what rounding leaves of a zero; `axis` is that of features, in whose units weights are small."""
+    size = np.abs(W) * np.sqrt(curvature)
+    return np.where(size > _DUST * size.max(axis=axis, keepdims=True, initial=0.0), W, 0.0)
 
 
 def row_lengths(W):

@@ -197,6 +197,7 @@ class _Fit:
             enough = 0.0 if alone else enough
             self.descent.begin(omega, state.W, state.H)
             epochs += self._descend(enough, max_iter - epochs)
+            self.descent.without_dust()
             W = np.zeros_like(state.W)
             W[self.descent.at] = self.descent.W
             state = _State(W, self.descent.products())
