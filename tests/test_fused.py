@@ -231,13 +231,14 @@ def test_newton_goes_on_where_splitting_was_given_up(table, monkeypatch):
     assert_allclose(found[1].objective, expected.objective, rtol=1e-8)
 
 
-def test_where_newton_stops_splitting_goes_on(table, monkeypatch):
+@pytest.mark.parametrize("where", ["_start", "_step"])
+def test_where_newton_stops_splitting_goes_on(where, table, monkeypatch):
     def stop(self, x):
         raise np.linalg.LinAlgError
 
     penalty = FusedTasks(0.03, GRAPHS["chain"](list("abcdef"), None))
     expected = solution(penalty, table)
-    monkeypatch.setattr(fused._InteriorPoint, "_step", stop)
+    monkeypatch.setattr(fused._InteriorPoint, where, stop)
     found = solution(penalty, table)
     assert found.converged
     assert_allclose(found.objective, expected.objective, rtol=1e-4)

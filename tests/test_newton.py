@@ -416,7 +416,7 @@ def test_a_feature_that_never_varies_is_left_to_the_intercepts(penalty, n_classe
     """The rounding of its mean is no gradient."""
     task, y = np.repeat(np.arange(3), 15), np.tile(np.arange(15) % n_classes, 3)
     y = np.where(rng.random(45) < 0.3, 0, y)
-    for shift in ([3.7, 3.7, 3.7], [0.1, 0.2, 0.7]):
+    for shift in ([3.7, 3.7, 3.7], [0.1, 0.2, 0.7], [1.0, 1.0, 1.0]):
         X = np.array(shift)[task][:, None]
         model = MultiTaskClassifier(penalty).fit(X, y, task=task)
         assert not model.coef_.any()

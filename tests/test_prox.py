@@ -12,7 +12,7 @@ from sklearn.isotonic import isotonic_regression
 
 from skmtl.penalties import _prox, quadratic
 from skmtl.penalties._prox import clip_features, fuse_all, fuse_pairs, shrink_columns, shrink_rows, total_variation
-from skmtl.penalties._spectral import singular_values, spectral
+from skmtl.penalties._spectral import largest_singular_value, singular_values, spectral
 from skmtl.penalties.clustered import Clustered, SharedSubspace, cheap_shares
 from skmtl.penalties.quadratic import TaskQuadratic, laplacian_solver
 from skmtl.penalties.temporal import Temporal, TotalVariation
@@ -272,6 +272,13 @@ def test_small_singular_values_are_as_exact_as_large_ones(shape, decades, rng):
         P = spectral(W, lambda s, threshold=threshold: np.maximum(s - threshold, 0.0))
         assert_allclose(P, (U * np.maximum(s - threshold, 0.0)) @ V, atol=5e-13)
     assert_array_equal(W, kept)
+
+
+def test_the_largest_singular_value_of_numbers_whose_squares_are_infinite(rng):
+    V = rng.normal(size=(4, 3))
+    assert largest_singular_value(1e200 * V) == pytest.approx(1e200 * np.linalg.norm(V, 2), rel=1e-12)
+    V[0, 0] = np.nan
+    assert largest_singular_value(V) == np.inf
 
 
 def test_singular_values_of_nothing(rng):

@@ -146,11 +146,13 @@ class _Proximal:
 
     def ways_at_zero(self, down):
         """The same at W = 0, where any subgradients do that make up `down`: each norm's turn to take all of it."""
-        D = self.view(down)
+        yield from self.ways(np.zeros((1, *down.shape)), down, 1.0, self._nothing(self.view(down)))
+
+    def _nothing(self, D):
+        """The functions with dual variables that are zero, for D of the shape of W."""
         functions = [f for term in self.terms for f in term.norms if matters(f)]
         n_rows = [len(f.s) if isinstance(f, Edges) else len(D) for f in functions]
-        nothing = [(f, np.zeros((n, D.shape[1]))) for f, n in zip(functions, n_rows, strict=True)]
-        yield from self.ways(np.zeros((1, *down.shape)), down, 1.0, nothing)
+        return [(f, np.zeros((n, D.shape[1]))) for f, n in zip(functions, n_rows, strict=True)]
 
 
 class _Closed(_Proximal):
@@ -196,6 +198,8 @@ class _Iterated(_Proximal):
     def _duals(self, V, step):
         problem = self._problem(V, step)
         state = self._found(problem).state
+        if state is None and not V.any():
+            return self._nothing(V)
         if state is None:  # W = 0, where one term alone
             return problem.terms[0].duals(V / step, np.zeros_like(V), 1.0)
         z, rho = state

@@ -179,13 +179,12 @@ class _InteriorPoint:
 
     def minimize(self, problem, goal, max_iter):
         """Iterate until the gap is at most `goal`; should rounding prevent that, splitting goes on."""
-        found, idle = Found(n_iter=0, converged=False), 0
+        found, point, idle = Found(n_iter=0, converged=False), None, 0
         self.system.restart()
-        point = self._start([term.term for term in problem.terms])
         while found.n_iter < max_iter and not found.converged and idle < _STALLED:
             try:
                 with np.errstate(all="ignore"):  # what rounding has spoilt is seen below
-                    point = self._step(point)
+                    point = self._step(point or self._start([term.term for term in problem.terms]))
             except LinAlgError:
                 break
             if not np.isfinite(point.p).all() or not np.isfinite(point.W).all():
