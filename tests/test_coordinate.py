@@ -12,10 +12,11 @@ from skmtl import JointFeatureRegressor, L1Regressor
 from skmtl._numba import read_only
 from skmtl.moments import SparseRows, TaskMoments
 from skmtl.penalties import L1, JointFeature
-from skmtl.solvers import _descent, _support, coordinate, moments_for, solve
-from skmtl.solvers._columns import Columns
-from skmtl.solvers._epochs import gram_epoch, solve_row, take_off
-from skmtl.solvers._lassos import Lassos
+from skmtl.solvers import coordinate, moments_for, solve
+from skmtl.solvers._coordinate import descent, support
+from skmtl.solvers._coordinate.columns import Columns
+from skmtl.solvers._coordinate.epochs import gram_epoch, solve_row, take_off
+from skmtl.solvers._coordinate.lassos import Lassos
 from skmtl.solvers.solution import solve_one
 from skmtl.tasks import check_data
 
@@ -235,7 +236,7 @@ def test_gram_matrices_in_blocks_find_the_same(rng, monkeypatch):
     """Between blocks in single precision; the products between rounds put it right."""
     X, Y = shared(rng, 100, 80, 3)
     one = fit(JointFeature(0.02), X, Y)[0]
-    monkeypatch.setattr(_descent, "_BLOCK", 7)
+    monkeypatch.setattr(descent, "_BLOCK", 7)
     other = fit(JointFeature(0.02), X, Y)[0]
     assert other.converged
     assert_allclose(other.W, one.W, atol=1e-9)
@@ -252,12 +253,12 @@ def test_truncated_newton_steps_find_what_epochs_find(rng, monkeypatch, penalty,
     elif layout == "residuals":
         monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
     taken = []
-    step = _support.truncated_step
-    monkeypatch.setattr(_support, "truncated_step", lambda descent: taken.append(1) or step(descent))
-    monkeypatch.setattr(_support, "exact_price", lambda _: np.inf)
+    step = support.truncated_step
+    monkeypatch.setattr(support, "truncated_step", lambda descent: taken.append(1) or step(descent))
+    monkeypatch.setattr(support, "exact_price", lambda _: np.inf)
     with_steps = fit(penalty, X, Y, task=task, tol=1e-9)[0]
     assert taken
-    monkeypatch.setattr(_support, "truncated_price", lambda _: np.inf)
+    monkeypatch.setattr(support, "truncated_price", lambda _: np.inf)
     epochs_only = fit(penalty, X, Y, task=task, tol=1e-9)[0]
     assert with_steps.converged
     assert epochs_only.converged
@@ -272,9 +273,9 @@ def test_newton_steps_on_few_rows_solve_the_equations_of_all_weights(rng, monkey
     X *= 10.0 ** rng.uniform(-2, 2, X.shape[1])
     penalty = JointFeature(0.02, l1_ratio=l1_ratio, feature_weights=X.std(axis=0))
     monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
-    monkeypatch.setattr(_support, "_CALLS", 0.0)
-    monkeypatch.setattr(_support, "_ACCURACY_OF_LENGTHS", 1e-4)
-    few_rows, errors = _support._step_of_few_rows, []
+    monkeypatch.setattr(support, "_CALLS", 0.0)
+    monkeypatch.setattr(support, "_ACCURACY_OF_LENGTHS", 1e-4)
+    few_rows, errors = support._step_of_few_rows, []
 
     def compared(descent):
         step, omega, c = few_rows(descent), descent.omega, descent.columns.c[0]
@@ -293,7 +294,7 @@ def test_newton_steps_on_few_rows_solve_the_equations_of_all_weights(rng, monkey
             errors.append(np.sqrt((error @ H @ error) / (exact @ H @ exact)))
         return step
 
-    monkeypatch.setattr(_support, "_step_of_few_rows", compared)
+    monkeypatch.setattr(support, "_step_of_few_rows", compared)
     solution, moments, c = fit(penalty, X, Y, tol=1e-9)
     assert solution.converged
     assert solution.dual_gap <= 1e-9 * unit_of(moments, c)
@@ -307,14 +308,14 @@ def test_what_rounding_makes_singular_costs_a_newton_step_and_no_fit(rng, monkey
     penalty = JointFeature(0.02)
     if step == "_step_of_few_rows":
         monkeypatch.setattr(Columns, "prefers_gram", lambda *_: False)
-        monkeypatch.setattr(_support, "_CALLS", 0.0)
+        monkeypatch.setattr(support, "_CALLS", 0.0)
     usual, asked = fit(penalty, X, Y, tol=1e-8)[0], []
 
     def singular(descent):
         asked.append(descent)
         raise np.linalg.LinAlgError
 
-    monkeypatch.setattr(_support, step, singular)
+    monkeypatch.setattr(support, step, singular)
     solution = fit(penalty, X, Y, tol=1e-8)[0]
     assert asked
     assert solution.converged
@@ -484,11 +485,11 @@ def test_conjugate_gradients_are_their_twins_in_numpy(rng):
     GP, U, P, curved, R, D = rng.normal(size=(6, 4, 3)).astype(np.float32)
     c, diagonal, d = (np.abs(rng.normal(size=n)).astype(np.float32) for n in (3, 4, 4))
     out, step, before, Z = np.empty_like(P), np.zeros_like(P), R.copy(), np.empty_like(P)
-    along = _support.curvature_along(GP, c, diagonal, d, U, P, out)
+    along = support.curvature_along(GP, c, diagonal, d, U, P, out)
     twin = c * GP + diagonal[:, None] * P - U * (d * (U * P).sum(axis=1))[:, None]
     assert_allclose(out, twin, atol=1e-5)
     assert_allclose(along, np.vdot(twin, P), rtol=1e-4)
-    size = _support.descend_along(0.5, P, curved, np.abs(D), U, d, step, R, Z)
+    size = support.descend_along(0.5, P, curved, np.abs(D), U, d, step, R, Z)
     assert_allclose(step, 0.5 * P, atol=1e-6)
     assert_allclose(R, before - 0.5 * curved, atol=1e-5)
     twin = R / np.abs(D)

@@ -14,12 +14,13 @@ from skmtl import FusedTasksRegressor, PooledRegressor
 from skmtl.moments import TaskMoments
 from skmtl.penalties import FusedTasks, Temporal
 from skmtl.penalties.graph import Edges, EveryPair
-from skmtl.solvers import _edge_systems, _fronts, _sampled_laplacians, fused, solve
-from skmtl.solvers._cones import Scaling, dot_rows, dot_values, way_to_boundary
-from skmtl.solvers._edge_systems import Direct, Iterative, Switching, edge_system
-from skmtl.solvers._fronts import Elimination
-from skmtl.solvers._laplacians import Laplacians
-from skmtl.solvers._sampled_laplacians import SampledLaplacians
+from skmtl.solvers import fused, solve
+from skmtl.solvers._fused import edge_systems, fronts, sampled_laplacians
+from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_boundary
+from skmtl.solvers._fused.edge_systems import Direct, Iterative, Switching, edge_system
+from skmtl.solvers._fused.fronts import Elimination
+from skmtl.solvers._fused.laplacians import Laplacians
+from skmtl.solvers._fused.sampled_laplacians import SampledLaplacians
 from skmtl.solvers.solution import solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 from skmtl.tasks import check_data
@@ -66,7 +67,7 @@ def test_a_graph_that_fills_its_factor_has_the_same_solution_without(norm, rng, 
     arguments = {"X": X, "y": X @ rng.normal(size=4) + rng.normal(size=len(task)), "task": task}
     penalty = FusedTasks(0.02, list(zip(*random_edges(rng, n_tasks, 200).tolist(), strict=True)), norm=norm)
     usual = solution(penalty, arguments, tol=1e-9)
-    monkeypatch.setattr(_fronts, "_FILLED", 0)
+    monkeypatch.setattr(fronts, "_FILLED", 0)
     without = solution(penalty, arguments, tol=1e-9)
     assert without.converged
     assert_allclose(without.objective, usual.objective, rtol=1e-8)
@@ -195,8 +196,8 @@ def test_conjugate_gradients_do_as_well(norm, rng, monkeypatch):
     penalty = FusedTasks(0.02, graph, norm)
     arguments = {"X": data.X, "y": data.y, "task": data.task}
     direct = solution(penalty, arguments)
-    monkeypatch.setattr(_edge_systems, "_CHEAP", 0)
-    monkeypatch.setattr(_edge_systems, "_MOST", 0)
+    monkeypatch.setattr(edge_systems, "_CHEAP", 0)
+    monkeypatch.setattr(edge_systems, "_MOST", 0)
     found = solution(penalty, arguments)
     assert found.converged
     assert abs(found.n_iter - direct.n_iter) <= 3
@@ -253,8 +254,8 @@ def test_where_newton_stops_splitting_goes_on(where, table, monkeypatch):
 @pytest.mark.parametrize("rough", [False, True])
 def test_the_equations_of_a_step_are_solved(System, per_feature, apart, rough, rng, monkeypatch):
     """Against the dense matrix."""
-    monkeypatch.setattr(_edge_systems, "_EXACT", 1e-12)
-    monkeypatch.setattr(_edge_systems, "_PAIRS", 0 if rough else np.inf)
+    monkeypatch.setattr(edge_systems, "_EXACT", 1e-12)
+    monkeypatch.setattr(edge_systems, "_PAIRS", 0 if rough else np.inf)
     n_tasks, d = 9, 3
     s, t = np.array([(a, b) for b in range(n_tasks) for a in range(b) if rng.random() < 0.4]).T
     if apart:
@@ -264,9 +265,9 @@ def test_the_equations_of_a_step_are_solved(System, per_feature, apart, rough, r
     H = F @ F.swapaxes(1, 2)
     K = 10.0 ** rng.uniform(-2, 2, size=(len(s), d if per_feature else 1))
     U = np.zeros((len(s), d)) if per_feature else np.sqrt(K / d) * rng.uniform(-0.9, 0.9, size=(len(s), d))
-    monkeypatch.setattr(_edge_systems, "_CHEAP", 1e9 if System is Direct else 0)
-    monkeypatch.setattr(_edge_systems, "_MOST", np.inf if System is Switching else 0)
-    monkeypatch.setattr(_edge_systems, "_STEP", (1e-9, 0.0))  # so that no number of steps makes it switch
+    monkeypatch.setattr(edge_systems, "_CHEAP", 1e9 if System is Direct else 0)
+    monkeypatch.setattr(edge_systems, "_MOST", np.inf if System is Switching else 0)
+    monkeypatch.setattr(edge_systems, "_STEP", (1e-9, 0.0))  # so that no number of steps makes it switch
     system = edge_system(H, s, t)
     assert type(system) is System
     diagonal = np.full(d, 0.1)
@@ -351,7 +352,7 @@ def test_rough_factors_find_the_room_they_need(rng, monkeypatch):
     numbers, R = (rng.uniform(0.1, 1.0, size=(60, 2)), rng.uniform(size=(len(s), 2))), rng.normal(size=(60, 2))
     solutions = []
     for room in (4, 0):
-        monkeypatch.setattr(_sampled_laplacians, "_ROOM", room)
+        monkeypatch.setattr(sampled_laplacians, "_ROOM", room)
         rough = SampledLaplacians(Elimination(60, s, t), s, t)
         rough.factor(*numbers)
         solutions.append(rough.solve(R))
@@ -360,7 +361,7 @@ def test_rough_factors_find_the_room_they_need(rng, monkeypatch):
 
 def test_too_many_steps_of_conjugate_gradients_end_in_a_factor(rng, monkeypatch):
     """With the first solution that is slow, and for all couplings after it until `restart`."""
-    monkeypatch.setattr(_edge_systems, "_EXACT", 1e-12)
+    monkeypatch.setattr(edge_systems, "_EXACT", 1e-12)
     n_tasks, d = 12, 3
     s, t = np.triu_indices(n_tasks, 1)
     F = rng.normal(size=(n_tasks, d, 6))

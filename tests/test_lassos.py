@@ -7,8 +7,9 @@ from scipy import sparse
 from sklearn.linear_model import ElasticNet
 
 from skmtl.penalties import L1, JointFeature
-from skmtl.solvers import _lassos, moments_for, solve
-from skmtl.solvers._lassos import Lassos
+from skmtl.solvers import moments_for, solve
+from skmtl.solvers._coordinate import lassos
+from skmtl.solvers._coordinate.lassos import Lassos
 from skmtl.solvers._sparse_minima import leave_out, sparse_minima
 from skmtl.solvers.solution import solve_one
 from skmtl.tasks import check_data
@@ -91,8 +92,8 @@ def test_each_task_has_the_lasso_of_scikit_learn(rng, layout, kind, monkeypatch)
 def test_parts_and_threads_change_nothing(rng, layout, monkeypatch):
     *data, _ = instance(rng, layout)
     one = fit(L1(0.01), *data)[0]
-    monkeypatch.setattr(_lassos, "_PART", 1.0)
-    monkeypatch.setattr(_lassos, "LARGEST", 2e4)  # of a Gram matrix: one task at a time
+    monkeypatch.setattr(lassos, "_PART", 1.0)
+    monkeypatch.setattr(lassos, "LARGEST", 2e4)  # of a Gram matrix: one task at a time
     each, threads = (fit(L1(0.01), *data, n_jobs=n_jobs)[0] for n_jobs in (None, 2))
     assert_allclose(each.W, one.W, atol=1e-7)
     assert_array_equal(threads.W, each.W)

@@ -32,9 +32,9 @@ from skmtl.penalties import (
     Temporal,
     TraceNorm,
 )
-from skmtl.solvers._intercepts import best_intercepts
-from skmtl.solvers._models import ClassModel
-from skmtl.solvers._rows import RowLoss
+from skmtl.solvers._rows.intercepts import best_intercepts
+from skmtl.solvers._rows.models import ClassModel
+from skmtl.solvers._rows.row_loss import RowLoss
 from skmtl.tasks import check_data
 
 ONE_COLUMN = {"squared": Squared(), "logistic": Logistic(), "poisson": Poisson(), "huber": Huber(0.8)}

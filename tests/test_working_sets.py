@@ -9,8 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import AdaptiveJointFeatureClassifier, MultiTaskClassifier, MultiTaskRegressor
 from skmtl.penalties import L1, Dirty, JointFeature, SharedPlusSpecific, Temporal, TraceNorm
-from skmtl.solvers import _screen, _working_sets
-from skmtl.solvers._working_sets import WorkingSets
+from skmtl.solvers import _screen
+from skmtl.solvers._rows import working_sets
+from skmtl.solvers._rows.working_sets import WorkingSets
 
 KINDS = ["shared", "own", "missing labels", "sparse", "three classes", "counts", "outliers", "large means"]
 D = 150
@@ -71,10 +72,10 @@ def test_the_minimum_is_that_of_all_features(kind, penalty, rng, monkeypatch):
     top = model_for(kind, JointFeature(1.0)).alpha_max(**data)
     for share in (0.5, 0.2):
         model = model_for(kind, PENALTIES[penalty](share * top), max_iter=5000)
-        monkeypatch.setattr(_working_sets, "MANY", np.inf)
+        monkeypatch.setattr(working_sets, "MANY", np.inf)
         usual = model.fit(**data)
         value, gap = usual.objective_, usual.dual_gap_
-        monkeypatch.setattr(_working_sets, "MANY", 0)
+        monkeypatch.setattr(working_sets, "MANY", 0)
         model.fit(**data)
         assert model.objective_ - model.dual_gap_ <= value * (1.0 + 1e-9)
         assert value - gap <= model.objective_ * (1.0 + 1e-9)
@@ -88,7 +89,7 @@ def test_stages_of_concave_penalties_have_working_sets(rng, monkeypatch):
     monkeypatch.setattr(WorkingSets, "next", lambda *args: asked.append(1) or following(*args))
     models = []
     for many in (np.inf, 0):
-        monkeypatch.setattr(_working_sets, "MANY", many)
+        monkeypatch.setattr(working_sets, "MANY", many)
         models.append(AdaptiveJointFeatureClassifier(alpha=0.05, tol=1e-8).fit(**data))
     assert asked
     assert models[1].objective_ == pytest.approx(models[0].objective_, rel=1e-5)
@@ -96,7 +97,7 @@ def test_stages_of_concave_penalties_have_working_sets(rng, monkeypatch):
 
 def test_too_few_iterations_are_said(rng, monkeypatch):
     data = instance("shared", rng)
-    monkeypatch.setattr(_working_sets, "MANY", 0)
+    monkeypatch.setattr(working_sets, "MANY", 0)
     penalty = JointFeature(0.3 * MultiTaskClassifier(JointFeature(1.0)).alpha_max(**data))
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
         model = MultiTaskClassifier(penalty, tol=1e-9, max_iter=2).fit(**data)

@@ -20,7 +20,7 @@ What comes back, and other losses than the squared::
     accelerated     steps on the rows
     factored        reduced_rank and latent_basis for any loss
 
-The other modules, by who uses them.  Several solvers::
+What several of them use::
 
     _quadratic      the squared loss and its exact step
     _resolvents     (c_t G_t + a I)^-1 of all tasks
@@ -30,42 +30,13 @@ The other modules, by who uses them.  Several solvers::
     _sparse_minima  small lassos, one for each task
     _alternating    steps in either of two factors
 
-exact and graph need no more.  splitting::
+Parts of one::
 
-    _few_features   working sets of features, for a squared loss
-    _sparse_step    the exact step with absolute values in it
-
-coordinate::
-
-    _columns        products with residuals, and Gram matrices of a few features
-    _separable      the penalty in numbers
-    _descent        the descent over a working set
-    _epochs         its jitted epochs
-    _support        Newton's steps in the weights that are not zero
-    _faces          ... under the maximum norm
-    _lassos         tasks on their own
-
-fused::
-
-    _cones          second-order cones in pairs
-    _edge_systems   the linear equations of a step
-    _fronts         their Cholesky factors, a block for each task
-    _laplacians     those of each feature by itself
-    _sampled_laplacians
-                    ... rough ones, in linear time
-
-newton, accelerated and factored::
-
-    _rows           the loss of rows: its value, slopes and curvature
-    _intercepts     the best intercepts
-    _log_loss       log-losses of a long table, jitted
-    _informative    tasks whose labels say something of W, and what the others get
-    _newton_steps   steps to the minimum of parabolas in the place of losses
-    _models         these parabolas, as moments
-    _proximal       the prox of any penalty, for gradient steps
-    _levelling      Newton's steps along weights that cost nothing
-    _curved         the nearest dual point
-    _working_sets   working sets of features, for any loss
+    _few_features, _sparse_step
+                    of splitting: working sets of features; the exact step with absolute values in it
+    _coordinate/    of coordinate descent
+    _fused/         of the interior-point method
+    _rows/          of newton, accelerated and factored
 """
 
 from skmtl.solvers import (  # noqa: F401 - they register

@@ -13,7 +13,7 @@ from skmtl._algebra import over
 from skmtl.penalties.graph import Edges, EveryPair
 from skmtl.penalties.sparse import L1, JointFeature, RowNorm
 from skmtl.penalties.temporal import TotalVariation
-from skmtl.solvers._separable import Separable
+from skmtl.solvers._coordinate.separable import Separable
 
 __all__ = ["MANY", "Screen", "joining", "nearest", "working_sets"]
 

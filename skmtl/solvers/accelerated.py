@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmtl.solvers._anderson import Anderson
-from skmtl.solvers._curved import Curved
-from skmtl.solvers._levelling import Levelling
-from skmtl.solvers._proximal import proximal
+from skmtl.solvers._rows.curved import Curved
+from skmtl.solvers._rows.levelling import Levelling
+from skmtl.solvers._rows.proximal import proximal
 from skmtl.solvers.solution import AT_ZERO, ROUNDING, Certificate
 
 __all__ = ["Progress", "RowDescent"]

@@ -2,14 +2,14 @@
 
     min_W  sum_t c_t / 2 |y_t - X_t w_t|^2  +  sum_j lam_j |W_j|  +  mu |W|_1  +  ridge / 2 |W|^2
 
-Few features matter, so the descent (`_descent.py`) runs over a working set of them, with Anderson extrapolation and
-Newton steps in the weights that are not zero (`_support.py`).  Between rounds one product with all features
-(`_columns.py`) gives the gradient and with it the duality gap, the features that are zero for certain (gap-safe
+Few features matter, so the descent (`_coordinate/descent.py`) runs over a working set of them, with Anderson
+extrapolation and Newton steps in the weights that are not zero (`support.py`).  Between rounds one product with all
+features (`columns.py`) gives the gradient and with it the duality gap, the features that are zero for certain (gap-safe
 screening) and the next working set.
 
 Under the maximum norm, where tasks have fewer rows than features, the largest weights of a row are many and change all
 the time.  There splitting is tried after a few epochs, and most of the time it is enough.  Where lam = 0, tasks are
-lassos of their own (`_lassos.py`), unless they share a Gram matrix, which then is read once for all.
+lassos of their own (`lassos.py`), unless they share a Gram matrix, which then is read once for all.
 
 The dual point is the residual, scaled by s. With Z = c_t X_t' r_t - ridge W, length_j(Z) = |soft(Z_j, mu)|_dual and
 
@@ -30,12 +30,12 @@ from skmtl._algebra import over, plus_diagonal, smallest_solution
 from skmtl.moments import TaskMoments
 from skmtl.penalties.shared import Ridge
 from skmtl.penalties.sparse import L1, JointFeature
-from skmtl.solvers import _support
-from skmtl.solvers._columns import LARGEST, Columns, least_squares
-from skmtl.solvers._descent import MEMORY, Descent, descent_over, extrapolated
-from skmtl.solvers._lassos import Lassos
+from skmtl.solvers._coordinate import support
+from skmtl.solvers._coordinate.columns import LARGEST, Columns, least_squares
+from skmtl.solvers._coordinate.descent import MEMORY, Descent, descent_over, extrapolated
+from skmtl.solvers._coordinate.lassos import Lassos
+from skmtl.solvers._coordinate.separable import Separable
 from skmtl.solvers._screen import joining
-from skmtl.solvers._separable import Separable
 from skmtl.solvers.solution import ROUNDING, Certificate, moments_for, solution_of, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
@@ -322,20 +322,20 @@ class _Fit:
                 descent.epoch()
                 iterates.append(descent.copy())
                 n += 1
-            many = _support.truncated_price(descent) < _support.exact_price(descent)
+            many = support.truncated_price(descent) < support.exact_price(descent)
             now = self._improve(descent, descent.objective(), extrapolated(iterates))
             work = (descent.W.size * np.count_nonzero(descent.W.any(axis=1)) + _CALL) * (len(iterates) - 1)
             saved, spent = saved + work, spent + work
             settled = ((iterates[-1][0] != 0) == (iterates[-2][0] != 0)).all()
             if many:
-                failed, now = self._newton(descent, now, _support.truncated_step)  # then more epochs before the next
-                spent += _support.truncated_price(descent)
-            price = _support.exact_price(descent) * (1.0 if settled else 3.0)
+                failed, now = self._newton(descent, now, support.truncated_step)  # then more epochs before the next
+                spent += support.truncated_price(descent)
+            price = support.exact_price(descent) * (1.0 if settled else 3.0)
             if (failed or not many) and saved >= price:
                 failed, saved = False, 0.0
                 for _ in range(_FACES if omega.infinite else 1):
                     before = descent.W
-                    failed, now = self._newton(descent, now, _support.exact_step)
+                    failed, now = self._newton(descent, now, support.exact_step)
                     if descent.W is before:  # a step of no gain may still end on another face
                         break
             gap = now - self._bound(descent.W, descent.H, descent.q, omega)[0] + self._left_over(descent)
@@ -353,7 +353,7 @@ class _Fit:
         if step is None or not np.isfinite(step).all():
             return True, now
         for share, to_boundary in _TRIALS:
-            W = _support.stepped(descent, share * step, to_boundary)
+            W = support.stepped(descent, share * step, to_boundary)
             trial = descent.at_weights(np.maximum(W, 0.0) if self.omega.positive else W)
             at_trial = descent.objective(trial)
             if at_trial < now:

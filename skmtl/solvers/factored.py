@@ -17,7 +17,7 @@ import numpy as np
 
 from skmtl.penalties import LatentBasis, ReducedRank, Ridge
 from skmtl.solvers._alternating import Step, best_of, relative_change
-from skmtl.solvers._models import ColumnModel
+from skmtl.solvers._rows.models import ColumnModel
 from skmtl.solvers.latent_basis import BasisSteps, directions, ordered
 from skmtl.solvers.reduced_rank import RankSteps
 from skmtl.solvers.solution import solve_one

@@ -36,9 +36,9 @@ from skmtl._threads import crew
 from skmtl.penalties import FusedTasks, Ridge
 from skmtl.penalties.graph import Edges
 from skmtl.penalties.sparse import L1
-from skmtl.solvers._cones import Scaling, dot_rows, dot_values, way_to_boundary
 from skmtl.solvers._coupling import Together
-from skmtl.solvers._edge_systems import edge_system
+from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_boundary
+from skmtl.solvers._fused.edge_systems import edge_system
 from skmtl.solvers._quadratic import Quadratic
 from skmtl.solvers.solution import ROUNDING, on_nodes, solve, solve_one
 from skmtl.solvers.splitting import Found, minimize, solution_found, solve_by_splitting

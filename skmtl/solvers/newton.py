@@ -7,7 +7,7 @@ rows (`accelerated`) are cheaper: they go first, for about the time that Newton'
 solved by then Newton's steps solve from there.  Where moments would not fit in memory or X is sparse and wide, the rows
 are all there is; and quadratic penalties, where Newton's steps are linear equations, begin with those.  Several classes
 have a model where a task's classes, as one row, are few.  Of many features, where a penalty makes most of them zero,
-those in use and a few more are looked at (`_working_sets`).
+those in use and a few more are looked at (`_rows/working_sets.py`).
 """
 
 from dataclasses import replace
@@ -20,10 +20,10 @@ from skmtl._threads import one_blas_thread
 from skmtl.penalties.composite import OfClasses
 from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
 from skmtl.penalties.sparse import L1
-from skmtl.solvers._informative import Informative
-from skmtl.solvers._newton_steps import NewtonSteps
+from skmtl.solvers._rows.informative import Informative
+from skmtl.solvers._rows.newton_steps import NewtonSteps
+from skmtl.solvers._rows.working_sets import WorkingSets
 from skmtl.solvers._screen import working_sets
-from skmtl.solvers._working_sets import WorkingSets
 from skmtl.solvers.accelerated import Progress, RowDescent
 from skmtl.solvers.adaptive import STAGE, Stage, reweighted
 from skmtl.solvers.factored import factored

@@ -12,9 +12,9 @@ from skmtl.penalties.composite import OfClasses
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
 from skmtl.solvers._coupling import Together
-from skmtl.solvers._models import ClassModel, ColumnModel
 from skmtl.solvers._quadratic import quadratic_of
-from skmtl.solvers._rows import BOLD
+from skmtl.solvers._rows.models import ClassModel, ColumnModel
+from skmtl.solvers._rows.row_loss import BOLD
 from skmtl.solvers.solution import solve_one
 
 __all__ = ["NewtonSteps"]

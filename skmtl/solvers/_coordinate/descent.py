@@ -11,9 +11,9 @@ import numpy as np
 from scipy.linalg.blas import dgemm
 
 from skmtl._numba import read_only
-from skmtl.solvers._columns import columns_of
-from skmtl.solvers._epochs import gram_epoch, take_off
-from skmtl.solvers._separable import without_dust
+from skmtl.solvers._coordinate.columns import columns_of
+from skmtl.solvers._coordinate.epochs import gram_epoch, take_off
+from skmtl.solvers._coordinate.separable import without_dust
 
 __all__ = ["MEMORY", "Descent", "descent_over", "extrapolated"]
 

@@ -22,8 +22,8 @@ from skmtl._algebra import pseudo_inverse
 from skmtl._numba import read_only
 from skmtl._products import LongRows, SharedRows
 from skmtl.losses import Logistic
-from skmtl.solvers._intercepts import best_intercepts
-from skmtl.solvers._log_loss import log_losses
+from skmtl.solvers._rows.intercepts import best_intercepts
+from skmtl.solvers._rows.log_loss import log_losses
 
 __all__ = ["BOLD", "At", "RowLoss"]
 

@@ -1,6 +1,6 @@
 """Rough Cholesky factors of ``diag(s_j) + D' diag(k_j) D`` for every feature j, in time linear in the number of edges.
 
-As in `_laplacians.py`, couplings and sums of rows are kept instead of a matrix.  To eliminate a node with neighbours
+As in `laplacians.py`, couplings and sums of rows are kept instead of a matrix.  To eliminate a node with neighbours
 u_1, u_2, ... and couplings w_1 <= w_2 <= ... would couple all its neighbours, pair by pair, with ``w_a w_b / pivot``.
 Instead u_a is coupled to one u_b alone, b > a, drawn with probabilities in proportion to w_b, by
 ``w_a sum_{b > a} w_b / pivot``: the right thing on average, never more edges than before, and neighbours that were

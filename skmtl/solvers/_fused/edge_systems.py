@@ -13,9 +13,9 @@ from scipy.sparse import csgraph
 
 from skmtl._algebra import membership, pseudo_inverse
 from skmtl._numba import kernel, read_only
-from skmtl.solvers._fronts import Elimination, Fronts
-from skmtl.solvers._laplacians import Laplacians
-from skmtl.solvers._sampled_laplacians import SampledLaplacians
+from skmtl.solvers._fused.fronts import Elimination, Fronts
+from skmtl.solvers._fused.laplacians import Laplacians
+from skmtl.solvers._fused.sampled_laplacians import SampledLaplacians
 
 __all__ = ["edge_system"]
 

@@ -15,9 +15,9 @@ from scipy import sparse
 
 from skmtl._algebra import over
 from skmtl._threads import crew, one_blas_thread
-from skmtl.solvers._columns import LARGEST
+from skmtl.solvers._coordinate.columns import LARGEST
+from skmtl.solvers._coordinate.separable import without_dust
 from skmtl.solvers._screen import joining
-from skmtl.solvers._separable import without_dust
 from skmtl.solvers._sparse_minima import sparse_minima
 from skmtl.solvers.solution import Certificate
 

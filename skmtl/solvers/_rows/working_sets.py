@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.utils.extmath import row_norms
 
 from skmtl._numba import read_only
-from skmtl.solvers._rows import RowLoss
+from skmtl.solvers._rows.row_loss import RowLoss
 from skmtl.solvers._screen import MANY, Screen, nearest
 from skmtl.solvers.accelerated import RowDescent
 

@@ -11,8 +11,8 @@ from scipy.linalg.blas import strsm
 from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._numba import kernel
-from skmtl.solvers._faces import face_step, stepped_on_face
-from skmtl.solvers._separable import row_lengths
+from skmtl.solvers._coordinate.faces import face_step, stepped_on_face
+from skmtl.solvers._coordinate.separable import row_lengths
 
 __all__ = ["exact_price", "exact_step", "stepped", "truncated_price", "truncated_step"]
 

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 from skmtl._ids import lookup
 from skmtl.losses import Logistic, Multinomial
-from skmtl.solvers._rows import RowLoss
+from skmtl.solvers._rows.row_loss import RowLoss
 from skmtl.solvers.solution import Certificate, Solution, harmonic
 
 __all__ = ["Informative"]
