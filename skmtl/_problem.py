@@ -15,10 +15,10 @@ from scipy import sparse
 
 from skmtl._algebra import lengths_of
 from skmtl._ids import canonical_ids, describe, lookup
-from skmtl._incomplete import IncompleteMoments, nearly_complete
 from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
+from skmtl.moments._incomplete import IncompleteMoments, nearly_complete
 from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, Sum, TaskGraph
 from skmtl.solvers import moments_for, solve
 from skmtl.solvers._coupling import matters

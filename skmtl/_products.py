@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from skmtl._numba import kernel, read_only
-from skmtl._sums import CACHE, csr_arrays
+from skmtl.moments._sums import CACHE, csr_arrays
 
 __all__ = ["LongRows", "SharedRows", "row_products"]
 

@@ -8,8 +8,8 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import MultiTaskRegressor
-from skmtl._incomplete import IncompleteMoments
 from skmtl.moments import TaskMoments
+from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.penalties import (
     L1,
     Clustered,

@@ -15,8 +15,8 @@ from skmtl import (
     TraceNormRegressor,
     _problem,
 )
-from skmtl._incomplete import IncompleteMoments, nearly_complete
 from skmtl.moments import TaskMoments
+from skmtl.moments._incomplete import IncompleteMoments, nearly_complete
 from skmtl.penalties import L1, TaskGraph, TraceNorm
 from skmtl.solvers import newton
 from skmtl.solvers._resolvents import IncompleteResolvent, _upper

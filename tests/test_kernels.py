@@ -32,8 +32,8 @@ from skmtl import (
     TemporalRegressor,
 )
 from skmtl._numba import _uncollected
-from skmtl._sums import small_tasks
 from skmtl._threads import one_blas_thread
+from skmtl.moments._sums import small_tasks
 from tests.oracles import INSTANCES
 
 PACKAGE = Path(skmtl.__file__).parent
@@ -65,7 +65,7 @@ each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.r
 
 
 def test_there_are_kernels_to_look_at():
-    assert ("skmtl._sums", "small_tasks") in KERNELS
+    assert ("skmtl.moments._sums", "small_tasks") in KERNELS
     names = {module.name for module in pkgutil.walk_packages(skmtl.__path__, "skmtl.")}
     assert names <= {module_of(source) for source in SOURCES}
 

@@ -10,9 +10,9 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import DirtyRegressor, MultiTaskRegressor, TraceNormRegressor
-from skmtl._incomplete import IncompleteMoments
 from skmtl._threads import crew, one_blas_thread
 from skmtl.moments import TaskMoments
+from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.penalties import (
     L1,
     Dirty,

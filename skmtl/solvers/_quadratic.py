@@ -10,8 +10,8 @@ from joblib import effective_n_jobs
 from scipy.optimize import brentq
 
 from skmtl._algebra import inverse_of_rows, over, pseudo_inverse
-from skmtl._incomplete import IncompleteMoments
 from skmtl.moments import Factor
+from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.solvers._resolvents import IncompleteResolvent
 from skmtl.solvers._sparse_minima import sparse_minima
 

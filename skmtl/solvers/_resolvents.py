@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from skmtl._algebra import plus_diagonal
-from skmtl._incomplete import IncompleteMoments
+from skmtl.moments._incomplete import IncompleteMoments
 
 __all__ = ["IncompleteResolvent", "Resolvent", "resolvent_of"]
 

@@ -8,8 +8,8 @@ solving or inverting is cheaper, and bears features of very different length.
 import numpy as np
 
 from skmtl._algebra import SINGULAR, bordered, lengths_of, over, plus_diagonal, positive_solver
-from skmtl._incomplete import IncompleteMoments
 from skmtl.moments import Factor
+from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
 from skmtl.solvers._quadratic import mean_rows
 from skmtl.solvers._resolvents import resolvent_of

@@ -18,7 +18,7 @@ from scipy import sparse
 
 from skmtl._ids import lookup
 from skmtl._threads import one_blas_thread
-from skmtl.moments import TaskMoments
+from skmtl.moments._task_moments import TaskMoments
 
 __all__ = ["IncompleteMoments", "nearly_complete"]
 

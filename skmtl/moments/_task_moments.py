@@ -1,15 +1,4 @@
-"""Moments: all that a squared loss needs to know of a task, and how to add, subtract and factorise it.
-
-For task t with rows x_i, labels y_i, weights s_i and N_t = sum_i s_i, centred when there is an intercept:
-
-    G_t  = sum_i s_i (x_i - x_mean) (x_i - x_mean)'          (d, d)
-    q_t  = sum_i s_i (x_i - x_mean) (y_i - y_mean)           (d,)
-    yy_t = sum_i s_i (y_i - y_mean)^2
-
-so that ``sum_i s_i (y_i - x_i w - b)^2 = yy - 2 q'w + w'G w`` at the best b, and its gradient ``2 (G w - q)`` touches
-no row. A task with fewer rows than features keeps its centred rows A instead (G = A'A), and tasks that share their rows
-share one G.
-"""
+"""The moments of all tasks, with their algebra; what the letters mean is said in `skmtl.moments`."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -23,12 +12,12 @@ from scipy import sparse
 from skmtl._algebra import lengths_of
 from skmtl._ids import encode, lookup
 from skmtl._numba import read_only
-from skmtl._sums import CACHE, large_task, small_tasks
-from skmtl._task_rows import OFF_CENTRE, Rows, SparseRows
 from skmtl._threads import one_blas_thread
+from skmtl.moments._rows import OFF_CENTRE, Rows, SparseRows
+from skmtl.moments._sums import CACHE, large_task, small_tasks
 from skmtl.tasks import TaskData
 
-__all__ = ["Factor", "Rows", "SparseRows", "TaskMoments"]
+__all__ = ["Factor", "TaskMoments"]
 
 _SUMS = ("n_rows", "weight", "x_mean", "y_mean", "xy", "yy")
 _CANCELLED = 1e-6  # a remainder below this share of the total is summed again from its rows

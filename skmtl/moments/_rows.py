@@ -30,7 +30,7 @@ import numpy as np
 from scipy import sparse
 
 from skmtl._numba import read_only
-from skmtl._sums import CACHE, csr_arrays, sparse_cross
+from skmtl.moments._sums import CACHE, csr_arrays, sparse_cross
 
 __all__ = ["OFF_CENTRE", "Rows", "SparseRows"]
 
