@@ -199,9 +199,9 @@ def test_a_bound_is_below_every_objective(penalty, problem_of, rng):
         bounds.append(bound)
         least = min(least, *(value for value, *_ in points), problem.objective(rng.normal(size=quadratic.B.shape)))
         z = z + r
-    assert max(bounds) <= least + 1e-13 * quadratic.null
-    assert max(bounds) >= least - 1e-6 * quadratic.null
-    assert min(bounds) < least - 1e-6 * quadratic.null, "the first bounds must have been worse, or nothing was tested"
+    assert max(bounds) <= least + 1e-13 * quadratic.f0
+    assert max(bounds) >= least - 1e-6 * quadratic.f0
+    assert min(bounds) < least - 1e-6 * quadratic.f0, "the first bounds must have been worse, or nothing was tested"
 
 
 @pytest.mark.parametrize("pulled", [False, True])
@@ -210,12 +210,10 @@ def test_absolute_values_within_the_step_or_besides_it_have_one_minimum(penalty,
     moments, c = moments_of(outputs(rng, 30, 4, 3)), np.full(3, 3 / 90)
     quadratic = PulledIntercepts(moments, c, a_b=0.5) if pulled else Quadratic(moments, c)
     quadratic.ridge = penalty.ridge
-    one, two = (
-        minimize(kind(penalty, quadratic), 1e-12 * quadratic.null, 1000, None) for kind in (SparseStep, Together)
-    )
+    one, two = (minimize(kind(penalty, quadratic), 1e-12 * quadratic.f0, 1000, None) for kind in (SparseStep, Together))
     assert one.converged
     assert two.converged
-    assert abs(one.objective - two.objective) <= 2e-12 * quadratic.null
+    assert abs(one.objective - two.objective) <= 2e-12 * quadratic.f0
     assert_allclose(one.W, two.W, rtol=0, atol=1e-4 * np.abs(two.W).max())
 
 

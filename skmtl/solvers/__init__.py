@@ -20,6 +20,9 @@ What comes back, and other losses than the squared::
     accelerated     steps on the rows
     factored        reduced_rank and latent_basis for any loss
 
+Everywhere f0 is F(0), the loss at W = 0 with the best intercepts, and a `tol` is a share of it.  A `goal` is a duality
+gap; so is `enough`, but of linear equations and lassos, of which it is what may be left.
+
 What several of them use::
 
     _quadratic      the squared loss and its exact step

@@ -49,11 +49,11 @@ class Step(NamedTuple):
     model: tuple
 
 
-def descend(step, x, *, unit, tol, max_iter):
+def descend(step, x, *, f0, tol, max_iter):
     """Repeat ``x -> step(x).x`` until it changes W by no more than `tol`; the objective never grows.
 
     Anderson's extrapolation proposes the next point; where that would raise the objective, the plain step is taken.
-    A step that lowers the objective by no more than ``tol^2 unit`` ends the iteration, too, unless W still settles
+    A step that lowers the objective by no more than ``tol^2 f0`` ends the iteration, too, unless W still settles
     quickly: the square, as near a minimum.  Returns the last step, the number of steps and whether they came to rest.
     """
     mixing, now, n_iter = Anderson(), step(x), 1
@@ -68,33 +68,33 @@ def descend(step, x, *, unit, tol, max_iter):
             mixing.reset()
             proposed, following, n_iter = now.x, step(now.x), n_iter + 1
         gain = now.objective - following.objective
-        if gain <= max(_ROUNDING, tol**2) * unit and following.change > _SETTLING * now.change:
+        if gain <= max(_ROUNDING, tol**2) * f0 and following.change > _SETTLING * now.change:
             return following, n_iter, True
         x, now = proposed, following
     return now, n_iter, True
 
 
-def best_of(step, starts, *, unit, tol, max_iter):
+def best_of(step, starts, *, f0, tol, max_iter):
     """`descend` from many starts: a few steps from each, more from the best of them, and the best of these goes on.
 
     Among equally good ones the first, so that rounding noise does not choose.
     """
-    if unit == 0:
+    if f0 == 0:
         return step(starts[0]), 1, True
     runs: list[Any] = [(None, x, 0, False) for x in starts]
     for n_steps, survivors in _ROUNDS:
-        runs = [_go_on(run, step, unit, tol, min(n_steps, max_iter - run[2])) for run in runs]
-        runs = sorted(runs, key=lambda run: round(run[0].objective / unit, _DIGITS))[:survivors]
-    last, _, n_iter, settled = _go_on(runs[0], step, unit, tol, max_iter - runs[0][2])
+        runs = [_go_on(run, step, f0, tol, min(n_steps, max_iter - run[2])) for run in runs]
+        runs = sorted(runs, key=lambda run: round(run[0].objective / f0, _DIGITS))[:survivors]
+    last, _, n_iter, settled = _go_on(runs[0], step, f0, tol, max_iter - runs[0][2])
     return last, n_iter, settled
 
 
-def _go_on(run, step, unit, tol, n_steps):
+def _go_on(run, step, f0, tol, n_steps):
     """Up to so many more steps of a run: its last step, its point, its steps so far and whether it came to rest."""
     _, x, n_iter, settled = run
     if settled or n_steps <= 0:
         return run
-    last, more, settled = descend(step, x, unit=unit, tol=tol, max_iter=n_steps)
+    last, more, settled = descend(step, x, f0=f0, tol=tol, max_iter=n_steps)
     return last, last.x, n_iter + more, settled
 
 

@@ -151,13 +151,13 @@ class Together:
 
     def zero(self):
         """The objective at W = 0, W, and its parts."""
-        return self.quadratic.null, np.zeros_like(self.quadratic.B), ()
+        return self.quadratic.f0, np.zeros_like(self.quadratic.B), ()
 
     def bound_at_zero(self):
         """The dual value where W = 0 is optimal."""
         B = self.quadratic.B
         if not B.any():
-            return self.quadratic.null
+            return self.quadratic.f0
         return self.bound(self.level(np.zeros_like(B)), self.duals_at_zero())
 
     def duals_at_zero(self):
@@ -232,7 +232,7 @@ class Decomposed(Together):
 
     def zero(self):
         W = np.zeros_like(self.quadratic.B)
-        return self.quadratic.null, W, (W, W)
+        return self.quadratic.f0, W, (W, W)
 
     def duals_at_zero(self):
         return []

@@ -199,20 +199,20 @@ class _Rounds:
         self.screen, self.half = Screen.of(penalty, tasks, n_features), None
         if self.screen is None and _suit_half(penalty, moments):
             self.screen, self.half = Screen.of_half(penalty, tasks, n_features)
-        self.enough = max(tol, ROUNDING) * self.quadratic.null
+        self.enough = max(tol, ROUNDING) * self.quadratic.f0
 
     def run(self, max_iter, init):
         """Working sets until the gap is small enough, from the weights `init` on; or all features."""
         everything = _All(self.penalty, self.moments)
         if self.screen is None or not self.problem.terms or self.problem.zero_is_optimal():
             return self._solve(everything, self.enough, max_iter, init)
-        null, lengths = self.quadratic.null, np.sqrt(self.quadratic.moments.squares().max(axis=0, initial=0.0))
+        f0, lengths = self.quadratic.f0, np.sqrt(self.quadratic.moments.squares().max(axis=0, initial=0.0))
         Z, found = self._rest(init), _BestOfAll()
 
         def following(widen):
             return nearest(self.screen.room(Z), lengths, self._used(init), widen)
 
-        for some, goal in working_sets(found, following, self.enough, null, max_iter):
+        for some, goal in working_sets(found, following, self.enough, f0, max_iter):
             few = (_Some if self.half is None else _SomeBesideAll)(self, some)
             inside = self._solve(few, goal, max_iter - found.n_iter, few.init(init))
             solution, bound, Z = self._of_all(inside, few)
@@ -226,7 +226,7 @@ class _Rounds:
 
     def _solve(self, problem, gap, max_iter, init):
         """The solution of a problem's penalty and moments, to a gap."""
-        how = {"tol": gap / self.quadratic.null if gap else 0.0, "max_iter": max_iter, "init": init}
+        how = {"tol": gap / self.quadratic.f0 if gap else 0.0, "max_iter": max_iter, "init": init}
         return next(self.solver(problem.penalty, [problem.penalty], problem.moments, self.c, **how))
 
     def _used(self, init):

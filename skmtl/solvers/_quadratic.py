@@ -33,7 +33,7 @@ class Quadratic:
     ----------
     B : array of shape (n_tasks, n_features)
         ``c_t q_t``, the negative gradient of the loss at 0.
-    null : float
+    f0 : float
         The loss at 0, the unit of tolerances.
     each : callable
         ``each(call, parts)`` calls ``call(part)`` for parts of the tasks, perhaps in threads: see `crew`.
@@ -43,7 +43,7 @@ class Quadratic:
 
     def __init__(self, moments, c, each=_in_turn):
         self.moments, self.c, self.ridge, self._each = moments, c, 0.0, each
-        self.null, self.B = self.at(np.zeros_like(moments.xy))
+        self.f0, self.B = self.at(np.zeros_like(moments.xy))
 
     @property
     def tasks(self):

@@ -128,14 +128,14 @@ def nearest(room, lengths, used, widen):
     return np.sort(np.argpartition(far, size - 1)[:size])
 
 
-def working_sets(best, following, enough, null, max_iter):
+def working_sets(best, following, enough, f0, max_iter):
     """Positions of a few features, and the gap to which their problem is to be solved, until that of all is enough.
 
     best : object
         The best solution so far, with its `gap` and `n_iter`, which change before the next set is asked for.
     following : callable
         ``following(widen)`` is the next set, wider where others have not helped; None ends all.
-    null : float
+    f0 : float
         The loss at zero weights.
     """
     idle = 0
@@ -143,5 +143,5 @@ def working_sets(best, following, enough, null, max_iter):
         before, some = best.gap, following(2**idle)
         if some is None:
             return
-        yield some, max(_SURE * enough, _SHARE * min(before, null)) * _SHARE**idle
+        yield some, max(_SURE * enough, _SHARE * min(before, f0)) * _SHARE**idle
         idle = idle + 1 if best.gap > 0.5 * before else 0

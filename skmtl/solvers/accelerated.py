@@ -92,8 +92,8 @@ class RowDescent:
         self.prox = proximal(penalty, rows.data.tasks, rows.K)
         self.zeros = np.zeros((self.prox.n_copies, *rows.shape))
         self.a_null, self.at_null = rows.at_zero()
-        self.null = self.at_null.loss
-        self.levelling = None if self.prox.unseen is None else Levelling(rows, self.prox.unseen, self.null)
+        self.f0 = self.at_null.loss
+        self.levelling = None if self.prox.unseen is None else Levelling(rows, self.prox.unseen, self.f0)
         self._step, self._first = None, 0  # of the last run: the size of its steps, and the iterations before it
         usual = rows.K == 1 and rows.a_b == 0.0 and self.prox.n_copies == 1
         self._moves = usual and self.prox.closed and not self.prox.blind  # whether residuals may be moved
@@ -101,14 +101,14 @@ class RowDescent:
 
     def start(self, copies=None, a=None):
         """Where to begin: at given weights (n_copies, n_outputs, n_features) and intercepts, or at zero."""
-        progress = Progress(self.zeros, self.a_null, self.null, 0.0)
+        progress = Progress(self.zeros, self.a_null, self.f0, 0.0)
         if copies is not None:
             self.certify(progress, copies, self.a_null if a is None else a, prove=False)
         return progress
 
     def at_zero(self):
         """The end, where W = 0 is optimal."""
-        progress = Progress(self.zeros, self.a_null, self.null, 0.0)
+        progress = Progress(self.zeros, self.a_null, self.f0, 0.0)
         self.certify(progress, self.zeros, self.a_null)
         if not self.prox.closed:
             self.prove(progress, self.at_null, self.prox.ways_at_zero(self.prox.seen(self.at_null.down)))
@@ -131,7 +131,7 @@ class RowDescent:
             level = self.levelling.level(copies[0], a, at, progress.W, progress.gap)
             copies, a, at, dual, left = level.W[None], level.a, level.at, level.dual, level.left
         objective = at.loss + self.prox.value(copies)
-        if objective <= progress.objective + _EQUAL * self.null:
+        if objective <= progress.objective + _EQUAL * self.f0:
             progress.copies, progress.a, progress.objective = copies, a, objective
         if prove:
             self._prove_by_prox(progress, copies, a, dual, left)
@@ -177,9 +177,9 @@ class RowDescent:
 
     # -------------------------------------------------------------------------------------------------- iterations
 
-    def run(self, progress, tol, max_iter, enough=0.0):
-        """Steps until the gap is at most `tol`, or `enough` and proofs get no better."""
-        steps = _Steps(self.rows, self.prox, progress, self._step, self.null)
+    def run(self, progress, goal, max_iter, enough=0.0):
+        """Steps until the gap is at most `goal`, or `enough` and proofs get no better."""
+        steps = _Steps(self.rows, self.prox, progress, self._step, self.f0)
         pace, check, idle = _Pace(steps.point.value), 4, 0
         first = self._first = progress.n_iter
         while progress.n_iter < max_iter:
@@ -188,21 +188,21 @@ class RowDescent:
             if not steps.advance() or n < check:
                 continue
             check, self._step, before = n + 4 + n // 20, steps.size, progress.gap
-            near = pace.left(steps.point.value) <= _HOPELESS * tol
+            near = pace.left(steps.point.value) <= _HOPELESS * goal
             if not near and self.levelling is None:
                 continue
             self.certify(progress, steps.point.copies, steps.point.a)
             idle = idle + 1 if progress.gap > 0.9 * before else 0
-            if self._is_over(progress, tol) or (idle >= _IDLE and progress.gap <= enough):
+            if self._is_over(progress, goal) or (idle >= _IDLE and progress.gap <= enough):
                 return
             if self.levelling is not None and steps.point.value - progress.objective > _AHEAD * progress.gap:
                 steps.begin(progress)
         self._step = steps.size
         self.certify(progress, steps.point.copies, steps.point.a)
 
-    def _is_over(self, progress, tol):
-        """Whether the gap is at most `tol`; weights that are all zero have to be optimal besides."""
-        if progress.gap > max(tol, ROUNDING * self.null):
+    def _is_over(self, progress, goal):
+        """Whether the gap is at most `goal`; weights that are all zero have to be optimal besides."""
+        if progress.gap > max(goal, ROUNDING * self.f0):
             return False
         return bool(progress.copies.any()) or self.zero_is_optimal()
 
@@ -228,7 +228,7 @@ class _Steps:
     progress : Progress
     size : float or None
         Of the first step, if it is known.
-    null : float
+    f0 : float
         The loss at zero weights.
 
     Attributes
@@ -242,13 +242,13 @@ class _Steps:
     _z: Any  # the point before the next prox
     _plain: Any  # the same without extrapolation
 
-    def __init__(self, rows, prox, progress, size, null):
+    def __init__(self, rows, prox, progress, size, f0):
         self._rows, self._prox, self._n = rows, prox, 0
         self._mean_square = max(rows.mean_square(), 1e-300)
         self._units = self._intercept_units()
         self._mixing = Anderson(20 if progress.copies.nbytes < _MANY else 20 // prox.n_copies)
         point = self._at(progress.copies, progress.a)
-        self.size = size or self._first_size(point, null)
+        self.size = size or self._first_size(point, f0)
         self._restart(point)
 
     def begin(self, progress):
@@ -318,14 +318,14 @@ class _Steps:
         N = np.where(N > 0.0, N, N.max()) if self._rows.a_b == 0.0 else np.full_like(N, N.max())
         return np.sqrt(self._mean_square / np.repeat(N, self._rows.K))
 
-    def _first_size(self, here, null):
+    def _first_size(self, here, f0):
         """From the curvature along the gradient at the start."""
         rows, at = self._rows, here.at
         d, e = at.down, self._units * (self._units * at.pull if rows.fit_intercept else 0.0)
         length = float(np.sqrt(np.vdot(d, d) + np.vdot(e / self._units, e / self._units)))
         if length == 0.0:
             return 1.0
-        h = 1e-4 * max(np.sqrt(np.vdot(here.W, here.W)), np.sqrt(null) / length) / length
+        h = 1e-4 * max(np.sqrt(np.vdot(here.W, here.W)), np.sqrt(f0) / length) / length
         while (ahead := rows.at(here.W + h * d, here.a + h * e)).down is None:  # too far for exp
             h *= 0.1
         bend = np.vdot(d, d - (ahead.down - at.down) / h) - np.vdot(d, d)

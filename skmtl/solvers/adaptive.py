@@ -11,7 +11,7 @@ import numpy as np
 
 from skmtl.penalties import AdaptiveJointFeature, JointFeature
 from skmtl.solvers._alternating import relative_change
-from skmtl.solvers.solution import Certificate, moments_for, solution_of, solve, solve_one
+from skmtl.solvers.solution import Certificate, loss_at_zero, moments_for, solution_of, solve, solve_one
 
 __all__ = ["STAGE", "Stage", "reweighted"]
 
@@ -27,7 +27,7 @@ def moments_for_adaptive(penalty: AdaptiveJointFeature, data, *, fit_intercept=T
 @solve.register
 def solve_adaptive(penalty: AdaptiveJointFeature, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """The first stages are a path of their own, so that a solution does not depend on the strengths before it."""
-    unit, how = float(0.5 * c @ moments.yy), {"tol": STAGE * tol, "max_iter": max_iter}
+    f0, how = loss_at_zero(moments, c), {"tol": STAGE * tol, "max_iter": max_iter}
 
     def stage(solution):
         W = np.where(moments.active[:, None], solution.W, 0.0)
@@ -38,7 +38,7 @@ def solve_adaptive(penalty: AdaptiveJointFeature, path, moments, c, *, tol=1e-6,
 
     convex = [adaptive.tangent() for adaptive in path]
     for adaptive, first in zip(path, solve(convex[0], convex, moments, c, **how, init=init), strict=True):
-        best, change, n_iter, converged = reweighted(adaptive, stage(first), minimum, unit, tol, max_iter)
+        best, change, n_iter, converged = reweighted(adaptive, stage(first), minimum, f0, tol, max_iter)
         certificate = Certificate(best.objective, best.gap, change)
         yield solution_of(moments, best.W, certificate, n_iter=n_iter, converged=converged)
 
@@ -61,7 +61,7 @@ class Stage(NamedTuple):
     point: Any = None
 
 
-def reweighted(adaptive, first, minimum, unit, tol, max_iter):
+def reweighted(adaptive, first, minimum, f0, tol, max_iter):
     """Stages until the objective falls, or W changes, by no more than `tol`; or for good, where no slope changes.
 
     Parameters
@@ -71,7 +71,7 @@ def reweighted(adaptive, first, minimum, unit, tol, max_iter):
         Of ``adaptive.tangent()``.
     minimum : callable
         ``minimum(JointFeature, Stage)`` is the Stage of this penalty, started from the one before.
-    unit : float
+    f0 : float
         The objective at W = 0.
 
     Returns
@@ -92,9 +92,9 @@ def reweighted(adaptive, first, minimum, unit, tol, max_iter):
             stage, n_iter = minimum(adaptive.tangent(slopes), best), n_iter + 1
             stage = stage._replace(objective=_whole(adaptive, stage, slopes))
             change = relative_change(best.W, stage.W)
-            settled = change <= tol or best.objective - stage.objective <= tol * unit
+            settled = change <= tol or best.objective - stage.objective <= tol * f0
             best = min(stage, best, key=lambda stage: stage.objective)
-    return best, change, n_iter, bool(settled and (best.converged or best.gap <= tol * unit))
+    return best, change, n_iter, bool(settled and (best.converged or best.gap <= tol * f0))
 
 
 def _whole(adaptive, stage, slopes):

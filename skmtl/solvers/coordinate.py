@@ -36,7 +36,7 @@ from skmtl.solvers._coordinate.descent import MEMORY, Descent, descent_over, ext
 from skmtl.solvers._coordinate.lassos import Lassos
 from skmtl.solvers._coordinate.separable import Separable
 from skmtl.solvers._screen import joining
-from skmtl.solvers.solution import ROUNDING, Certificate, moments_for, solution_of, solve, solve_one
+from skmtl.solvers.solution import ROUNDING, Certificate, loss_at_zero, moments_for, solution_of, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
 _FIRST = 2  # epochs before a working set is judged for the first time, or a truncated Newton step
@@ -67,7 +67,7 @@ def moments_for_features(penalty, data, *, fit_intercept=True, n_jobs=None):
 def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """Each penalty of a path from where those before lead."""
     columns = Columns.of(_worth_a_gram(moments, len(path)), c, _PASSES * len(path))
-    unit = 0.5 * c @ moments.yy
+    f0 = loss_at_zero(moments, c)
     W = np.zeros_like(columns.q)
     if init is not None:
         W[columns.curved] = init.T[columns.curved]
@@ -75,18 +75,18 @@ def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, 
     states: list[_State] = []  # of the last members of the path, at most three
     for k, member in enumerate(path):
         omega = Separable.of(member, moments.n_features)
-        if omega.is_zero_at(columns.gradient_at_zero) or unit == 0.0:
+        if omega.is_zero_at(columns.gradient_at_zero) or f0 == 0.0:
             here, states = _State(np.zeros_like(W), columns.q), []
-            certificate, n_iter, converged = Certificate(float(unit), 0.0, None), 0, True
+            certificate, n_iter, converged = Certificate(f0, 0.0, None), 0, True
         elif omega.free.all() and not omega.positive:
-            here, certificate = _Fit(columns, omega, tol * unit).without_norm()
+            here, certificate = _Fit(columns, omega, tol * f0).without_norm()
             n_iter, converged = 1, True
         elif omega.apart and Lassos.suit(columns):
             lassos = lassos or Lassos(columns)
-            W, H, certificate, n_iter = lassos.minimize(omega, tol * unit, max_iter, *here)
-            here, states, converged = _State(W, H), [], certificate.dual_gap <= max(tol, ROUNDING) * unit
+            W, H, certificate, n_iter = lassos.minimize(omega, tol * f0, max_iter, *here)
+            here, states, converged = _State(W, H), [], certificate.dual_gap <= max(tol, ROUNDING) * f0
         else:
-            fit = _Fit(columns, omega, tol * unit, descent)
+            fit = _Fit(columns, omega, tol * f0, descent)
             starts = here, *_ahead(states, [one.alpha for one in path[k - len(states) : k + 1]])
             if _has_large_faces(omega, moments):
                 here, certificate, n_iter, converged = _in_turns(fit, member, moments, c, tol, max_iter, starts)
@@ -161,7 +161,7 @@ class _Fit:
     @property
     def rounding(self):
         """A gap below which a stop of the progress is put down to rounding."""
-        return 1e-10 * 0.5 * self.columns.c @ self.columns.moments.yy
+        return 1e-10 * loss_at_zero(self.columns.moments, self.columns.c)
 
     def run(self, max_iter, *starts):
         """Rounds of working sets from the best of some states on.

@@ -65,10 +65,10 @@ def factored(penalty, rows, minimum, *, tol, max_iter, init=None, n_jobs=None):
         return Factored(S, B, alone.a, alone.objective, change, alone.n_iter, exact)
     tried = [(*steps.objective(S, B), S, B) for S, B in steps.starts(minimum, init)]
     starts = [steps.joined(S, B, a) for _, a, S, B in sorted(tried, key=lambda start: start[0])[:_KEPT]]
-    last, n_iter, settled = best_of(steps, starts, unit=steps.unit, tol=tol, max_iter=max_iter)
+    last, n_iter, settled = best_of(steps, starts, f0=steps.f0, tol=tol, max_iter=max_iter)
     settled = settled and last.change <= np.sqrt(tol)  # else it is a loss without a minimum, and weights grow
     S, B, a = last.model
-    if not last.objective < steps.unit:  # a local minimum above zero weights
+    if not last.objective < steps.f0:  # a local minimum above zero weights
         S, B, a = np.zeros_like(S), np.zeros_like(B), steps.a_null
     if isinstance(penalty, LatentBasis):
         S, B = ordered(S, B)
@@ -83,7 +83,7 @@ class _Steps:
         self.penalty, self.rows, self.n_jobs = penalty, rows, n_jobs
         self.k = int(penalty.rank if isinstance(penalty, ReducedRank) else penalty.n_components)
         self.a_null, at = rows.at_zero()
-        self.unit = at.loss
+        self.f0 = at.loss
 
     def _price(self, S, B):
         """The penalty of factors."""
@@ -114,10 +114,10 @@ class _Steps:
         """Better loadings, and better components for these."""
         S, B, a = self._parts(x)
         value, a = self.objective(S, B, a)
-        if value <= _NOTHING * self.unit:
+        if value <= _NOTHING * self.f0:
             grow = self.objective(2.0 * S, B, a)[0] <= value  # no minimum: it is at infinity
             return Step(value, x, float(grow), (S, B, a))
-        if not value < 2.0 * self.unit:  # extrapolated too far
+        if not value < 2.0 * self.f0:  # extrapolated too far
             return Step(value, x, 1.0, (S, B, a))
         model = ColumnModel(self.rows, S @ B, a, _BOLD, self.n_jobs)
         steps = self._steps_of(model.moments, model.c)

@@ -82,7 +82,7 @@ def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=100
     with crew(moments.n_jobs) as each:
         quadratic, method = Quadratic(moments.only(kept), c[kept], each), None
         state = None if init is None else [init[kept]]
-        goal = max(tol, ROUNDING) * quadratic.null
+        goal = max(tol, ROUNDING) * quadratic.f0
         for one in path:
             quadratic.ridge = one.ridge
             problem = Together(_by_edges(one, kept.sum()), quadratic)
@@ -218,8 +218,8 @@ class _InteriorPoint:
         p = k * z
         p *= 0.9 * tau / np.maximum(self._lengths(p), 0.9 * tau)
         R = self._whole(self._mismatch(W, p))
-        missing = min(0.5 * np.vdot(R, self.quadratic.resolve(R, 0.0)), self.quadratic.null)
-        mu = max(np.mean(tau * self._lengths(z)), missing / tau.size, 1e-12 * self.quadratic.null / tau.size)
+        missing = min(0.5 * np.vdot(R, self.quadratic.resolve(R, 0.0)), self.quadratic.f0)
+        mu = max(np.mean(tau * self._lengths(z)), missing / tau.size, 1e-12 * self.quadratic.f0 / tau.size)
         return _Point(W, z, np.hypot(self._lengths(z), mu / tau), p, tau)
 
     def _factor(self, k, u):

@@ -22,6 +22,7 @@ from skmtl.solvers.solution import (
     Certificate,
     harmonic,
     largest_of,
+    loss_at_zero,
     loss_of,
     residual_norm,
     solution_of,
@@ -85,7 +86,7 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
 
 def _is_solved(certificate, moments, c):
     """Whether little is left of the equations, and W is better than zero."""
-    return certificate.residual <= _CONVERGED and certificate.objective <= (1.0 + 1e-9) * 0.5 * c @ moments.yy
+    return certificate.residual <= _CONVERGED and certificate.objective <= (1.0 + 1e-9) * loss_at_zero(moments, c)
 
 
 def _complete_graph(path, moments, c):

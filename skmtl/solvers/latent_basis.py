@@ -9,7 +9,7 @@ from scipy.linalg import qr
 from skmtl.penalties import LatentBasis, ReducedRank, Ridge
 from skmtl.solvers._alternating import Components, Step, best_of, relative_change, seen_by
 from skmtl.solvers._sparse_minima import sparse_minima
-from skmtl.solvers.solution import Certificate, loss_of, solution_of, solve, solve_one
+from skmtl.solvers.solution import Certificate, loss_at_zero, loss_of, solution_of, solve, solve_one
 
 __all__ = ["BasisSteps", "directions", "ordered"]
 
@@ -49,9 +49,9 @@ def _alternate(basis, moments, c, tol, max_iter, init):
     """The factors, the change of the last step, the number of steps and whether they came to rest."""
     problem = BasisSteps(basis, moments, c)
     starts = list(problem.starts(init))
-    last, n_iter, settled = best_of(problem, starts, unit=problem.unit, tol=tol, max_iter=max_iter)
+    last, n_iter, settled = best_of(problem, starts, f0=problem.f0, tol=tol, max_iter=max_iter)
     S, B = last.model
-    if not last.objective < problem.unit:  # a local minimum above zero weights
+    if not last.objective < problem.f0:  # a local minimum above zero weights
         return (np.zeros_like(S), np.zeros_like(B)), 0.0, n_iter, True
     return ordered(S, B), last.change, n_iter, settled
 
@@ -70,14 +70,14 @@ class BasisSteps:
         self.moments, self.c = moments, c
         self.k, self.alpha, self.ridge = int(basis.n_components), float(basis.alpha), float(basis.alpha_ridge)
         self.value, self.best_components = basis.value, Components(moments, c, self.ridge)
-        self.unit = float(0.5 * c @ moments.yy)
+        self.f0 = loss_at_zero(moments, c)
         self.last_loadings = np.zeros((moments.n_tasks, self.k))
 
     def __call__(self, B):
         """The best loadings for B, the best components for these, and the best scale of both."""
         H, p = seen_by(self.moments, self.c, B)
         S = self._lasso(H, p, self.last_loadings)
-        loss = self.unit + 0.5 * float(np.einsum("tk,tkl,tl->", S, H, S)) - float(np.vdot(p, S))
+        loss = self.f0 + 0.5 * float(np.einsum("tk,tkl,tl->", S, H, S)) - float(np.vdot(p, S))
         objective, before = loss + self.value(B, S), S @ B
         S, B = self.balanced(S, self.best_components(S, B))
         self.last_loadings = S

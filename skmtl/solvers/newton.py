@@ -116,11 +116,11 @@ class RowProblem:
                 accuracy = STAGE * tol if in_stages else tol
                 progress, converged = self._minimise(descent, start, accuracy, max_iter)
                 if in_stages:
-                    yield self._stages(penalty, progress, converged, descent.null, tol, max_iter)
+                    yield self._stages(penalty, progress, converged, descent.f0, tol, max_iter)
                 else:
                     yield self.informative.solution(convex, progress, progress.certificate, converged)
 
-    def _stages(self, adaptive, first, converged, null, tol, max_iter):
+    def _stages(self, adaptive, first, converged, f0, tol, max_iter):
         """The solution of a concave penalty of features, for that of its first stage, a `Progress`."""
 
         def stage(progress, converged):
@@ -130,7 +130,7 @@ class RowProblem:
             start = last.point.copies, last.point.a
             return stage(*self._minimise(RowDescent(self.rows, convex), start, STAGE * tol, max_iter))
 
-        best, change, n_iter, converged = reweighted(adaptive, stage(first, converged), minimum, null, tol, max_iter)
+        best, change, n_iter, converged = reweighted(adaptive, stage(first, converged), minimum, f0, tol, max_iter)
         progress = Progress(best.point.copies, best.point.a, best.objective, best.objective - best.gap, n_iter)
         return self.informative.solution(adaptive, progress, Certificate(best.objective, best.gap, change), converged)
 
@@ -169,7 +169,7 @@ class RowProblem:
 
     def _minimise(self, descent, start, tol, max_iter):
         """The solution of one penalty: a `Progress`, and whether its gap is small enough."""
-        enough = max(tol, _NOTHING) * descent.null
+        enough = max(tol, _NOTHING) * descent.f0
         progress = descent.at_zero() if descent.zero_is_optimal() else descent.start(*start)
         if progress.gap <= enough:
             return progress, True
@@ -181,8 +181,8 @@ class RowProblem:
 
     def _by_working_sets(self, sets, progress, enough, max_iter):
         """The problems of a few features, each from the solution of the one before, until the gap of all is enough."""
-        following, null = partial(sets.next, progress), sets.descent.null
-        for some, goal in working_sets(progress, following, enough, null, max_iter):
+        following, f0 = partial(sets.next, progress), sets.descent.f0
+        for some, goal in working_sets(progress, following, enough, f0, max_iter):
             few = sets.problem(some)
             inside = few.start(progress.copies[:, :, some], progress.a)
             self._descend(few, inside, goal, max_iter - progress.n_iter)
@@ -192,7 +192,7 @@ class RowProblem:
         """From a point to a gap that is enough, by models where these have few numbers, and by steps on the rows."""
         rows, goal, has_model = descent.rows, enough, _has_model(descent)
         if rows.data.y.size * rows.shape[1] < _SMALL and (descent.prox.closed or has_model):
-            goal = min(goal, _FAR * descent.null)
+            goal = min(goal, _FAR * descent.f0)
         if has_model:
             self._by_models(descent, progress, goal, enough, max_iter)
             goal = enough

@@ -7,7 +7,7 @@ import numpy as np
 from skmtl._algebra import SINGULAR, lengths_of, over
 from skmtl.penalties import ReducedRank, Ridge
 from skmtl.solvers._alternating import Components, Step, best_of, relative_change, seen_by
-from skmtl.solvers.solution import Certificate, loss_of, solution_of, solve
+from skmtl.solvers.solution import Certificate, loss_at_zero, loss_of, solution_of, solve
 
 __all__ = ["RankSteps", "closest_of_rank"]
 
@@ -41,7 +41,7 @@ class RankSteps:
     def __init__(self, moments, c, rank, ridge):
         self.moments, self.c, self.rank, self.ridge = moments, c, rank, ridge
         self.best_components = Components(moments, c, ridge)
-        self.unit = float(0.5 * c @ moments.yy)
+        self.f0 = loss_at_zero(moments, c)
 
     def solution(self, alone, tol, max_iter, init):
         """W, a function that says how much the last step changed it, the number of steps and whether they settled.
@@ -54,7 +54,7 @@ class RankSteps:
             W = self.closed_form(alone.W)
             return W, lambda: self(W).change, 1, True
         starts = list(self.starts(init))
-        last, n_iter, settled = best_of(self, starts, unit=self.unit, tol=tol, max_iter=max_iter)
+        last, n_iter, settled = best_of(self, starts, f0=self.f0, tol=tol, max_iter=max_iter)
         return last.x, lambda: last.change, n_iter, settled
 
     def __call__(self, W):
@@ -67,7 +67,7 @@ class RankSteps:
         Q, start = self.for_components(S, B)
         before, B = S @ B, self.best_components(Q, start)
         after = Q @ B
-        return Step(self.unit - 0.5 * float(np.vdot(S, p)), after, relative_change(before, after), (Q, B))
+        return Step(self.f0 - 0.5 * float(np.vdot(S, p)), after, relative_change(before, after), (Q, B))
 
     def for_loadings(self, S, B):
         """The same product with orthonormal components."""

@@ -20,6 +20,7 @@ __all__ = [
     "Solution",
     "harmonic",
     "largest_of",
+    "loss_at_zero",
     "loss_of",
     "moments_for",
     "on_nodes",
@@ -209,6 +210,11 @@ def harmonic(K, b, active):
     L = sparse.csr_array(csgraph.laplacian(K))
     off[~known], _ = sparse_linalg.cg(L[~known][:, ~known], -(L[~known][:, known] @ off[known]), rtol=1e-12)
     return b0 + off[: len(b)]
+
+
+def loss_at_zero(moments, c):
+    """F(0): the loss at W = 0 with the best intercepts, the unit of tolerances."""
+    return float(0.5 * c @ moments.yy)
 
 
 def loss_of(moments, c, W, GW):

@@ -60,7 +60,7 @@ def _along(path, moments, kept, c, quadratic, tol, max_iter, init):
             solution = solve_one(Ridge(one.ridge), moments, c)
             yield replace(solution, parts=(solution.W, np.zeros_like(solution.W)) if one.decomposition else None)
             continue
-        found = minimize(problem, max(tol, ROUNDING) * quadratic.null, max_iter, state)
+        found = minimize(problem, max(tol, ROUNDING) * quadratic.f0, max_iter, state)
         state = found.state
         yield solution_found(one, moments, kept, quadratic, found)
 
@@ -125,8 +125,8 @@ class Found:
             self.bound, self.dual = float(bound), dual
 
 
-def minimize(problem, tol, max_iter, state):
-    """Iterate until the gap is at most `tol`."""
+def minimize(problem, goal, max_iter, state):
+    """Iterate until the gap is at most `goal`."""
     found = Found(state=state)
     if problem.zero_is_optimal():
         found.improve([problem.zero()], problem.bound_at_zero())
@@ -146,7 +146,7 @@ def minimize(problem, tol, max_iter, state):
         if waiting:  # also for an iteration later, where the one in turn went back
             waiting = False
             found.improve(*problem.certify(z, v, y, rho))
-            if found.gap <= tol and (found.W.any() or found.gap <= ROUNDING * problem.quadratic.null):
+            if found.gap <= goal and (found.W.any() or found.gap <= ROUNDING * problem.quadratic.f0):
                 break
         due = y_before is not None and _due(n_iter)
         if due and (change := _balance(z, v, y, y_before, problem.haste(n_iter))) != 1.0:
@@ -155,7 +155,7 @@ def minimize(problem, tol, max_iter, state):
             continue
         plain, y_before = z + r, y
         z = mixing.propose(z, r) if n_iter >= _ACCELERATE else plain
-    found.n_iter, found.converged, found.state = n_iter, found.gap <= tol, (z, rho)
+    found.n_iter, found.converged, found.state = n_iter, found.gap <= goal, (z, rho)
     return found
 
 

@@ -53,12 +53,12 @@ class Levelling:
     ----------
     rows : RowLoss
     unseen : Unseen
-    null : float
+    f0 : float
         The loss at zero weights.
     """
 
-    def __init__(self, rows, unseen, null):
-        self.rows, self.unseen, self.null = rows, unseen, null
+    def __init__(self, rows, unseen, f0):
+        self.rows, self.unseen, self.f0 = rows, unseen, f0
         self._lengths = row_norms(rows.data.X.T)[unseen.features]
 
     def level(self, W, a, at, known, gap):
@@ -67,7 +67,7 @@ class Levelling:
         gap : float
             That of `known`: the less is left, the more exact is the level.
         """
-        enough = max(_LEVEL * gap, ROUNDING * self.null)
+        enough = max(_LEVEL * gap, ROUNDING * self.f0)
         if known.any():
             near = W + self._weights(self._part(known - W))
             a_near, at_near = self.rows.at_best(near, a)
@@ -82,7 +82,7 @@ class Levelling:
             dual, left = self._without_slope(at, bent, slope, step, here)
             if gain <= enough and left <= enough and np.isfinite(self.rows.dual_value(dual, 1.0, 0.0)):
                 break
-            stalled = gain > 0.9 * last and gain <= _STALLED * self.null
+            stalled = gain > 0.9 * last and gain <= _STALLED * self.f0
             new = None if stalled else self._lower(W, shift, a, follow, at.loss)
             if new is None:
                 break
@@ -158,7 +158,7 @@ class Levelling:
             ahead = W + share * shift
             ahead = np.maximum(ahead, 0.0) if self.unseen.positive else ahead
             a_ahead, at = self.rows.at_best(ahead, a + share * follow)
-            if at.loss <= loss + ROUNDING * self.null:
+            if at.loss <= loss + ROUNDING * self.f0:
                 return ahead, a_ahead, at
         return None
 

@@ -15,7 +15,7 @@ from skmtl.solvers._coupling import Together
 from skmtl.solvers._quadratic import quadratic_of
 from skmtl.solvers._rows.models import ClassModel, ColumnModel
 from skmtl.solvers._rows.row_loss import BOLD
-from skmtl.solvers.solution import solve_one
+from skmtl.solvers.solution import loss_at_zero, solve_one
 
 __all__ = ["NewtonSteps"]
 
@@ -48,7 +48,7 @@ class NewtonSteps:
 
     def solve(self, progress, max_iter):
         """Linear equations, until rounding is all that is left."""
-        exact = _EXACT * self.descent.null
+        exact = _EXACT * self.descent.f0
         self.run(progress, exact, exact, max_iter)
         ahead = self._minimum(progress, BOLD, _INEXACT * progress.gap)
         self.descent.certify(progress, *ahead, prove=False)  # one step more: flat directions lag behind their gap
@@ -77,8 +77,8 @@ class NewtonSteps:
     def _minimum(self, progress, boldness, enough):
         """Copies and intercepts where the parabolas at a point have their minimum, to a gap of `enough`."""
         model = self._model(progress.W, progress.a, boldness)
-        null = 0.5 * float(model.c @ model.moments.yy)
-        inner = float(np.clip(enough / null, 1e-14, 1e-4)) if null > 0 else 1e-6
+        f0 = loss_at_zero(model.moments, model.c)
+        inner = float(np.clip(enough / f0, 1e-14, 1e-4)) if f0 > 0 else 1e-6
         init = tuple(model.inputs(copy) for copy in progress.copies)
         init = init if len(init) > 1 else init[0]
         solution = solve_one(self._seen, model.moments, model.c, tol=inner, max_iter=1000, init=init)

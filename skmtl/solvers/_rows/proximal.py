@@ -191,7 +191,7 @@ class _Iterated(_Proximal):
         return Together(self.penalty, _Nearest(V, self._tasks, step, self.ridge))
 
     def _found(self, problem):
-        found = minimize(problem, _INEXACT * problem.quadratic.null, _INNER, self._state)
+        found = minimize(problem, _INEXACT * problem.quadratic.f0, _INNER, self._state)
         self._state = found.state
         return found
 
@@ -248,7 +248,7 @@ class _Nearest:
     def __init__(self, V, tasks, step, ridge):
         self.V, self.tasks, self.rate, self.ridge = V, tasks, 1.0 / step, ridge
         self.B = self.rate * V
-        self.null = 0.5 * self.rate * float(np.vdot(V, V))
+        self.f0 = 0.5 * self.rate * float(np.vdot(V, V))
 
     @property
     def curvature(self):
