@@ -4,9 +4,9 @@ import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 
+from skmtl._class_weight import weigh_classes
 from skmtl._labels import encode_labels, label_columns
 from skmtl.base import LinearMultiTask
-from skmtl.classification._class_weight import weigh_classes
 from skmtl.losses import Logistic, Multinomial
 from skmtl.tasks import refuse_missing, refuse_other_order
 

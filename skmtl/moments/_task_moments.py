@@ -260,7 +260,7 @@ class TaskMoments:
         X = sparse.csr_array((X.data, X.indices, indptr), shape=(filled.size, X.shape[1]))
         return tasks, X, y, weight if data.weight is not None or not filled.all() else None
 
-    # ------------------------------------------------------------------------------------------------ what they tell
+    # ------------------------------------------------------------------------------------------------------- queries
 
     @property
     def n_tasks(self):

@@ -6,10 +6,10 @@ from dataclasses import replace
 import narwhals as nw
 import numpy as np
 
+from skmtl._class_weight import balanced
 from skmtl._ids import describe, refuse_unknown
 from skmtl._labels import encode_labels
 from skmtl._params import number
-from skmtl.classification._class_weight import balanced
 from skmtl.neural._heads import Head, distill
 from skmtl.neural._losses import SIGMOID, SOFT
 from skmtl.tasks import check_labels, column_names

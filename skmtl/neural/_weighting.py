@@ -1,7 +1,7 @@
-r"""Whose turn is it: the weight of every task in the objective of a batch, :math:`\sum_t w_t L_t`.
+r"""The weight of every task in the objective of a batch, :math:`\sum_t w_t L_t`.
 
 Weights sum to the number of tasks whatever the rule, so that a learning rate keeps its meaning. A task that is absent
-from a batch has no say there: its own weight is its importance p_t, which multiplies nothing, and the others share the
+from a batch has no part in it: its own weight is its importance p_t, which multiplies nothing, and the others share the
 rest. Rules from losses alone are one softmax, :math:`w_t \propto p_t e^{a_t}`, of scores
 
 =============  ===========================================================  ==========================================

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from skmtl._class_weight import weigh_classes
 from skmtl._ids import describe
 from skmtl._labels import encode_labels
 from skmtl.classification._base import MultiTaskClassifierMixin
-from skmtl.classification._class_weight import weigh_classes
 from skmtl.neural._base import BaseNetwork
 from skmtl.neural._fitted import collect
 from skmtl.neural._heads import Head

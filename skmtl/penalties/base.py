@@ -166,8 +166,8 @@ class Term(Penalty):
         return None
 
     @property
-    def of_signs(self):
-        """Whether it costs nothing where it is finite, which is for weights >= 0."""
+    def is_sign_constraint(self):
+        """Whether it is 0 for weights >= 0, and infinite for all others."""
         return False
 
     @abstractmethod

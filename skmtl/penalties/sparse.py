@@ -193,8 +193,8 @@ class _Positive(Norm):
         self.alpha = alpha
 
     @property
-    def of_signs(self):
-        """Whether it costs nothing where it is finite."""
+    def is_sign_constraint(self):
+        """Whether it is 0 for all weights >= 0."""
         return self.alpha == 0
 
     def value(self, W):

@@ -55,7 +55,7 @@ class Unseen:
     def of(cls, terms, ridge, n_tasks):
         """None where every W costs something."""
         functions = [f for term in terms for f in term.norms if matters(f)]
-        signs = [f for f in functions if f.of_signs]
+        signs = [f for f in functions if f.is_sign_constraint]
         functions = [f for f in functions if f not in signs]
         unseen = [f.unseen_features for f in functions]
         others = [f for f, features in zip(functions, unseen, strict=True) if features is None]
@@ -104,9 +104,9 @@ class _Proximal:
         return self.unseen is not None and self.unseen.whole
 
     def seen(self, down):
-        """`down` with exact zeros in features that cost nothing, where a negative gradient is zero but for rounding.
+        """The negative gradient `down` with zeros in unpenalised features, where only rounding is left of it.
 
-        Or negative, where weights are to be >= 0: that is in every dual ball, too.
+        Where weights are to be >= 0 it may be negative there, too, which is in every dual ball.
         """
         if self.unseen is None or (self.unseen.whole and not self.unseen.positive):
             return down
