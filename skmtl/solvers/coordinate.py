@@ -149,6 +149,26 @@ def _ahead(states, alphas):
     return [_State(W, H)]
 
 
+@dataclass
+class _Turns:
+    """Whose turn it is, epochs or Newton steps, by the multiplications of epochs."""
+
+    spent: float = 0.0  # in all, those of truncated steps included
+    saved: float = 0.0  # since the last exact step
+    many: bool = False  # so many weights that truncated steps are the cheaper ones
+    failed: bool = False  # the last step
+
+    @property
+    def brief(self):
+        """Whether a few epochs are enough before the next step."""
+        return self.many and not self.failed
+
+    def add(self, work):
+        """Multiplications in epochs."""
+        self.spent += work
+        self.saved += work
+
+
 @dataclass(eq=False)
 class _Fit:
     """The minimisation for one penalty, to a gap of at most `goal`; `descent` serves again if its features do."""
@@ -314,38 +334,53 @@ class _Fit:
 
         Until their own gap meets the goal, or is `enough` and the epochs cost something beside a product with all data.
         """
-        descent, omega = self.descent, self.descent.omega
-        n, best, stuck, saved, spent, many, failed = 0, np.inf, 0, 0.0, 0.0, False, False
+        descent, turns = self.descent, _Turns()
+        n, best, stuck = 0, np.inf, 0
         while n < budget:
-            iterates = [descent.copy()]
-            for _ in range(min(_FIRST if n == 0 or (many and not failed) else MEMORY, budget - n)):
-                descent.epoch()
-                iterates.append(descent.copy())
-                n += 1
-            many = support.truncated_price(descent) < support.exact_price(descent)
-            now = self._improve(descent, descent.objective(), extrapolated(iterates))
-            work = (descent.W.size * np.count_nonzero(descent.W.any(axis=1)) + _CALL) * (len(iterates) - 1)
-            saved, spent = saved + work, spent + work
-            settled = ((iterates[-1][0] != 0) == (iterates[-2][0] != 0)).all()
-            if many:
-                failed, now = self._newton(descent, now, support.truncated_step)  # then more epochs before the next
-                spent += support.truncated_price(descent)
-            price = support.exact_price(descent) * (1.0 if settled else 3.0)
-            if (failed or not many) and saved >= price:
-                failed, saved = False, 0.0
-                for _ in range(_FACES if omega.infinite else 1):
-                    before = descent.W
-                    failed, now = self._newton(descent, now, support.exact_step)
-                    if descent.W is before:  # a step of no gain may still end on another face
-                        break
-            gap = now - self._bound(descent.W, descent.H, descent.q, omega)[0] + self._left_over(descent)
+            n_epochs = min(_FIRST if n == 0 or turns.brief else MEMORY, budget - n)
+            now, settled = self._epochs(n_epochs)
+            n += n_epochs
+            now = self._newton_steps(turns, n_epochs, now, settled)
+            gap = now - self._bound(descent.W, descent.H, descent.q, descent.omega)[0] + self._left_over(descent)
             stuck = stuck + 1 if gap > 0.9 * best else 0
             best = min(best, gap)
             if gap <= (_SURE if enough else 1.0) * self.goal or (stuck >= 6 and gap <= self.rounding):
                 break
-            if gap <= enough and spent > 0.2 * self.columns.price:
+            if gap <= enough and turns.spent > 0.2 * self.columns.price:
                 break
         return n
+
+    def _epochs(self, n):
+        """Epochs, and where they point to if that is better; the objective, and whether weights in use are settled."""
+        descent = self.descent
+        iterates = [descent.copy()]
+        for _ in range(n):
+            descent.epoch()
+            iterates.append(descent.copy())
+        settled = ((iterates[-1][0] != 0) == (iterates[-2][0] != 0)).all()
+        return self._improve(descent, descent.objective(), extrapolated(iterates)), settled
+
+    def _newton_steps(self, turns, n_epochs, now, settled):
+        """The steps whose turn it is, from the objective `now`; the objective after them.
+
+        Where weights are many, a truncated one, and more epochs before the next; else exact ones, once epochs have cost
+        as much, and three times that while the weights in use change.
+        """
+        descent = self.descent
+        turns.add((descent.W.size * np.count_nonzero(descent.W.any(axis=1)) + _CALL) * n_epochs)
+        turns.many = support.truncated_price(descent) < support.exact_price(descent)
+        if turns.many:
+            turns.failed, now = self._newton(descent, now, support.truncated_step)
+            turns.spent += support.truncated_price(descent)
+        price = support.exact_price(descent) * (1.0 if settled else 3.0)
+        if (turns.failed or not turns.many) and turns.saved >= price:
+            turns.saved = 0.0
+            for _ in range(_FACES if self.omega.infinite else 1):
+                before = descent.W
+                turns.failed, now = self._newton(descent, now, support.exact_step)
+                if descent.W is before:  # a step of no gain may still end on another face
+                    break
+        return now
 
     def _newton(self, descent, now, newton_step):
         """Whether a Newton step fails to make the objective smaller than `now`, and the objective after it."""
