@@ -232,12 +232,16 @@ def test_blocks_on_residuals_find_what_gram_matrices_find(rng, monkeypatch, layo
     assert_allclose(other.objective, one.objective, rtol=1e-6)
 
 
-def test_gram_matrices_in_blocks_find_the_same(rng, monkeypatch):
-    """Between blocks in single precision; the products between rounds put it right."""
+@pytest.mark.parametrize("truncated", [False, True])
+def test_gram_matrices_in_blocks_find_the_same(truncated, rng, monkeypatch):
+    """Between blocks in single precision, as in truncated steps; the products between rounds put it right."""
     X, Y = shared(rng, 100, 80, 3)
-    one = fit(JointFeature(0.02), X, Y)[0]
+    one, product, steps = fit(JointFeature(0.02), X, Y)[0], descent.OnLargeGram.single, []
     monkeypatch.setattr(descent, "_BLOCK", 7)
+    monkeypatch.setattr(descent.OnLargeGram, "single", lambda self: steps.append(1) or product(self))
+    monkeypatch.setattr(support, "_CALLS", 0.0 if truncated else np.inf)
     other = fit(JointFeature(0.02), X, Y)[0]
+    assert bool(steps) == truncated
     assert other.converged
     assert_allclose(other.W, one.W, atol=1e-9)
 

@@ -153,6 +153,18 @@ def test_a_node_without_rows_is_as_its_neighbours(norm, table):
 
 
 @each_norm
+def test_a_node_that_is_no_column_of_y_joins_those_that_are(norm, rng):
+    """As in a long table, where it is a task without rows; of a path, too."""
+    X, Y = rng.normal(size=(20, 4)), rng.normal(size=(20, 3))
+    model = FusedTasksRegressor(0.05, graph={(0, 7): 1.0, (1, 7): 1.0, (2, 7): 2.0}, norm=norm, tol=1e-10)
+    wide = model.fit(X, Y).coef_
+    long = model.fit(np.tile(X, (3, 1)), Y.T.ravel(), task=np.repeat([0, 1, 2], 20))
+    assert_array_equal(long.tasks_, [0, 1, 2, 7])
+    assert_allclose(wide, long.coef_[:3], atol=1e-6)
+    assert_allclose(model.path(X, Y, alphas=[0.1, 0.05]).coefs[1], wide, atol=1e-6)
+
+
+@each_norm
 def test_a_path_is_its_fits(norm, table):
     graph = GRAPHS["chain"](list("abcdef"), None)
     alphas = [1.0, 0.1, 0.01, 0.0]
