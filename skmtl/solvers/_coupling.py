@@ -304,22 +304,22 @@ def ways(direction, duals, ridge, n_null):
     mismatch = direction - sum(f.divergence(U) for f, U in duals)
     gauges, prices = np.array([(f.gauge(U), f.price(U)) for f, U in duals]).reshape(-1, 2).T
     least = np.inf
-    if ridge > 0:
+    if ridge > 0:  # to the ridge term, whose conjugate is |M|^2 / (2 ridge)
         yield gauges.max(initial=0.0), prices.sum() + np.vdot(mismatch, mismatch) / (2.0 * ridge)
-    for k, (f, U) in enumerate(duals):
+    for k, (f, U) in enumerate(duals):  # to one function, U_k + M
         if _n_unseen(f) > n_null:
             continue  # it could not take what does not sum to zero
         changed = U + f.route(mismatch)
         gauge = max(f.gauge(changed), np.delete(gauges, k).max(initial=0.0))
         least = min(least, gauge)
         yield gauge, f.price(changed) + np.delete(prices, k).sum()
-    if len(duals) > 1 and all(_n_unseen(f) > n_null for f, _ in duals):
+    if len(duals) > 1 and all(_n_unseen(f) > n_null for f, _ in duals):  # to all, M_k orthogonal to what f_k misses
         parts = _parts(mismatch, [f.null for f, _ in duals], np.linalg.norm(direction))
         changed = [(f, U + f.route(part)) for (f, U), part in zip(duals, parts, strict=False)]
         if changed:
             yield max(f.gauge(U) for f, U in changed), sum(f.price(U) for f, U in changed)
     norms = [k for k, (f, _) in enumerate(duals) if isinstance(f, Norm) and _n_unseen(f) <= n_null]
-    if len(norms) > 1 and least < _NEAR:
+    if len(norms) > 1 and least < _NEAR:  # to several norms, as far as each has room
         yield from _among_norms(mismatch, [duals[k] for k in norms], np.delete(gauges, norms), prices.sum(), ridge)
 
 
