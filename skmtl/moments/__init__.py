@@ -8,12 +8,12 @@ For task t with rows x_i, labels y_i, weights s_i and N_t = sum_i s_i, centred w
 
 so that ``sum_i s_i (y_i - x_i w - b)^2 = yy - 2 q'w + w'G w`` at the best b, and its gradient ``2 (G w - q)`` touches
 no row. A task with fewer rows than features keeps its centred rows A instead (G = A'A), and tasks that share their rows
-share one G.
+share one G.  The modules::
 
-_task_moments   `TaskMoments`, and a `Factor` of many tasks
-_sums           the sums over rows, jitted where tasks are small
-_rows           the rows that are kept, dense or sparse
-_incomplete     moments of tasks that share rows but for some labels
+    _task_moments   `TaskMoments`, and a `Factor` of many tasks
+    _sums           the sums over rows, jitted where tasks are small
+    _rows           the rows that are kept, dense or sparse
+    _incomplete     moments of tasks that share rows but for some labels
 """
 
 from skmtl.moments._rows import Rows, SparseRows
