@@ -204,7 +204,7 @@ _RANGES = {  # "Class.name" where a name means something of its own in a class, 
     "task_weight": (_is_task_weight, "'samples', 'tasks', 'auto' or a dict of task ids and factors >= 0"),
     "tol": _STRENGTH,
     "unknown_task": _choice("error", "shared"),
-    "verbose": (lambda value: isinstance(value, Integral) and int(value) >= 0, "a bool or an int >= 0"),
+    "verbose": (lambda value: isinstance(value, (Integral, np.bool_)) and int(value) >= 0, "a bool or an int >= 0"),
     "warm_start": FLAG,
 }
 

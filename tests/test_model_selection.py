@@ -228,3 +228,8 @@ def test_shuffling_and_the_number_of_folds_are_checked_as_in_scikit_learn():
         TaskStratifiedKFold(1)
     with pytest.raises(ValueError, match="random_state has no effect since shuffle is False"):
         TaskStratifiedKFold(random_state=0)
+
+
+def test_stratify_y_is_true_or_false():
+    with pytest.raises(TypeError, match="stratify_y must be True or False; got 'yes'"):
+        TaskStratifiedKFold(stratify_y="yes")

@@ -127,7 +127,7 @@ ACCEPTED = {  # also the scalars that a grid in a NumPy array gives
     "task_intercepts": [True, False, np.True_, np.False_],
     "max_iter": [1, 10**6, np.int32(7)],
     "n_jobs": [None, 1, -1, np.int64(2)],
-    "verbose": [0, False, np.int64(0)],
+    "verbose": [0, False, np.int64(0), np.False_],
     "task": [None, -1, np.int64(0), "x0"],
     "task_weight": ["samples", "tasks", "auto", np.str_("tasks"), {}, {0: 1.0}, {0: 2, 1: np.float64(0.5)}],
     "unknown_task": ["error", "shared", np.str_("shared")],

@@ -57,6 +57,8 @@ class TaskStratifiedKFold(StratifiedKFold):
 
     def __init__(self, n_splits=5, *, task=None, stratify_y=False, shuffle=False, random_state=None):
         super().__init__(n_splits=n_splits, shuffle=shuffle, random_state=random_state)
+        if not isinstance(stratify_y, bool):  # as scikit-learn's splitters check the others
+            raise TypeError(f"stratify_y must be True or False; got {stratify_y!r}")
         self.task = task
         self.stratify_y = stratify_y
 
