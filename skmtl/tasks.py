@@ -250,6 +250,11 @@ def check_rows(X, task, estimator):
         raise ValueError(
             f"This {name} was fitted without task ids; predict takes none, but got task={type(task).__name__}."
         )
+    if source == "column" and estimator.task is None:
+        raise ValueError(
+            f"This {name} was fitted with the task ids in a column of X, and its parameter task is None now. Set it to "
+            f"that column: set_params(task={estimator._task_position})."
+        )
     X, ids, *_ = _check_X(X, task, estimator.task, estimator, reset=False)
     return X, None if ids is None else find_tasks(ids, estimator.tasks_, estimator.unknown_task)
 

@@ -872,6 +872,10 @@ REFUSED = {
         lambda r: Model().fit(r.X, r.y, task=r.ids).predict(r.X),
         r"predict\(X, task=...\)",
     ),
+    "column forgotten in predict": (
+        lambda r: Model(task=0).fit(np.c_[r.number, r.X], r.y).set_params(task=None).predict(np.c_[r.number, r.X]),
+        r"task ids in a column of X.*set_params\(task=0\)",
+    ),
     "ids forgotten in score": (
         lambda r: Model().fit(r.X, r.y, task=r.ids).score(r.X, r.y),
         r"predict\(X, task=...\)",
