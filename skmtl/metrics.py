@@ -423,13 +423,17 @@ def _respond(estimator, X, y, ids, method):
     return answer
 
 
+def _inner(estimator):
+    """The last step of a pipeline, the fitted estimator of a search and the like; None if there is none."""
+    if isinstance(estimator, Pipeline):
+        return estimator[-1]
+    return next((getattr(estimator, name) for name in _INNER if hasattr(estimator, name)), None)
+
+
 def _innermost(estimator, attribute):
     """The first of an estimator and those within it that has the attribute; None if none has."""
     while estimator is not None and not hasattr(estimator, attribute):
-        if isinstance(estimator, Pipeline):
-            estimator = estimator[-1]
-        else:
-            estimator = next((getattr(estimator, name) for name in _INNER if hasattr(estimator, name)), None)
+        estimator = _inner(estimator)
     return estimator
 
 
@@ -441,16 +445,14 @@ def _find_ids(estimator, X, y, task):
     if task is not None or n_columns > 1:
         return task
     while getattr(estimator, "task", None) is None:
-        if isinstance(estimator, Pipeline):
-            X = estimator[:-1].transform(X) if len(estimator) > 1 else X
-            estimator = estimator[-1]
-        elif inner := [getattr(estimator, name) for name in _INNER if hasattr(estimator, name)]:
-            estimator = inner[0]
-        elif n_columns == 1:  # a single task
+        if isinstance(estimator, Pipeline) and len(estimator) > 1:
+            X = estimator[:-1].transform(X)
+        outer, estimator = estimator, _inner(estimator)
+        if estimator is None and n_columns == 1:  # a single task
             return None
-        else:
+        if estimator is None:
             raise ValueError(
-                f"The task of each row is needed, but {type(estimator).__name__} does not name a task column: "
+                f"The task of each row is needed, but {type(outer).__name__} does not name a task column: "
                 "pass task=, the ids or the column of X that holds them."
             )
     return take_task_column(X, estimator.task)[1]

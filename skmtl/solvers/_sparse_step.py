@@ -22,9 +22,10 @@ _UNHURRIED, _HASTE = 15.0, 4.0  # iterations in which problems end that are no h
 
 
 def with_absolute_values(terms, beside_forms=False):
-    """Whether there are absolute values among terms and others, which `beside_forms` may all be quadratic forms."""
+    """Whether there are absolute values among terms, and others; quadratic forms count as such if `beside_forms`."""
     others = [term for term in terms if not isinstance(term, L1)]
-    return len(others) < len(terms) and not all(isinstance(f, TaskQuadratic) and not beside_forms for f in others)
+    reasons = others if beside_forms else [term for term in others if not isinstance(term, TaskQuadratic)]
+    return len(others) < len(terms) and len(reasons) > 0
 
 
 class SparseStep(Together):
