@@ -1,6 +1,7 @@
 """The splitting and its parts: the quadratic step, extrapolation, certificates, threads, warm starts, warnings."""
 
 import threading
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from skmtl.penalties import (
     FusedTasks,
     JointFeature,
     Norm,
+    Pooled,
     Ridge,
     RobustLowRank,
     SharedPlusSpecific,
@@ -352,6 +354,24 @@ def test_graphs_that_see_different_tasks_add_up_to_one_graph(more, loss, rng):
     one = MultiTaskRegressor(FusedTasks(0.05, first | second), loss=loss, tol=1e-8).fit(X, y, task=task)
     assert one.objective_ - one.dual_gap_ <= both.objective_ + 1e-12
     assert both.objective_ - one.objective_ <= both.dual_gap_ + 1e-12 <= 1e-6 * len(y)
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+@pytest.mark.parametrize("pooling", [Pooled(0.1), SharedPlusSpecific(0.1, 0.1, alpha_intercept=5.0)], ids=str)
+def test_a_graph_by_ids_leaves_intercepts_drawn_together(pooling, loss, rng):
+    """As the graph of all pairs does; a task without weight has the one that all are drawn to."""
+    task = np.repeat(np.arange(4), 15)
+    X = rng.normal(size=(60, 3))
+    y = X[:, 0] + 3.0 * task + rng.normal(size=60)
+    given, pairs = (
+        MultiTaskRegressor(pooling + FusedTasks(0.1, graph), loss=loss, tol=1e-10).fit(X, y, task=task)
+        for graph in (dict.fromkeys(combinations(range(4), 2), 1.0), None)
+    )
+    assert_allclose(given.intercept_, pairs.intercept_, rtol=1e-4)
+    assert given.objective_ == pytest.approx(pairs.objective_, rel=1e-8)
+    chain = MultiTaskRegressor(pooling + TaskGraph(0.1, {(0, 1): 1.0, (1, 2): 1.0, (2, 3): 1.0}), loss=loss)
+    chain.fit(X, y, task != 1, task=task)
+    assert chain.intercept_[1] == pytest.approx(chain.shared_intercept_)
 
 
 def test_what_graphs_have_in_common_is_constant_where_all_of_them_are():

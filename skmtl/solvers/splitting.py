@@ -81,13 +81,13 @@ def solution_found(penalty, moments, kept, quadratic, found):
     if parts and not kept.all():  # tasks without weight get the shared model, and its parts
         for part, shared in zip(parts, penalty.shared_parts(*(part[kept] for part in parts)), strict=True):
             part[~kept] = shared
-    if penalty.has_nodes:
-        how["b"] = harmonic(penalty.adjacency(moments.tasks), moments.intercepts(W), moments.active)
-    elif isinstance(quadratic, PulledIntercepts):
+    if isinstance(quadratic, PulledIntercepts):
         how["b0"] = quadratic.origin + quadratic.shared_intercept(found.W)
         how["b"] = np.full(len(kept), how["b0"])
         how["b"][kept] += quadratic.share * (moments.intercepts(W)[kept] - how["b0"])
         W[~kept] = how["w0"]
+    elif penalty.has_nodes:
+        how["b"] = harmonic(penalty.adjacency(moments.tasks), moments.intercepts(W), moments.active)
     return solution_of(moments, W, Certificate(found.objective, found.gap, None), **how)
 
 

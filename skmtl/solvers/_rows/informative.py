@@ -159,7 +159,7 @@ class Informative:
         for t in np.flatnonzero((weight > 0) & self.settled.any(axis=1)):
             for k in np.flatnonzero(self.settled[t]):
                 b[t, k] = self._finite_intercept(t, k, W[t], b[t], b0[k])
-        if penalty.has_nodes and not (weight > 0).all():
+        if penalty.has_nodes and self.a_b == 0.0 and not (weight > 0).all():
             adjacency = penalty.adjacency(self.data.tasks)
             b = np.column_stack([harmonic(adjacency, column, weight > 0) for column in b.T])
         return b
