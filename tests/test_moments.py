@@ -195,6 +195,19 @@ def test_a_constant_column_leaves_exact_zeros(instance, block, form, rng, monkey
             assert_array_equal(sums.x_mean[sums.active][:, [0, -1]], data.X[[0] * sums.active.sum()][:, [0, -1]])
 
 
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+def test_a_column_that_is_constant_where_one_task_has_labels_is_zero_there(form, rng):
+    data = outputs(rng, 12, 3, 2)
+    data.X[3:, 1] = 1e4 / 3
+    data.X[:3, 1] += 1e4 / 3
+    data.y[:3, 0] = np.nan
+    for _ in range(5):
+        weight = rng.uniform(0.1, 3.0, size=12)
+        sums = TaskMoments.from_data(check_data(form(data.X), data.y, weight))
+        assert_array_equal(sums.squares()[:, 1] > 0.0, [False, True])
+        assert sums.xy[0, 1] == 0.0
+
+
 # ------------------------------------------------------------------------------------------------- ways of summing
 
 

@@ -303,18 +303,25 @@ def _without_large_means(X, mean, sums):
         return X, shift
     level = (around < _LEVEL * squares) & (shift != 0.0)
     if level.any():
-        first = _first_rows(X, level if sums.own else level.all(axis=0, keepdims=True), sums)
-        constant = sums.squares(_less(X, first, sums)) == 0.0
-        shift = np.where((constant if sums.own else constant.all(axis=0)) & (first != 0.0), first, shift)
+        first = _first_rows(X, level, sums)
+        constant = level & (sums.squares(_less(X, first, sums)) == 0.0)
+        shift = np.where((constant if sums.own else constant.any(axis=0)) & (first != 0.0), first, shift)
     return _less(X, shift, sums), shift
 
 
 def _first_rows(X, some, sums):
-    """The numbers in the first row with weight, (1, d) or those of each task (g, d), where the mask `some` is true."""
-    first = np.zeros(some.shape)
-    t, j = np.nonzero(some)
-    row = np.argmax(sums.weight > 0.0, axis=1) if sums.own else np.argmax(sums.weight.any(axis=0), keepdims=True)
-    first[t, j] = X[t * sums.weight.shape[1] + row[t], j]
+    """The numbers in the first row with weight of each task (g, d), where the mask `some` is true.
+
+    Of tasks that share their rows (1, d): those of the first task where it is.
+    """
+    first = np.zeros(some.shape if sums.own else (1, some.shape[1]))
+    row = np.argmax(sums.weight > 0.0, axis=1)
+    if sums.own:
+        t, j = np.nonzero(some)
+        first[t, j] = X[t * sums.weight.shape[1] + row[t], j]
+    else:
+        j = np.flatnonzero(some.any(axis=0))
+        first[0, j] = X[row[some[:, j].argmax(axis=0)], j]
     return first
 
 
