@@ -417,7 +417,8 @@ def _fitted_attributes(penalty, solution, tasks):
     parts = solution.parts
     if penalty.decomposition:
         parts = tuple(part.reshape(shape) for part in parts)
-    known = penalty.fitted_attributes(W.reshape(shape), parts, tasks)
+    seen = np.ones(len(W), dtype=bool) if solution.seen is None else solution.seen
+    known = penalty.fitted_attributes(W.reshape(shape), parts, tasks, seen)
     return known | {
         name: known[name].reshape(W.shape) for name in known if name in ("structured_coef_", "deviation_coef_")
     }

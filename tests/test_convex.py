@@ -7,11 +7,13 @@ import cvxpy as cp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, Lasso, MultiTaskElasticNet, MultiTaskLasso
 
 import skmtl
 from skmtl import penalties
+from skmtl._ids import number_as_they_come
 from tests.convex import CASES, PLANTS, Convex, GroupSlope, Point, Sum, plant_wide
 from tests.oracles import INSTANCES, Instance, long_table, one_thread, outputs
 
@@ -590,6 +592,28 @@ def test_a_task_without_weight_is_no_outlier(kind, share, target, rng):
     assert 3 not in model.outlier_tasks_
     assert_allclose(model.structured_coef_ + model.deviation_coef_, model.coef_, atol=1e-12)
     assert_array_equal(model.coef_[3], model.shared_coef_)
+
+
+@pytest.mark.parametrize("target", ["Regressor", "Classifier"])
+def test_a_task_without_weight_has_no_say_in_how_others_relate(target, rng):
+    task, known = np.repeat(np.arange(7), 30), [0, 2, 4, 5]
+    X, rows = rng.normal(size=(210, 4)), np.isin(task, known)
+    W = 2.0 * rng.normal(size=(3, 4))[[0, 0, 1, 2, 1, 2, 2]] + rng.normal(size=(7, 4))
+    y = np.sum(X * W[task], axis=1)
+    y = y if target == "Regressor" else y > 0
+
+    def fits(name, **parameters):
+        model = getattr(skmtl, name + target)(0.02, tol=1e-9, **parameters)
+        return clone(model).fit(X, y, rows * 1.0, task=task), model.fit(X[rows], y[rows], task=task[rows])
+
+    model, without = fits("TaskRelationship")
+    correlation, covariance = np.eye(7), np.zeros((7, 7))
+    correlation[np.ix_(known, known)] = without.task_correlation_
+    covariance[np.ix_(known, known)] = without.task_covariance_
+    assert_allclose(model.task_correlation_, correlation, rtol=0, atol=1e-6)
+    assert_allclose(model.task_covariance_, covariance, rtol=0, atol=1e-6)
+    model, without = fits("Clustered", n_clusters=3, eta=0.1)
+    assert_array_equal(number_as_they_come(model.cluster_labels_[known]), without.cluster_labels_)
 
 
 def test_outlying_tasks_are_named(rng):

@@ -397,11 +397,16 @@ def test_groups_are_found_and_numbered_as_they_come(rng):
     centers = np.array([[4.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, -3.0]])
     truth = np.array([0, 1, 1, 2, 0, 2, 2, 1])
     W = centers[truth] + 0.05 * rng.normal(size=(8, 3))
-    labels = Clustered(n_clusters=3).fitted_attributes(W, (), np.arange(8))["cluster_labels_"]
+    labels = Clustered(n_clusters=3).fitted_attributes(W, (), np.arange(8), np.ones(8, dtype=bool))["cluster_labels_"]
     assert_array_equal(labels, truth)
     assert labels.dtype.kind == "i"
     rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     assert_array_equal(Clustered(n_clusters=3).groups(W @ rotation), truth)
+    seen = np.arange(8) != 4  # the other joins the group that is nearest
+    W[4] *= 0.6
+    assert_array_equal(Clustered(n_clusters=3).groups(W, seen), truth)
+    W[4] = 100.0 * W[3]
+    assert_array_equal(Clustered(n_clusters=3).groups(W, seen), [0, 1, 1, 2, 2, 2, 2, 1])
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 20])

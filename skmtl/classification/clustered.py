@@ -68,7 +68,8 @@ class ClusteredClassifier(LinearClassifier):
     specific_coef_ : array of the shape of `coef_`
         ``coef_ - shared_coef_``.
     cluster_labels_ : int array of shape (n_tasks,)
-        The cluster of each task, 0, 1, ...: k-means on the leading eigenvectors of M.
+        The cluster of each task, 0, 1, ...: k-means on the leading eigenvectors of M. A task without weight is in the
+        one nearest to the shared model.
     feature_importances_ : array of shape (`n_features_in_`,)
         Length of each feature's weights over tasks; the task column has their sum + 1.
     tasks_ : array of shape (n_tasks,)

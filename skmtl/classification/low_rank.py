@@ -199,7 +199,7 @@ class TaskRelationshipClassifier(LinearClassifier):
     specific_coef_ : array of the shape of `coef_`
         ``coef_ - shared_coef_``.
     task_covariance_ : array of shape (n_tasks, n_tasks)
-        The covariance S between tasks, of trace 1.
+        The covariance S between tasks, of trace 1; zero for a task without weight, which has no part in it.
     task_correlation_ : array of shape (n_tasks, n_tasks)
         Its correlations, from -1 to 1.
     feature_importances_ : array of shape (`n_features_in_`,)

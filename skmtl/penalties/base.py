@@ -114,8 +114,12 @@ class Penalty(BaseEstimator):
         """
         raise ValueError(f"{type(self).__name__} has no alpha_max: its value is not a norm, so no alpha makes W zero.")
 
-    def fitted_attributes(self, W, parts, tasks):
-        """What a fit publishes besides the weights: ``{"rank_": ...}``.  `parts`: (P, Q) of a decomposition."""
+    def fitted_attributes(self, W, parts, tasks, seen):
+        """What a fit publishes besides the weights: ``{"rank_": ...}``.
+
+        `parts`: (P, Q) of a decomposition.  `seen` (n_tasks,): where a task is no more than given the shared model, for
+        want of weight, it is false.
+        """
         return {}
 
     def _ridge_value(self, W):

@@ -108,20 +108,29 @@ class Clustered(CheapDirections):
         """k, the number of groups."""
         return self.n_clusters
 
-    def fitted_attributes(self, W, parts, tasks):
-        return {"cluster_labels_": self.groups(W)}
+    def fitted_attributes(self, W, parts, tasks, seen):
+        return {"cluster_labels_": self.groups(W, seen)}
 
-    def groups(self, W):
-        """The group of every task (n_tasks,), numbered as they come: k-means on the k leading eigenvectors of M."""
+    def groups(self, W, seen=None):
+        """The group of every task (n_tasks,), numbered as they come: k-means on the k leading eigenvectors of M.
+
+        M is that of the tasks where the mask `seen` is true, all by default; the others join the nearest group.
+        """
         from sklearn.cluster import KMeans
 
-        U, s, _ = np.linalg.svd(W, full_matrices=False)
-        place = U[:, : self.n_clusters][:, s[: self.n_clusters] > 1e-12 * s.max(initial=0.0)]
+        seen = np.ones(len(W), dtype=bool) if seen is None else seen
+        U, s, V = np.linalg.svd(W[seen], full_matrices=False)
+        solid = np.flatnonzero(s[: self.n_clusters] > 1e-12 * s.max(initial=0.0))
+        place = U[:, solid]
         n_places = len(np.unique(place.round(12), axis=0)) if place.size else 1
         if n_places == 1:
             return np.zeros(len(W), dtype=np.intp)
         means = KMeans(min(self.n_clusters, n_places), n_init=3, random_state=0).fit(place)
-        return number_as_they_come(means.labels_)
+        labels = np.empty(len(W), dtype=np.intp)
+        labels[seen] = means.labels_
+        if not seen.all():
+            labels[~seen] = means.predict(W[~seen] @ (V[solid].T / s[solid]))
+        return number_as_they_come(labels)
 
 
 class SharedSubspace(CheapDirections):

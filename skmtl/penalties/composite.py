@@ -126,8 +126,8 @@ class Sum(Penalty):
         both = [part.scaled(self.alpha) for part in (self.a, self.b)]
         return [one for part in both for one in (part._parts() if isinstance(part, Sum) else [part])]
 
-    def fitted_attributes(self, W, parts, tasks):
-        return self.a.fitted_attributes(W, parts, tasks) | self.b.fitted_attributes(W, parts, tasks)
+    def fitted_attributes(self, W, parts, tasks, seen):
+        return self.a.fitted_attributes(W, parts, tasks, seen) | self.b.fitted_attributes(W, parts, tasks, seen)
 
 
 def _takes(penalty, strengths):

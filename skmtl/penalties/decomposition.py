@@ -89,7 +89,7 @@ class Decomposition(Penalty):
         """The two parts of what `shared` gives a task never seen."""
         return P.mean(axis=0), Q.mean(axis=0)
 
-    def fitted_attributes(self, W, parts, tasks):
+    def fitted_attributes(self, W, parts, tasks, seen):
         P, Q = parts
         return {"structured_coef_": P, "deviation_coef_": Q}
 
@@ -100,8 +100,8 @@ class _Outlying(Decomposition):
     def shared_parts(self, P, Q):
         return (P + Q).mean(axis=0), np.zeros_like(Q[0])
 
-    def fitted_attributes(self, W, parts, tasks):
-        return super().fitted_attributes(W, parts, tasks) | {"outlier_tasks_": tasks[parts[1].any(axis=1)]}
+    def fitted_attributes(self, W, parts, tasks, seen):
+        return super().fitted_attributes(W, parts, tasks, seen) | {"outlier_tasks_": tasks[parts[1].any(axis=1)]}
 
 
 class Dirty(Decomposition):

@@ -227,7 +227,7 @@ class FusedTasks(GraphPenalty):
         K = sparse.triu(self.adjacency(tasks), 1).tocoo()
         return Edges(self.alpha, K.row, K.col, K.data, len(tasks), float(self.norm))
 
-    def fitted_attributes(self, W, parts, tasks):
+    def fitted_attributes(self, W, parts, tasks, seen):
         return {"cluster_labels_": equal_rows(W)}
 
 

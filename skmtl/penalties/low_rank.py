@@ -58,7 +58,7 @@ class TraceNorm(Norm):
         """The largest singular value."""
         return largest_singular_value(Z)
 
-    def fitted_attributes(self, W, parts, tasks):
+    def fitted_attributes(self, W, parts, tasks, seen):
         s = singular_values(W)
         return {"rank_": int(np.sum(s > 1e-9 * s.max(initial=0.0)))}
 
@@ -118,9 +118,10 @@ class TaskRelationship(Square):
         size = largest_singular_value(U) ** 2
         return size / (2.0 * self.alpha) if self.alpha > 0 else (np.inf if size > 0 else 0.0)
 
-    def fitted_attributes(self, W, parts, tasks):
-        U, s, _ = np.linalg.svd(W, full_matrices=False)
-        A = U * np.sqrt(over(s, s.sum()))  # A A' is the covariance
+    def fitted_attributes(self, W, parts, tasks, seen):
+        U, s, _ = np.linalg.svd(W[seen], full_matrices=False)
+        A = np.zeros((len(W), len(s)))
+        A[seen] = U * np.sqrt(over(s, s.sum()))  # A A' is the covariance
         unit = over(A, np.linalg.norm(A, axis=1, keepdims=True))
         correlation = unit @ unit.T
         np.fill_diagonal(correlation, 1.0)

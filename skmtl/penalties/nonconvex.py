@@ -158,7 +158,7 @@ class ReducedRank(Penalty):
         other.alpha_ridge = float(alpha)
         return other
 
-    def fitted_attributes(self, W, parts, tasks):
+    def fitted_attributes(self, W, parts, tasks, seen):
         return {"rank_": _rank(W)}
 
 
@@ -205,7 +205,7 @@ class LatentBasis(Penalty):
         """``alpha |S|_1 + alpha_ridge / 2 |B|^2`` of B (k, n_features) and S (n_tasks, k)."""
         return float(self.alpha * np.abs(loadings).sum() + 0.5 * self.alpha_ridge * np.vdot(components, components))
 
-    def fitted_attributes(self, W, parts, tasks):
+    def fitted_attributes(self, W, parts, tasks, seen):
         """`task_loadings_` (n_tasks, k) and `components_` (k, n_features), whose product is W.
 
         The components are the smallest with ``S B = W``, as the ridge term wants them.

@@ -186,7 +186,7 @@ class TaskRelationshipRegressor(LinearRegressor):
     specific_coef_ : array of shape (n_tasks, n_features)
         ``coef_ - shared_coef_``.
     task_covariance_ : array of shape (n_tasks, n_tasks)
-        The covariance S between tasks, of trace 1.
+        The covariance S between tasks, of trace 1; zero for a task without weight, which has no part in it.
     task_correlation_ : array of shape (n_tasks, n_tasks)
         Its correlations, from -1 to 1.
     feature_importances_ : array of shape (`n_features_in_`,)

@@ -75,6 +75,8 @@ class Solution:
     dual : tuple (X, duals), or None
         Where iterations end with other weights than W: X (n_tasks, n_features), whose residuals are the dual point, and
         the subgradients (function, U) that make up its descent.
+    seen : bool array of shape (n_tasks,), or None
+        The tasks that the penalty saw: not those that have the shared model because they have no weight. None: all.
     """
 
     W: np.ndarray
@@ -86,6 +88,7 @@ class Solution:
     converged: bool = True
     parts: Any = None
     dual: Any = None
+    seen: Any = None
 
     @cached_property
     def _certified(self):
@@ -188,7 +191,8 @@ def on_nodes(solver):
             init = tuple(spread(part, 0.0) for part in init) if isinstance(init, tuple) else spread(init, 0.0)
         for solution in solver(path[0], path, moments.among(nodes), spread(c, 1.0), init=init, **how):
             parts = solution.parts and tuple(part[at] for part in solution.parts)
-            yield replace(solution, W=solution.W[at], b=solution.b[at], parts=parts)
+            seen = None if solution.seen is None else solution.seen[at]
+            yield replace(solution, W=solution.W[at], b=solution.b[at], parts=parts, seen=seen)
 
     return solve_on_nodes
 

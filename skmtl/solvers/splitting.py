@@ -75,7 +75,7 @@ def _problem(penalty, quadratic):
 def solution_found(penalty, moments, kept, quadratic, found):
     """The Solution of all tasks for what was found of the `kept` ones."""
     W, *parts = (_spread(part, kept) for part in (found.W, *found.parts))
-    how = {"n_iter": found.n_iter, "converged": found.converged, "parts": tuple(parts) or None}
+    how = {"n_iter": found.n_iter, "converged": found.converged, "parts": tuple(parts) or None, "seen": kept}
     how |= {"dual": found.dual and (_spread(found.dual[0], kept), found.dual[1])}
     how |= {"w0": penalty.shared(W[moments.active])}
     if parts and not kept.all():  # tasks without weight get the shared model, and its parts

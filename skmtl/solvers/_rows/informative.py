@@ -131,7 +131,7 @@ class Informative:
         if self.K == 1:
             W, b, w0, b0 = W[:, 0], b[:, 0], w0[0], float(b0[0])
             parts = parts and tuple(part[:, 0] for part in parts)
-        return Solution(W, b, w0, b0, certificate, max(n_iter, 1), converged, parts)
+        return Solution(W, b, w0, b0, certificate, max(n_iter, 1), converged, parts, seen=self.kept[self.place])
 
     def _shared_weights(self, penalty, W, present):
         """The model of a task never seen, (K, d), from the informative tasks."""
