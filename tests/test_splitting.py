@@ -272,12 +272,22 @@ def test_a_strength_of_zero_leaves_what_else_there_is(penalty, expected, rng):
     assert_allclose(got.coef_, want.coef_, rtol=0, atol=1e-6 * np.abs(want.coef_).max())
 
 
-@pytest.mark.parametrize("penalty", [Dirty(0.0, 0.1), RobustLowRank(0.1, 0.0)], ids=str)
-def test_a_part_that_costs_nothing_takes_all(penalty, rng):
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+@pytest.mark.parametrize("penalty", [Dirty(0.0, 0.1, alpha_ridge=0.1), RobustLowRank(0.1, 0.0, 0.1)], ids=str)
+def test_a_part_that_costs_nothing_takes_all(penalty, loss, rng):
     data = outputs(rng, 30, 4, 3)
-    model = MultiTaskRegressor(penalty).fit(data.X, data.y)
-    assert_allclose(model.coef_, MultiTaskRegressor(Ridge(0.0)).fit(data.X, data.y).coef_)
-    assert_allclose(model.structured_coef_ + model.deviation_coef_, model.coef_)
+    weight = np.ones((30, 3))
+    weight[:, 1] = 0.0
+    model = MultiTaskRegressor(penalty, loss=loss).fit(data.X, data.y, weight)
+    ridge = MultiTaskRegressor(Ridge(0.1), loss=loss).fit(data.X, data.y, weight)
+    assert_allclose(model.coef_, ridge.coef_)
+    assert model.objective_ == pytest.approx(ridge.objective_, rel=1e-10)
+    parts = model.structured_coef_, model.deviation_coef_
+    assert_allclose(sum(parts), model.coef_)
+    value = penalty.value(*(part[[0, 2]] for part in parts))
+    assert value == pytest.approx(Ridge(0.1).value(model.coef_[[0, 2]]), rel=1e-12)
+    if hasattr(model, "outlier_tasks_"):  # an outlier costs nothing, but the task without weight is none
+        assert_array_equal(model.outlier_tasks_, [0, 2])
 
 
 # Sums

@@ -85,6 +85,17 @@ class Decomposition(Penalty):
             )
         return structure.with_alpha(1.0).dual_norm(gradient)
 
+    @property
+    def is_free(self):
+        """Whether one of the parts costs nothing, so that all of W is in it and W costs no more than its ridge term."""
+        return any(term.alpha == 0 for term in self.terms(None))
+
+    def parts_of(self, W, seen):
+        """P and Q, one of which costs nothing; `seen` is as in `fitted_attributes`."""
+        structure, _ = self.terms(None)
+        P = np.zeros_like(W) if structure.alpha > 0 else W.copy()
+        return P, W - P
+
     def shared_parts(self, P, Q):
         """The two parts of what `shared` gives a task never seen."""
         return P.mean(axis=0), Q.mean(axis=0)
@@ -96,6 +107,11 @@ class Decomposition(Penalty):
 
 class _Outlying(Decomposition):
     """Q is zero but for outlying tasks, of which a task never seen is none."""
+
+    def parts_of(self, W, seen):
+        P, _ = super().parts_of(W, seen)
+        P[~seen] = W[~seen]
+        return P, W - P
 
     def shared_parts(self, P, Q):
         return (P + Q).mean(axis=0), np.zeros_like(Q[0])

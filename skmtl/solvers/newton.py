@@ -19,6 +19,7 @@ from scipy import sparse
 from skmtl._threads import one_blas_thread
 from skmtl.penalties.composite import OfClasses
 from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
+from skmtl.penalties.shared import Ridge
 from skmtl.penalties.sparse import L1
 from skmtl.solvers._rows.informative import Informative
 from skmtl.solvers._rows.newton_steps import NewtonSteps
@@ -110,13 +111,21 @@ class RowProblem:
                     init = solution.W
                     continue
                 in_stages = isinstance(penalty, AdaptiveJointFeature)
+                in_one = penalty.decomposition and penalty.is_free
                 convex = penalty.tangent() if in_stages else penalty.of_classes(self.informative.K)
+                convex = Ridge(penalty.ridge) if in_one else convex
                 descent = RowDescent(self.rows, convex)
-                start = self._start(init, descent) if progress is None else (progress.copies, progress.a)
+                if progress is None:
+                    start = self._start(sum(init) if in_one and isinstance(init, tuple) else init, descent)
+                else:
+                    start = progress.W[None] if in_one else progress.copies, progress.a
                 accuracy = STAGE * tol if in_stages else tol
                 progress, converged = self._minimise(descent, start, accuracy, max_iter)
                 if in_stages:
                     yield self._stages(penalty, progress, converged, descent.f0, tol, max_iter)
+                elif in_one:
+                    solution = self.informative.solution(penalty, progress, progress.certificate, converged)
+                    yield replace(solution, parts=penalty.parts_of(solution.W, solution.seen))
                 else:
                     yield self.informative.solution(convex, progress, progress.certificate, converged)
 

@@ -58,7 +58,8 @@ def _along(path, moments, kept, c, quadratic, tol, max_iter, init):
         problem = _problem(one, quadratic)
         if not problem.terms:
             solution = solve_one(Ridge(one.ridge), moments, c)
-            yield replace(solution, parts=(solution.W, np.zeros_like(solution.W)) if one.decomposition else None)
+            parts = one.parts_of(solution.W, kept) if one.decomposition else None
+            yield replace(solution, parts=parts, seen=kept)
             continue
         found = minimize(problem, max(tol, ROUNDING) * quadratic.f0, max_iter, state)
         state = found.state
