@@ -236,6 +236,24 @@ def test_alpha_max_is_where_weights_begin(penalty, loss, rng):
     assert model.set_params(penalty__alpha=0.999 * largest).fit(X, y, task=task).coef_.any()
 
 
+@pytest.mark.parametrize("far", [0.0, 3.0])
+@pytest.mark.parametrize("loss", ["logistic", "huber", "poisson"])
+def test_pooled_tasks_without_a_penalty_have_one_model(loss, far, rng):
+    """That of all rows as one task, its intercept, too."""
+    task = np.arange(120) % 3
+    for _ in range(3):
+        X = rng.normal(size=(120, 4)) + far
+        y = (X - far) @ rng.normal(size=4) + rng.normal(size=120) + 0.5 * task
+        y = {"logistic": y > 0, "huber": y, "poisson": np.round(np.exp(y / 4))}[loss].astype(float)
+        model, one = (
+            MultiTaskRegressor(Pooled(0.0), loss=loss, tol=1e-10).fit(X, y, task=ids) for ids in (task, 0 * task)
+        )
+        for name in ("coef_", "intercept_"):
+            want = np.repeat(getattr(one, name), 3, axis=0)
+            assert_allclose(getattr(model, name), want, rtol=0, atol=1e-4 * (1.0 + far))
+        assert model.objective_ / 3 == pytest.approx(one.objective_, rel=1e-8)
+
+
 @pytest.mark.parametrize("loss", ["logistic", "poisson", "huber"])
 @pytest.mark.parametrize("belief", [SharedPlusSpecific(0.1), Clustered(0.1), Pooled(0.1)], ids=str)
 @pytest.mark.parametrize("norm", [L1(5.0), JointFeature(5.0), TraceNorm(5.0)], ids=lambda p: type(p).__name__)

@@ -17,6 +17,8 @@ def best_intercepts(rows, margins, a):
     """The intercepts that minimise the loss of a `RowLoss` at these margins, from a first guess `a`."""
     if not rows.fit_intercept:
         return np.zeros(rows.n_outputs)
+    if rows.a_b == np.inf:  # steps are the same for all tasks
+        a = np.tile(a.reshape(rows.n_tasks, rows.K).mean(axis=0), rows.n_tasks)
     if rows.K == 1 and rows.a_b in (0.0, np.inf):
         return _by_bracket(rows, margins, a)
     return _by_newton(rows, margins, a)
