@@ -68,12 +68,13 @@ class Sum(Penalty):
     @property
     def penalizes_intercepts(self):
         """True if one does."""
-        return self.a.penalizes_intercepts or self.b.penalizes_intercepts
+        return self.alpha_intercept > 0
 
     @property
     def alpha_intercept(self):
-        """Strength on the intercepts of both."""
-        return self.alpha * sum(getattr(part, "alpha_intercept", 0.0) for part in (self.a, self.b))
+        """Strength on the intercepts of both; infinite, as where there is only one, whatever the factor."""
+        total = sum(getattr(part, "alpha_intercept", 0.0) for part in (self.a, self.b))
+        return total if np.isinf(total) else self.alpha * total
 
     def shared(self, W):
         return (self.a if isinstance(self.a, SharedPlusSpecific) else self.b).shared(W)
