@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from skmtl._threads import crew
-from skmtl.penalties import Penalty, Ridge
+from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._few_features import on_few_features
@@ -57,13 +57,26 @@ def _along(path, moments, kept, c, quadratic, tol, max_iter, init):
         quadratic.ridge = one.ridge
         problem = _problem(one, quadratic)
         if not problem.terms:
-            solution = solve_one(Ridge(one.ridge), moments, c)
+            solution = _without_terms(one, moments, kept, c, quadratic)
             parts = one.parts_of(solution.W, kept) if one.decomposition else None
             yield replace(solution, parts=parts, seen=kept)
             continue
         found = minimize(problem, max(tol, ROUNDING) * quadratic.f0, max_iter, state)
         state = found.state
         yield solution_found(one, moments, kept, quadratic, found)
+
+
+def _without_terms(penalty, moments, kept, c, quadratic):
+    """The solution where a ridge term is all that is left, or a pull between intercepts, or nothing."""
+    if not isinstance(quadratic, PulledIntercepts):
+        return solve_one(Ridge(penalty.ridge), moments, c)
+    if penalty.ridge == 0:
+        return solve_one(SharedPlusSpecific(0.0, 0.0, penalty.alpha_intercept), moments, c)
+    W = quadratic.resolve(quadratic.B, 0.0)
+    left = quadratic.at(W)[1] - penalty.ridge * W
+    objective = quadratic.value(W)
+    bound = objective - 0.5 * np.vdot(left, left) / penalty.ridge
+    return solution_found(penalty, moments, kept, quadratic, Found(W, objective=objective, bound=bound))
 
 
 def _problem(penalty, quadratic):
