@@ -273,6 +273,20 @@ def test_a_strength_of_zero_leaves_what_else_there_is(penalty, expected, rng):
 
 
 @pytest.mark.parametrize("loss", ["squared", "huber"])
+@pytest.mark.parametrize("none", [FusedTasks(0.0), TraceNorm(0.0), FusedTasks(0.1, {(0, 1): 0.0})], ids=str)
+def test_no_strength_but_on_the_intercepts(none, loss, rng):
+    """And on a ridge term, or on that neither."""
+    data = outputs(rng, 30, 4, 3)
+    for ridge, weak in ((0.0, 0.0), (0.2, 1e-10)):
+        pull, same = SharedPlusSpecific(0.0, 1.0, 5.0), SharedPlusSpecific(weak, 1.0, 5.0)
+        model = MultiTaskRegressor(pull + none + Ridge(ridge), loss=loss, tol=1e-10).fit(data.X, data.y)
+        other = MultiTaskRegressor(same + Ridge(ridge), loss=loss, tol=1e-10).fit(data.X, data.y)
+        assert model.objective_ == pytest.approx(other.objective_, rel=1e-8)
+        assert_allclose(model.intercept_, other.intercept_, rtol=0, atol=1e-4)
+        assert_allclose(model.coef_, other.coef_, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber"])
 @pytest.mark.parametrize("penalty", [Dirty(0.0, 0.1, alpha_ridge=0.1), RobustLowRank(0.1, 0.0, 0.1)], ids=str)
 def test_a_part_that_costs_nothing_takes_all(penalty, loss, rng):
     data = outputs(rng, 30, 4, 3)
@@ -341,6 +355,27 @@ def test_sums_add_up_and_can_be_tuned(rng):
     assert model.penalty.a.alpha == 7.0
     three = TraceNorm(0.5) + L1(0.2) + JointFeature(0.1, l1_ratio=0.5)
     assert three.value(W) == pytest.approx(TraceNorm(0.5).value(W) + L1(0.2).value(W) + three.b.value(W))
+
+
+@pytest.mark.parametrize("other", [FusedTasks(0.1), Temporal(0.1, smooth=True), TraceNorm(0.0)], ids=str)
+@pytest.mark.parametrize("pull", [Pooled(0.0), SharedPlusSpecific(0.1, 0.0, 5.0)], ids=str)
+def test_weights_that_cost_nothing_beside_pulled_intercepts_are_at_their_best(pull, other, rng):
+    """A bound counts on it: a slope of the loss that is left there, as that of b_0 is, makes it too high."""
+    data = outputs(rng, 30, 4, 3)
+    X = data.X + 3.0
+    near = MultiTaskRegressor(pull + other + Ridge(1e-9), tol=1e-8).fit(X, data.y)
+    for tol in (1e-2, 1e-8):
+        model = MultiTaskRegressor(pull + other, tol=tol).fit(X, data.y)
+        assert model.objective_ - model.dual_gap_ <= near.objective_
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_a_sum_times_nothing_keeps_what_is_no_matter_of_strength(loss, rng):
+    data = outputs(rng, 30, 4, 3)
+    nothing = MultiTaskRegressor(Sum(Pooled(0.1), TraceNorm(0.1), alpha=0.0), loss=loss, tol=1e-10)
+    pooled = MultiTaskRegressor(Pooled(0.0), loss=loss, tol=1e-10).fit(data.X, data.y)
+    for name in ("coef_", "intercept_"):
+        assert_allclose(getattr(nothing.fit(data.X, data.y), name), getattr(pooled, name), rtol=0, atol=1e-4)
 
 
 def test_a_sum_of_halves_is_the_whole(rng):

@@ -259,7 +259,7 @@ class _Null:
 
     def __init__(self, basis, quadratic):
         self.basis = basis
-        self._inverses = [quadratic.inverse_of_sum(one.indices, one.data**2) for one in basis.T.tocsr()]
+        self._inverse = quadratic.inverse_on(basis)
 
     @classmethod
     def of(cls, terms, quadratic):
@@ -269,8 +269,7 @@ class _Null:
 
     def shift(self, direction):
         """What to add to X, for its descent direction."""
-        slopes = self.basis.T @ direction
-        return self.basis @ np.stack([inverse(r) for inverse, r in zip(self._inverses, slopes, strict=True)])
+        return self.basis @ self._inverse(self.basis.T @ direction)
 
 
 def common_null(terms, ridge):

@@ -18,6 +18,7 @@ from skmtl.solvers._sparse_minima import sparse_minima
 __all__ = ["PulledIntercepts", "Quadratic", "mean_rows", "quadratic_for", "quadratic_of"]
 
 _BEYOND, _TRIALS = 1.5, 50  # how far past where a root is expected to look for one, and how often
+_NO_ROOM = 1e-12  # of the curvature in b_0: what weights leave of it, where they can do all that it does
 _WORTH_THREADS = 500_000  # numbers in a factor; with fewer, a thread starts later than the product ends
 
 
@@ -128,6 +129,14 @@ class Quadratic:
         """``c_t G_t`` of the tasks at positions `tasks`, (len(tasks), n_features, n_features)."""
         return self.c[tasks, None, None] * self.moments.dense_gram(tasks)
 
+    def inverse_on(self, N):
+        """The function ``r -> (N' H N)^+ r`` for r (n_combinations, n_features), with the Hessian H of the loss.
+
+        N is a sparse array (n_tasks, n_combinations) of numbers >= 0, in which no task is in two combinations.
+        """
+        inverses = [self.inverse_of_sum(one.indices, one.data**2) for one in N.T.tocsr()]
+        return lambda R: np.stack([inverse(r) for inverse, r in zip(inverses, R, strict=True)])
+
     def inverse_of_sum(self, tasks, share):
         """The function ``r -> (sum_t share_t c_t G_t)^+ r``, the sum over the tasks at positions `tasks`."""
         c = np.zeros(len(self.c))
@@ -187,6 +196,20 @@ class PulledIntercepts(Quadratic):
         """By the formula of Sherman and Morrison."""
         X, V = super().resolve(R, rho), super().resolve(self.U, rho)
         return X + V * (np.vdot(self.U, X) / (self.kappa - np.vdot(self.U, V)))
+
+    def inverse_on(self, N):
+        """By the same formula, unless weights do no more in some direction than b_0 could."""
+        inverse, U = super().inverse_on(N), N.T @ self.U
+        V = inverse(U)
+        room = self.kappa - np.vdot(U, V)
+        if room <= _NO_ROOM * self.kappa:
+            return inverse
+
+        def of_all(R):
+            X = inverse(R)
+            return X + V * (np.vdot(U, X) / room)
+
+        return of_all
 
     def sparse_minima(self, R, rho, alpha, enough, X):
         """Likewise: for a given ``s = <U, W> / kappa`` tasks are lassos of their own, and s is the root of a function.
