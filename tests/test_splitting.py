@@ -564,3 +564,19 @@ def test_a_sign_constraint_without_a_strength_holds_in_a_sum(rng):
     model = MultiTaskRegressor(TraceNorm(0.01) + JointFeature(0.0, positive=True)).fit(data.X, data.y)
     assert (free.coef_ < -1e-3).any()
     assert (model.coef_ >= 0).all()
+
+
+def test_some_point_meets_all_constraints(rng):
+    """What has the same weights for all tasks has negative ones, until the end, and what has not, unequal ones."""
+    data = outputs(rng, 15, 3, 2)
+    penalty = Pooled(0.1) + JointFeature(0.2, positive=True)
+    quadratic = Quadratic(TaskMoments.from_data(check_data(data.X, data.y)), np.full(2, 1.0 / 15.0))
+    problem = Together(penalty, quadratic)
+    for _ in range(5):
+        z = rng.normal(size=12)
+        v, y, _ = problem.step(z, 1.0)
+        points, _, _ = problem.certify(z, v, y, 1.0)
+        objective, W = min(points, key=lambda point: point[0])[:2]
+        assert objective == pytest.approx(quadratic.value(W) + penalty.value(W), rel=1e-12)
+        assert (W >= 0).all()
+        assert_array_equal(W[0], W[1])

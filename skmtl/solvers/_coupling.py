@@ -77,6 +77,7 @@ class Together:
         self.quadratic = quadratic
         terms = [term for term in penalty.terms(quadratic.tasks) if matters(term)]
         self.terms = [_Ends(term) if isinstance(term, Edges) else _Copy(term) for term in self._copied(terms)]
+        self._constraints = [term for term in terms if any(norm.constrains for norm in term.norms)]
         self.degree = sum(term.degree for term in self.terms)
         self._shapes = [term.shape(quadratic.B) for term in self.terms]
         self._cuts = np.cumsum([0, *(int(np.prod(shape)) for shape in self._shapes)])
@@ -179,7 +180,15 @@ class Together:
         for term, at, target, block in zip(self.terms, V, Y, Z, strict=True):
             points += [(self.objective(W), W, ()) for W in term.candidates(X, target)]
             duals += term.duals(2.0 * at - block, target, rho)
+        if len(self._constraints) > 1:
+            points.append(self._feasible(X))
         return points, duals, X
+
+    def _feasible(self, W):
+        """The point that W is brought to by every constraint in turn: what meets one of them may break another."""
+        for term in self._constraints:
+            W = term.prox(W, 0.0)
+        return self.objective(W), W, ()
 
     def objective(self, W):
         """The objective at W."""
