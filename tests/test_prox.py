@@ -391,6 +391,7 @@ def test_shares_are_fair(decades, offset, rng):
 
 def test_tied_values_share_alike():
     assert_allclose(cheap_shares(np.array([2.0, 2.0, 2.0, 0.0]), 2, 0.5), [2 / 3, 2 / 3, 2 / 3, 0.0])
+    assert_allclose(cheap_shares(np.array([1.0, 1e-310]), 1, 0.01), [1.0, 0.0])
 
 
 def test_groups_are_found_and_numbered_as_they_come(rng):

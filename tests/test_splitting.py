@@ -429,6 +429,14 @@ def test_what_graphs_have_in_common_is_constant_where_all_of_them_are():
         assert common_null([SimpleNamespace(norms=(f,)) for f in (pairs, other)], 0.0) is None
 
 
+def test_what_no_basis_leaves_is_not_shared_out():
+    first = sparse.csr_array([[1.0], [0.0]])
+    mismatch = np.array([[2.0, 1.0], [0.0, 0.0]])
+    assert not _coupling._parts(mismatch, [first, first], 1.0)
+    (part, other) = _coupling._parts(mismatch[::-1], [first, first], 1.0)
+    assert_allclose(part + other, mismatch[::-1])
+
+
 def test_the_sum_of_norms_says_that_it_has_no_formula_for_alpha_max(rng):
     with pytest.raises(ValueError, match="no formula is known"):
         MultiTaskRegressor(L1(1.0) + TraceNorm(1.0)).alpha_max(rng.normal(size=(20, 3)), rng.normal(size=(20, 2)))

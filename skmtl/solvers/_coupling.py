@@ -359,8 +359,9 @@ def _parts(mismatch, bases, size):
         return sum(seen(N, v.reshape(mismatch.shape)) for N in bases).ravel()
 
     A = LinearOperator((mismatch.size, mismatch.size), summed, dtype=float)
-    V = cg(A, mismatch.ravel(), rtol=0.0, atol=1e-14 * size, maxiter=_STEPS)[0].reshape(mismatch.shape)
-    parts = [seen(N, V) for N in bases]
+    with np.errstate(divide="ignore", invalid="ignore"):  # where all of it is what no basis leaves
+        V = cg(A, mismatch.ravel(), rtol=0.0, atol=1e-14 * size, maxiter=_STEPS)[0].reshape(mismatch.shape)
+        parts = [seen(N, V) for N in bases]
     return parts if np.linalg.norm(mismatch - sum(parts)) <= _LEFT * size else []
 
 
