@@ -16,11 +16,14 @@ from skmtl.moments import TaskMoments
 from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.penalties import (
     L1,
+    AdaptiveJointFeature,
     Dirty,
     FusedTasks,
     JointFeature,
+    LatentBasis,
     Norm,
     Pooled,
+    ReducedRank,
     Ridge,
     RobustLowRank,
     SharedPlusSpecific,
@@ -445,6 +448,13 @@ def test_the_sum_of_norms_says_that_it_has_no_formula_for_alpha_max(rng):
 def test_a_decomposition_is_no_part_of_a_sum():
     with pytest.raises(TypeError, match=r"W = P \+ Q cannot be added"):
         MultiTaskRegressor(L1(1.0) + Dirty(1.0)).fit(np.eye(4), np.eye(4))
+
+
+@pytest.mark.parametrize("penalty", [AdaptiveJointFeature(), LatentBasis(), ReducedRank()], ids=str)
+def test_what_is_not_convex_is_no_part_of_a_sum(penalty):
+    for both in (penalty + L1(), Ridge() + penalty):
+        with pytest.raises(TypeError, match="is not convex and cannot be added"):
+            MultiTaskRegressor(both).fit(np.eye(4), np.eye(4))
 
 
 def test_a_sum_without_a_solver_says_so():

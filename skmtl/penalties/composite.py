@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from skmtl.penalties.base import Chain, Norm, Penalty
+from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
 from skmtl.penalties.shared import Ridge, SharedPlusSpecific
 from skmtl.penalties.sparse import L1
 
@@ -20,7 +21,7 @@ class Sum(Penalty):
     ----------
     a, b : Penalty
         Each with its own strengths, tuned as ``penalty__a__alpha``. No decompositions, which are functions of two
-        arrays.
+        arrays, and none that is not convex.
     alpha : float, default=1.0
         A factor of both, >= 0: what `path` varies.
 
@@ -98,6 +99,10 @@ class Sum(Penalty):
         parts = [part.scaled(self.alpha) for part in (self.a, self.b)]
         if any(part.decomposition for part in parts):
             raise TypeError(f"A decomposition W = P + Q cannot be added to another penalty. Got {self!r}.")
+        for part in parts:
+            if isinstance(part, AdaptiveJointFeature | LatentBasis | ReducedRank):
+                name = type(part).__name__
+                raise TypeError(f"{name} is not convex and cannot be added to another penalty. Got {self!r}.")
         return tuple(term for part in parts for term in part.terms(tasks))
 
     def alpha_max(self, gradient):
