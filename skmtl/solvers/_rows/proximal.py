@@ -219,15 +219,11 @@ class _Pair(_Proximal):
     def __init__(self, penalty, tasks, n_columns):
         terms = [term for term in penalty.terms(tasks) if matters(term)]
         super().__init__(penalty, tasks, n_columns, terms)
-        if len(terms) < 2:  # one part costs nothing: all of W is in it, and nothing is penalised
-            self.terms = []
         self.unseen, self.ridge_of_sum = None, self.ridge
 
     def prox(self, copies, step):
         """Of both parts, without the ridge term, which is of their sum."""
         P, Q = (self.view(part) for part in copies)
-        if not self.terms:
-            return np.stack([P, np.zeros_like(Q)]).reshape(copies.shape)
         return np.stack([term.prox(V, step) for term, V in zip(self.terms, (P, Q), strict=True)]).reshape(copies.shape)
 
     def value(self, copies):
@@ -239,7 +235,7 @@ class _Pair(_Proximal):
     def ways(self, copies, down, step, duals=None):
         W, D = self.view(copies[0] + copies[1]), self.view(down)
         U = D - self.ridge * W
-        yield max((term.gauge(U) for term in self.terms), default=np.inf), 0.5 * self.ridge * float(np.vdot(W, W))
+        yield max(term.gauge(U) for term in self.terms), 0.5 * self.ridge * float(np.vdot(W, W))
 
 
 class _Nearest:
