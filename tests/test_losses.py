@@ -213,6 +213,21 @@ def test_constant_features_that_cost_nothing_have_no_weight(rng):
         assert_as_good_as_its_gap_says(problem, model, warned)
 
 
+@each_word
+def test_a_constant_feature_has_no_weight_for_any_strength(words, rng):
+    """Its gradient at zero is rounding, of which a path must not be made."""
+    y = np.concatenate([labels(words, rng.normal(size=(20, 3)), rng) for _ in range(2)])
+    X, task = np.full((40, 1), 3.7), np.repeat([0, 1], 20)
+    several = isinstance(words, Multinomial)
+    model = MultiTaskClassifier() if several else MultiTaskRegressor(loss=words.name)
+    model.set_params(penalty=penalties.TraceNorm())
+    assert model.alpha_max(X, y, task=task) == 0.0
+    for alphas in (None, [1e-18]):
+        path = model.path(X, y, task=task, n_alphas=3, alphas=alphas)
+        assert not path.coefs.any()
+        assert not path.dual_gaps.any()
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_what_costs_nothing_may_have_no_minimum(n_classes, rng):
     """The features that cost nothing tell the classes apart: weights grow until the loss is as good as zero."""

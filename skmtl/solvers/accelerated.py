@@ -109,6 +109,9 @@ class RowDescent:
     def at_zero(self):
         """The end, where W = 0 is optimal."""
         progress = Progress(self.zeros, self.a_null, self.f0, 0.0)
+        if self.rows.constant:  # no weights lower the loss
+            progress.bound = self.f0
+            return progress
         self.certify(progress, self.zeros, self.a_null)
         if not self.prox.closed:
             self.prove(progress, self.at_null, self.prox.ways_at_zero(self.prox.seen(self.at_null.down)))

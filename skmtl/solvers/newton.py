@@ -81,7 +81,7 @@ class RowProblem:
         """The loss's negative gradient at W = 0 with the best intercepts, as `penalty` sees it."""
         if self.rows is None:
             return np.zeros((1, self.informative.data.X.shape[1]))
-        G = self.rows.at_zero()[1].down
+        G = self.rows.descent_at_zero()
         return G.reshape(self.rows.n_tasks if penalty.unfolds else self.rows.n_outputs, -1)
 
     def gradient_lengths(self):
@@ -89,7 +89,7 @@ class RowProblem:
         kept = self.informative.kept
         lengths = np.zeros(len(kept))
         if self.rows is not None:
-            G = self.rows.at_zero()[1].down
+            G = self.rows.descent_at_zero()
             lengths[kept] = np.linalg.norm(G.reshape(kept.sum(), -1), axis=1)
         return lengths[self.informative.place]
 

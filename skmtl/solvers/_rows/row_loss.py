@@ -193,6 +193,10 @@ class RowLoss:
         margins = np.zeros((self.data.X.shape[0], self.n_outputs if self.data.shared else self.K))
         return self._at_best(margins, np.zeros(self.n_outputs))
 
+    def descent_at_zero(self):
+        """The negative gradient there (n_outputs, n_features); exactly zero where only rounding says otherwise."""
+        return np.zeros(self.shape) if self.constant else self.at_zero()[1].down
+
     def at_best(self, W, a):
         """The best intercepts for W, looked for from `a` on, and the loss there."""
         return self._at_best(self.margins(W), a)
