@@ -481,3 +481,24 @@ def test_sums_of_what_sees_classes_take_few_steps(penalty, rng):
     assert model.coef_.any()
     assert model.n_iter_ <= 50
     assert model.dual_gap_ <= 1e-8 * 3 * np.log(3.0)
+
+
+@pytest.mark.parametrize("penalty", [SharedPlusSpecific(0.1), FusedTasks(0.1, alpha_ridge=0.1)], ids=repr)
+def test_many_classes_have_no_model_where_steps_on_the_rows_are_quick(penalty, rng, monkeypatch):
+    """Each would have two matrices of 384 x 384 to factorise, for 80 rows of 32 features."""
+    X, task = make_rows(rng, d=32, sizes=(40, 40))
+    y = np.argmax(X[:, :12] + rng.normal(size=(80, 12)), axis=1)
+    y[:12] = y[40:52] = np.arange(12)
+    monkeypatch.setattr("skmtl.solvers._rows.newton_steps.ClassModel", None)
+    model = MultiTaskClassifier(penalty).fit(X, y, task=task)
+    assert model.dual_gap_ <= (1e-12 if isinstance(penalty, SharedPlusSpecific) else 1e-6) * 2 * np.log(12.0)
+
+
+def test_many_classes_have_a_model_where_steps_on_the_rows_are_slow(rng):
+    """Columns of 1e-3 to 1e3: after some steps Newton's solve the rest."""
+    X, task = make_rows(rng, d=32, sizes=(40, 40))
+    y = np.argmax(X[:, :12] + rng.normal(size=(80, 12)), axis=1)
+    y[:12] = y[40:52] = np.arange(12)
+    model = MultiTaskClassifier(Ridge(0.01)).fit(X * np.geomspace(1e-3, 1e3, 32), y, task=task)
+    assert model.n_iter_ < 600
+    assert model.dual_gap_ <= 1e-12 * 2 * np.log(12.0)

@@ -6,8 +6,9 @@ Newton's steps (`_newton_steps`) are few, however features are scaled.  Where th
 rows (`accelerated`) are cheaper: they go first, for about the time that Newton's would take, and what they have not
 solved by then Newton's steps solve from there.  Where moments would not fit in memory or X is sparse and wide, the rows
 are all there is; and quadratic penalties, where Newton's steps are linear equations, begin with those.  Several classes
-have a model where a task's classes, as one row, are few.  Of many features, where a penalty makes most of them zero,
-those in use and a few more are looked at (`_rows/working_sets.py`).
+have a model where a task's classes, as one row, are few; the more they are, the longer steps on the rows go on.  Of
+many features, where a penalty makes most of them zero, those in use and a few more are looked at
+(`_rows/working_sets.py`).
 """
 
 from dataclasses import replace
@@ -34,6 +35,7 @@ __all__ = ["RowProblem", "has_moments"]
 
 _LARGEST = 3e7  # numbers in the moments of all tasks; with more, rows are better
 _QUICK = 1e9  # multiplications for the factors of all tasks' classes; with more, steps on the rows are quicker
+_DEAR = 1e8  # likewise, below which nobody waits for them
 _NARROW = 300  # features of sparse rows that dense moments may have
 _SMALL = 1e5  # numbers in X, once for each task that has all of it
 _BUDGET = 500  # steps on the rows before Newton's, at most
@@ -209,14 +211,18 @@ class RowProblem:
             descent.run(progress, goal, max_iter, enough)
 
     def _by_models(self, descent, progress, goal, enough, max_iter):
-        """Newton's steps, first if they are linear equations, else after some steps on the rows."""
-        newton = NewtonSteps(descent, self.n_jobs)
+        """Newton's steps; after some on the rows, unless they are linear equations that take no longer."""
+        newton, dear = NewtonSteps(descent, self.n_jobs), _dear(descent)
+        cheap = descent.prox.closed and not descent.prox.blind
+        if dear or (cheap and not newton.linear):
+            first = (_NOTHING * descent.f0 if newton.linear else goal) if cheap else enough
+            descent.run(progress, first, min(max_iter, _budget(descent)), enough)
+            if dear and progress.gap <= first:
+                return
         if newton.linear:
             newton.solve(progress, max_iter)
-            return
-        if descent.prox.closed and not descent.prox.blind:
-            descent.run(progress, goal, min(max_iter, _budget(descent)), enough)
-        newton.run(progress, goal, enough, max_iter)
+        else:
+            newton.run(progress, goal, enough, max_iter)
 
 
 def _has_model(descent):
@@ -235,10 +241,18 @@ def _has_model(descent):
     return small and rows.a_b == 0.0 and not wide
 
 
+def _dear(descent):
+    """Whether Newton's steps for several classes take longer than as many steps on the rows as there may be."""
+    rows = descent.rows
+    n_weights = float(rows.K * rows.shape[1])
+    factors, labels = rows.n_tasks * n_weights**3, rows.data.y.size
+    return rows.K > 1 and factors > max(_DEAR, 0.04 * _BUDGET * labels * n_weights)
+
+
 def _budget(descent):
     """Steps on the rows that take about as long as Newton's; no function of n: a weight is many rows."""
     one, penalty = descent.rows.K == 1, descent.penalty
     if one and isinstance(penalty, L1):
         return _BUDGET_OF_LASSOS
-    few = one or penalty.unfolds  # of steps by Newton; splitting takes long for all classes in one row
+    few = one or (penalty.unfolds and not _dear(descent))  # of steps by Newton; of all classes in one row each is slow
     return int(np.clip(30 + 2 * descent.rows.shape[1], 40, _BUDGET)) if few else _BUDGET
