@@ -132,18 +132,24 @@ def _typed(column):
         raise ValueError("Complex data not supported: labels are strings, booleans or real numbers.")
     if kind in "biufU":
         return column, np.isnan(column) if kind == "f" else np.zeros(len(column), dtype=bool)
+    if kind in "mM":  # nanoseconds would become integers as objects
+        raise _unknown_type({str(column.dtype)})
     column = column.astype(object)
     missing = np.frompyfunc(is_missing, 1, 1)(column).astype(bool)
     known = column[~missing].tolist()
     if all(isinstance(label, str) for label in known):
         return column, missing
     if not all(isinstance(label, (bool, int, float, np.bool_, np.integer, np.floating)) for label in known):
-        raise ValueError(
-            "Unknown label type: the labels of a task must be all text, all numbers or all booleans. Got "
-            f"{', '.join(sorted({type(label).__name__ for label in known}))}."
-        )
+        raise _unknown_type({type(label).__name__ for label in known})
     numbers = np.array(known)  # of the type that holds them all
     return _spread(numbers, missing, 0), missing
+
+
+def _unknown_type(names):
+    return ValueError(
+        "Unknown label type: the labels of a task must be all text, all numbers or all booleans. Got "
+        f"{', '.join(sorted(names))}."
+    )
 
 
 def _classes_only(labels, gaps):

@@ -286,6 +286,8 @@ REFUSED = {
     "complex": (np.array([1j, 0]), "Complex data not supported"),
     "text and numbers": (["a", 1], "Unknown label type.*int, str"),
     "bytes": ([b"a", b"b"], "Unknown label type.*bytes"),
+    "dates": (np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[ns]"), "Unknown label type.*datetime64"),
+    "times": (np.array([1, 2], dtype="timedelta64[ns]"), "Unknown label type.*timedelta64"),
     "lists of lists": ([[1, 0], [1]], "Unknown label type.*list"),
     "missing": ([np.nan, 1.0], "NaN"),
     "missing text": (["a", None], "NaN"),
