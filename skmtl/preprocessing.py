@@ -431,7 +431,7 @@ def add_task(X, ids, name="task"):
         if name in frame.columns:
             raise ValueError(f"X has a column {name!r} already: choose another name for the task ids.")
         return frame.with_columns(_as_series(ids, column, name, frame.implementation)).to_native()
-    if missing.any():
+    if missing.any() or column.dtype == np.float32:  # which beside float32 stays so
         known = column
     numeric = known.dtype.kind in "iuf"
     if not sparse.issparse(X):

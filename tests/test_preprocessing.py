@@ -544,6 +544,14 @@ def test_a_missing_id_stays_missing():
     assert np.isnan(add_task([[1.0], [2.0]], [1.0, np.nan])[1, 1])
 
 
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_float32_stays_float32_with_its_ids(form):
+    table = np.column_stack([np.arange(1, 7), np.repeat([0, 1], 3)]).astype(np.float32)
+    out = TaskWise(MaxAbsScaler(), task=-1).fit_transform(form(table))
+    assert out.dtype == np.float32
+    assert_array_equal(out[:, [1]].toarray().ravel() if sparse.issparse(out) else out[:, 1], table[:, 1])
+
+
 def test_add_task_refuses_what_is_ambiguous():
     with pytest.raises(ValueError, match="X has a column 'school' already"):
         add_task(X, IDS, name="school")
