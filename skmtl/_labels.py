@@ -20,7 +20,7 @@ from sklearn.exceptions import DataConversionWarning
 from skmtl._ids import encode, is_missing
 from skmtl.tasks import column_names
 
-__all__ = ["LabelSets", "as_array", "encode_labels", "label_columns"]
+__all__ = ["LabelSets", "as_array", "encode_labels", "label_columns", "named"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def encode_labels(y):
         _spread(_positions(classes, sets.coded(t)).astype(np.float64)[code], columns[t][1])
         for t, (classes, code) in enumerate(found)
     ]
-    return sets, _named(y, np.column_stack(codes))
+    return sets, named(y, np.column_stack(codes))
 
 
 def label_columns(y):
@@ -198,7 +198,7 @@ def _positions(labels, among):
     return np.array([position[label] for label in labels.tolist()], dtype=np.intp)
 
 
-def _named(y, codes):
+def named(y, codes):
     """The codes with the names of y's columns, which are the ids of the tasks."""
     if column_names(y) is None:
         return codes

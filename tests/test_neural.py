@@ -634,6 +634,21 @@ def test_a_later_chunk_leaves_the_names_of_columns(rng):
     assert not hasattr(model, "feature_names_in_")
 
 
+@pytest.mark.parametrize("Network", [MultiTaskMLPRegressor, MultiTaskMLPClassifier], ids=["numbers", "classes"])
+def test_training_goes_on_where_columns_of_y_have_names(Network, rng):
+    """The names are the tasks' ids, in a later call and in rows to validate on, too."""
+    X = rng.normal(size=(40, 3))
+    Y = pd.DataFrame((X[:, :2] > 0).astype(float), columns=["left", "right"])
+    options = {"max_iter": 2, "tol": 0, "random_state": 0}
+    model = Network((4,), warm_start=True, early_stopping=True, **options).fit(X, Y, validation_data=(X, Y))
+    assert list(model.validation_scores_) == ["left", "right"]
+    model.fit(X, Y)
+    assert model.n_iter_ == 4
+    model.partial_fit(X, Y)
+    assert model.n_iter_ == 5
+    assert model.tasks_.tolist() == ["left", "right"]
+
+
 @pytest.mark.parametrize("layout", ["columns", "ids", "dict"])
 @pytest.mark.parametrize("types", [(np.float64, np.float32), (np.float32, np.float64)], ids=["64 to 32", "32 to 64"])
 def test_training_goes_on_with_rows_of_another_float_type(types, layout, rng):

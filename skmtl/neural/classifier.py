@@ -7,7 +7,7 @@ import numpy as np
 
 from skmtl._class_weight import weigh_classes
 from skmtl._ids import describe
-from skmtl._labels import encode_labels
+from skmtl._labels import encode_labels, named
 from skmtl.classification._base import MultiTaskClassifierMixin
 from skmtl.neural._base import BaseNetwork
 from skmtl.neural._fitted import collect
@@ -311,7 +311,7 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         known = getattr(self, "_labels", None) if as_before else None
         self._labels, codes = encode_labels(y)
         if known is not None:
-            codes, self._labels = recode(codes, self._labels, known), known
+            codes, self._labels = named(codes, recode(codes, self._labels, known)), known
         self.classes_ = self._labels.classes
         return codes
 
