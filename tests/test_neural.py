@@ -727,6 +727,16 @@ def test_warm_start_goes_on_where_the_last_fit_ended(rng):
     assert halves.n_iter_ == 20
 
 
+@pytest.mark.parametrize("solvers", [("adam", "sgd"), ("sgd", "adam")], ids=" to ".join)
+def test_another_solver_begins_with_the_weights_only(solvers, rng):
+    """Adam's moments are no velocity, nor the other way round: with a tiny rate, steps are tiny from the first."""
+    X, Y = rng.normal(size=(50, 3)), rng.normal(size=(50, 2))
+    model = MultiTaskMLPRegressor((5,), solver=solvers[0], max_iter=50, learning_rate_init=0.1, random_state=0).fit(X, Y)
+    before = np.concatenate([W.ravel() for W in model.coefs_])
+    model.set_params(solver=solvers[1], learning_rate_init=1e-7).partial_fit(X, Y)
+    assert_allclose(np.concatenate([W.ravel() for W in model.coefs_]), before, rtol=0, atol=2e-7)
+
+
 @pytest.mark.parametrize("rule", ["uncertainty", "dwa", "stch", "gradnorm", "geometric"])
 def test_rules_of_weighting_go_on_with_what_they_have_learned(rule, rng):
     X, Y = data(rng)

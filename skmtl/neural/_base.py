@@ -15,6 +15,7 @@ from skmtl._params import check_parameters
 from skmtl._threads import crew, one_blas_thread
 from skmtl.neural._heads import Head
 from skmtl.neural._layout import Architecture
+from skmtl.neural._optimizers import step_of
 from skmtl.neural._problem import Problem, State
 from skmtl.neural._reading import NetworkReader
 from skmtl.neural._report import Reporter
@@ -153,7 +154,11 @@ class BaseNetwork(NetworkReader):
     def _start(self, problem, continued):
         """The states that training starts from: those of the last fit, or new ones, one for each of `n_init`."""
         if continued:
-            return [state.copy() for state in self._states]
+            states = [state.copy() for state in self._states]
+            if step_of(self.solver) is not step_of(self._solver):
+                for state in states:
+                    state.forget_steps()
+            return states
         (dtype,) = {X.dtype for X in problem.table.inputs}
         first = check_random_state(self.random_state)
         seeds = first.randint(2**31 - 1, size=self.n_init - 1)
@@ -319,7 +324,7 @@ class BaseNetwork(NetworkReader):
         return -state.objectives[-1] if state.objectives else -np.inf
 
     def _publish(self, problem, states, best):
-        self._states = states
+        self._states, self._solver = states, self.solver
         state = states[best]
         names = problem.tasks.tolist()
 

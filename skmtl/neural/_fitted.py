@@ -27,6 +27,7 @@ class FittedNetwork(BaseMultiTask):
     _names: np.ndarray
     _objective: tuple
     _part_names: list
+    _solver: str  # that the states were trained by
     _states: list
 
     @property

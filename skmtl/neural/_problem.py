@@ -79,6 +79,11 @@ class State:
         """A state that shares nothing with this one."""
         return State(**{name: None if value is None else value.copy() for name, value in vars(self).items()})
 
+    def forget_steps(self):
+        """Begin with the weights only: what another solver remembers of its steps is no guide for this one."""
+        for part in (self.m, self.v, self.steps):
+            part[:] = 0
+
     def put(self, theta):
         """Go back to parameters that were better."""
         self.theta[:] = theta
