@@ -571,6 +571,16 @@ def test_every_task_keeps_labels_to_learn_from(rng):
         assert abs(model.fit(X, Y).predict(X)[:, 1] - 1001.0).max() < 20.0
 
 
+def test_every_column_of_a_head_keeps_labels_to_learn_from(rng):
+    X, Y = data(rng)
+    Y[1:, 1] = np.nan
+    Y[0, 1] = 1000.0
+    for seed in range(12):
+        model = MultiTaskMLP({"pair": "regression"}, (4,), early_stopping=True, max_iter=1, random_state=seed)
+        model.set_params(validation_fraction=0.6).fit(X, {"pair": Y[:, :2]})
+        assert_allclose(model.predict(X)["pair"][:, 1], 1000.0)
+
+
 def test_scores_stand_at_their_epochs(rng):
     """Epochs that were not validated have none: not those of earlier ones."""
     X, Y, seen = rng.normal(size=(40, 3)), rng.normal(size=(40, 2)), []

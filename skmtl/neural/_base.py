@@ -247,7 +247,7 @@ class BaseNetwork(NetworkReader):
     def _hold_out(self, table, items):
         """Items to train on, and to validate on: a share of those of every task, if an item belongs to one.
 
-        Every task keeps an item to learn from.
+        Every column of labels keeps one to learn from.
         """
         rng = np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
         if table.one_task_a_row:
@@ -260,9 +260,9 @@ class BaseNetwork(NetworkReader):
             parts.append(rng.permutation(group)[: max(n, 0)])
         held = np.sort(np.concatenate(parts))
         for t in range(table.n_tasks):
-            own = table.items_of(t)
-            if len(own) and np.isin(own, held).all():
-                held = held[held != rng.choice(own)]
+            for own in table.items_of(t):
+                if len(own) and np.isin(own, held).all():
+                    held = held[held != rng.choice(own)]
         if not len(held):
             raise ValueError(
                 f"validation_fraction={self.validation_fraction} of {len(items)} row(s) leaves none to validate on. "

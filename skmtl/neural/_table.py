@@ -123,13 +123,13 @@ class Table:
         return self.pairs[0]
 
     def items_of(self, task):
-        """The items that bring a task labels of some weight."""
+        """For every column of a task's labels, the items that bring it one of some weight."""
         if self.pairs is None:
             items = rows = np.arange(self.n_items)
         else:
             at = np.flatnonzero(self.pairs[0] == task)
             items, rows = np.searchsorted(self.pointer, at, side="right") - 1, self.pairs[2, at]
-        return items[(self.labels(task, rows)[1] > 0).any(axis=1)]
+        return [items[weight > 0] for weight in self.labels(task, rows)[1].T]
 
     def weights(self, items):
         """The sum of the weights of every task's labels in `items`."""
