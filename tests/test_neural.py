@@ -1346,6 +1346,18 @@ def test_names_that_are_no_tasks_are_refused(rng):
             model.fit(*data_of_fit, sample_weight={"z": np.ones(200)})
 
 
+def test_weights_by_name_are_one_for_every_row(rng):
+    """Where a dict says nothing, they are 1."""
+    X, Y = data(rng)
+    model, y = MultiTaskMLP({"a": "regression", "b": "regression"}, (4,), max_iter=1, random_state=0), Y[:, :2]
+    y = dict(zip("ab", y.T, strict=True))
+    expected = model.fit(X, y).predict(X)["b"]
+    assert_allclose(model.fit(X, y, {}).predict(X)["b"], expected)
+    for weight in (np.ones(199), 2.0):
+        with pytest.raises(ValueError, match=r"sample_weight\['b'\] must have shape \(200,\)"):
+            model.fit(X, y, {"b": weight})
+
+
 def test_initialize_forgets_the_last_fit(rng):
     X, Y = data(rng)
     model = MultiTaskMLPClassifier((5,), max_iter=1).fit(X, Y > 0)

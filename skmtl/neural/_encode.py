@@ -233,13 +233,15 @@ def _owner(column, names):
     return max(fits, key=lambda name: len(str(name)), default=None)
 
 
-def weight_of_columns(sample_weight, names, sizes):
-    """Weights of rows, or of rows and tasks for every column of their labels."""
+def weight_of_columns(sample_weight, names, sizes, n):
+    """Weights of n rows, or of rows and tasks for every column of their labels."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Mapping):
         refuse_unknown("sample_weight", sample_weight, names)
-        n = len(next(iter(sample_weight.values())))
+        for name, own in sample_weight.items():
+            if np.shape(own) != (n,):
+                raise ValueError(f"sample_weight[{name!r}] must have shape ({n},). Got {np.shape(own)}.")
         sample_weight = np.column_stack([sample_weight.get(name, np.ones(n)) for name in names])
     weight, found = np.asarray(sample_weight, dtype=np.float64), column_names(sample_weight)
     if found is not None and set(found) == set(names):  # as labels, by name

@@ -448,7 +448,7 @@ class MultiTaskMLP(BaseNetwork):
                 f"Every row needs a label, or NaN, of each task. Got {lengths} labels of {describe(heads)}."
             )
         sizes = [head.n_targets for head in made]
-        weight = weight_of_columns(sample_weight, list(heads), sizes)
+        weight = weight_of_columns(sample_weight, list(heads), sizes, lengths[0])
         data = check_data(X, np.hstack(codes), weight, estimator=self, empty=True, keep_float32=True)
         first = np.cumsum([0, *sizes[:-1]])
         Y, weight = without_zeros(data.y, data.weight)
