@@ -20,6 +20,7 @@ __all__ = [
     "number_as_they_come",
     "number_tasks",
     "refuse_unknown",
+    "rows_by_code",
 ]
 
 
@@ -210,3 +211,12 @@ def number_as_they_come(labels):
     """0, 1, ... for each distinct label, in the order in which they first stand in `labels` (n,)."""
     _, first, codes = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[codes]
+
+
+def rows_by_code(codes, n_codes):
+    """Where negative codes stand in `codes` (n,), then each of 0, ..., n_codes - 1: a list of ascending int arrays.
+
+    By a sort, so that many codes do not take a pass over the rows each.
+    """
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.searchsorted(codes[order], np.arange(n_codes)))

@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -397,6 +398,21 @@ def test_unknown_tasks_get_the_mean_over_tasks(rng):
         model.predict(X, task=np.full(60, "z"))
 
 
+def test_rows_of_unknown_tasks_are_not_copied_for_every_task(rng):
+    X, ids = rng.normal(size=(400, 50)), np.arange(400) % 200
+    model = MultiTaskMLPRegressor((4,), max_iter=1, unknown_task="shared").fit(X, X[:, 0], task=ids)
+    new = rng.normal(size=(2000, 50))
+    tracemalloc.start()
+    try:
+        predicted = model.predict(new, task=np.full(2000, -1))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 30e6  # 160 MB with copies
+    each = [model.predict(new[:3], task=np.full(3, t)) for t in range(200)]
+    assert_allclose(predicted[:3], np.mean(each, axis=0))
+
+
 def test_a_weight_of_two_is_the_row_twice_and_of_zero_no_row(rng):
     X, Y = columns(rng)
     weight = rng.integers(0, 3, size=len(X))
@@ -741,7 +757,8 @@ def test_warm_start_goes_on_where_the_last_fit_ended(rng):
 def test_another_solver_begins_with_the_weights_only(solvers, rng):
     """Adam's moments are no velocity, nor the other way round: with a tiny rate, steps are tiny from the first."""
     X, Y = rng.normal(size=(50, 3)), rng.normal(size=(50, 2))
-    model = MultiTaskMLPRegressor((5,), solver=solvers[0], max_iter=50, learning_rate_init=0.1, random_state=0).fit(X, Y)
+    model = MultiTaskMLPRegressor((5,), solver=solvers[0], max_iter=50, learning_rate_init=0.1, random_state=0)
+    model.fit(X, Y)
     before = np.concatenate([W.ravel() for W in model.coefs_])
     model.set_params(solver=solvers[1], learning_rate_init=1e-7).partial_fit(X, Y)
     assert_allclose(np.concatenate([W.ravel() for W in model.coefs_]), before, rtol=0, atol=2e-7)
@@ -1349,8 +1366,8 @@ def test_names_that_are_no_tasks_are_refused(rng):
 def test_weights_by_name_are_one_for_every_row(rng):
     """Where a dict says nothing, they are 1."""
     X, Y = data(rng)
-    model, y = MultiTaskMLP({"a": "regression", "b": "regression"}, (4,), max_iter=1, random_state=0), Y[:, :2]
-    y = dict(zip("ab", y.T, strict=True))
+    model, y = MultiTaskMLP(dict.fromkeys("ab", "regression"), (4,), max_iter=1), {"a": Y[:, 0], "b": Y[:, 1]}
+    model.set_params(random_state=0)
     expected = model.fit(X, y).predict(X)["b"]
     assert_allclose(model.fit(X, y, {}).predict(X)["b"], expected)
     for weight in (np.ones(199), 2.0):

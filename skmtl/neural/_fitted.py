@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl._ids import describe, lookup
+from skmtl._ids import describe, lookup, rows_by_code
 from skmtl._params import check_parameters
 from skmtl.base import BaseMultiTask
 from skmtl.neural._forward import outputs
@@ -90,19 +90,20 @@ class FittedNetwork(BaseMultiTask):
         X = X.astype(self._states[0].theta.dtype, copy=False)
         if codes is None:
             return self._mean_outputs(self._own_columns(X)), None
-        codes = self._places()[codes]
-        unknown, inputs = np.flatnonzero(codes < 0), []
-        for t in range(len(self._names)):
-            rows = np.concatenate([np.flatnonzero(codes == t), unknown])
+        codes, inputs = self._places()[codes], []
+        unknown, *known = rows_by_code(codes, len(self._names))
+        for t, rows in enumerate(known):
             own = X[rows] if self._columns is None else X[np.ix_(rows, self._columns[t])]
             inputs.append(own if len(rows) else None)
-        return self._mean_outputs(inputs), codes
+        answers = self._mean_outputs(inputs)
+        if len(unknown):  # which all tasks read: no copy for each
+            everywhere = zip(answers, self._mean_outputs(self._own_columns(X[unknown])), strict=True)
+            answers = [more if o is None else np.concatenate([o, more]) for o, more in everywhere]
+        return answers, codes
 
     def _own_columns(self, X):
         """Rows that all tasks read: one array, or the columns of each."""
-        if self._columns is not None:
-            return [X[:, columns] for columns in self._columns]
-        return [X] * len(self._names) if self._architecture.by_task else X
+        return X if self._columns is None else [X[:, columns] for columns in self._columns]
 
     def _places(self):
         """The network's number of every task in `tasks_`, and -1 of one without weight and of an unknown one (last)."""
@@ -183,9 +184,9 @@ def collect(values, codes):
     """One array from the values of every task's rows and of unknown rows, whose values are the mean over tasks."""
     first = next(value for value in values if value is not None)
     out = np.zeros((len(codes), *first.shape[1:]), dtype=first.dtype)
-    for t, value in enumerate(values):
+    unknown, *known = rows_by_code(codes, len(values))
+    for rows, value in zip(known, values, strict=True):
         if value is not None:
-            n = int((codes == t).sum())
-            out[codes == t] = value[:n]
-            out[codes < 0] += value[n:] / len(values)
+            out[rows] = value[: len(rows)]
+            out[unknown] += value[len(rows) :] / len(values)
     return out

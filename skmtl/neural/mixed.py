@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._ids import canonical_ids, describe, lookup, rows_by_code
 from skmtl.neural._base import BaseNetwork
 from skmtl.neural._encode import (
     announced_heads,
@@ -303,13 +303,14 @@ class MultiTaskMLP(BaseNetwork):
         if codes is None:
             return self._by_name(answers, Head.labels)
         known, unknown = _apart(answers, codes)
+        nobody, *rows = rows_by_code(codes, len(known))
         numeric = all(head.numeric for head in self._heads)
         out = np.empty(len(codes), dtype=self._states[0].theta.dtype if numeric else object)
-        for t, (head, o) in enumerate(zip(self._heads, known, strict=True)):
+        for own, head, o in zip(rows, self._heads, known, strict=True):
             if o is not None:
-                out[codes == t] = head.labels(o)
-        if (codes < 0).any():
-            out[codes < 0] = self._of_unknown(unknown)
+                out[own] = head.labels(o)
+        if len(nobody):
+            out[nobody] = self._of_unknown(unknown)
         return out
 
     def predict_proba(self, X, *, task=None):
@@ -541,7 +542,7 @@ class MultiTaskMLP(BaseNetwork):
 
 def _apart(answers, codes):
     """The answers of every task for its own rows, None if it has none, and for those of no known task."""
-    sizes = [int((codes == t).sum()) for t in range(len(answers))]
+    sizes = np.bincount(codes[codes >= 0], minlength=len(answers)).tolist()
     pairs = list(zip(answers, sizes, strict=True))
     return [o[:n] if n else None for o, n in pairs], [None if o is None else o[n:] for o, n in pairs]
 
