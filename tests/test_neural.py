@@ -26,6 +26,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skmtl.neural import MultiTaskMLP, MultiTaskMLPClassifier, MultiTaskMLPRegressor, distill
 from skmtl.neural._forward import outputs
 from skmtl.neural._problem import State
+from skmtl.neural._table import Table
 from skmtl.neural._training import Epochs
 from skmtl.preprocessing import to_long
 
@@ -595,6 +596,24 @@ def test_every_column_of_a_head_keeps_labels_to_learn_from(rng):
         model = MultiTaskMLP({"pair": "regression"}, (4,), early_stopping=True, max_iter=1, random_state=seed)
         model.set_params(validation_fraction=0.6).fit(X, {"pair": Y[:, :2]})
         assert_allclose(model.predict(X)["pair"][:, 1], 1000.0)
+
+
+def test_rows_of_many_tasks_are_found_at_once(rng):
+    """As they are one task at a time, and without a pass over all rows for each."""
+    n, n_tasks = 100_000, 1000
+    task = rng.integers(n_tasks, size=n)
+    column = np.zeros(n_tasks, dtype=np.int64)
+    table = Table.by_task([np.zeros((n, 1))], rng.normal(size=(n, 1)), None, column, column + 1, task, np.arange(n))
+    some = np.flatnonzero(rng.random(n) < 0.5)
+    assert_array_equal(table.rows_of(7, some)[1], some[task[some] == 7])
+    assert_array_equal(table.rows_of(7, np.arange(n))[0], np.flatnonzero(task == 7))
+    start = time.process_time()
+    for t in range(n_tasks):
+        table.rows_of(t, some)
+    used, start = time.process_time() - start, time.process_time()
+    for t in range(n_tasks):
+        np.flatnonzero(task == t)  # the cheapest of passes
+    assert used < 5 * (time.process_time() - start)
 
 
 def test_scores_stand_at_their_epochs(rng):

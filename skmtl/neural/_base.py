@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skmtl._ids import describe, refuse_unknown
+from skmtl._ids import describe, refuse_unknown, rows_by_code
 from skmtl._params import check_parameters
 from skmtl._threads import crew, one_blas_thread
 from skmtl.neural._heads import Head
@@ -234,8 +234,7 @@ class BaseNetwork(NetworkReader):
         """The table with labels as the heads learn them."""
         Y = np.array(table.Y, dtype=np.float64)
         for t, head in enumerate(self._heads):
-            rows = slice(None) if table.pairs is None else table.pairs[2, table.pairs[0] == t]
-            columns = slice(table.first[t], table.first[t] + table.n_columns[t])
+            rows, columns = table.labels_at(t), slice(table.first[t], table.first[t] + table.n_columns[t])
             Y[rows, columns] = head.encode(Y[rows, columns])
         return replace(table, Y=Y)
 
@@ -251,24 +250,23 @@ class BaseNetwork(NetworkReader):
         """
         rng = np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
         if table.one_task_a_row:
-            groups = [np.flatnonzero(table.task_of_item() == t) for t in range(table.n_tasks)]
+            _, *groups = rows_by_code(table.task_of_item(), table.n_tasks)
         else:
             groups = [items]
-        parts = []
+        held = np.zeros(len(items), dtype=bool)
         for group in groups:
             n = min(round(self.validation_fraction * len(group)), len(group) - 1)
-            parts.append(rng.permutation(group)[: max(n, 0)])
-        held = np.sort(np.concatenate(parts))
+            held[rng.permutation(group)[: max(n, 0)]] = True
         for t in range(table.n_tasks):
             for own in table.items_of(t):
-                if len(own) and np.isin(own, held).all():
-                    held = held[held != rng.choice(own)]
-        if not len(held):
+                if len(own) and held[own].all():
+                    held[rng.choice(own)] = False
+        if not held.any():
             raise ValueError(
                 f"validation_fraction={self.validation_fraction} of {len(items)} row(s) leaves none to validate on. "
                 "Give more rows, a larger share, or validation_data to fit."
             )
-        return np.setdiff1d(items, held), held
+        return np.flatnonzero(~held), np.flatnonzero(held)
 
     def _validation(self, validation_data, table, held_out):
         """Inputs, labels and weights of the rows to validate on, or None."""

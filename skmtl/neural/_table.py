@@ -6,9 +6,11 @@ tasks read parts of the same row  an item is a row, and a pair for each of its l
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from skmtl._ids import rows_by_code
 from skmtl._numba import read_only
 from skmtl.neural._arrays import Data
 
@@ -60,10 +62,9 @@ class Table:
         if self.pairs is not None:
             task, row, label = self.pairs
             inputs, place = [], np.empty_like(row)
-            for t, columns in enumerate(features):
-                own = row[task == t]
-                inputs.append(np.ascontiguousarray(X[np.ix_(own, columns)]))
-                place[task == t] = np.arange(len(own))
+            for at, columns in zip(self._pairs_of, features, strict=True):
+                inputs.append(np.ascontiguousarray(X[np.ix_(row[at], columns)]))
+                place[at] = np.arange(len(at))
             return replace(self, inputs=inputs, pairs=np.array([task, place, label]))
         labelled = np.column_stack(
             [~np.isnan(self.Y[:, a : a + k]).all(axis=1) for a, k in zip(self.first, self.n_columns, strict=True)]
@@ -90,14 +91,28 @@ class Table:
     def n_features(self):
         return tuple(X.shape[1] for X in self.inputs)
 
+    @cached_property
+    def _pairs_of(self):
+        """The pairs of every task, found once."""
+        return rows_by_code(self.pairs[0], self.n_tasks)[1:]
+
+    @cached_property
+    def _item_of_pair(self):
+        return np.repeat(np.arange(self.n_items), np.diff(self.pointer))
+
     def rows_of(self, task, items):
-        """The rows of the inputs and those of Y that `items` bring to a task."""
+        """The rows of the inputs and those of Y that `items`, ascending, bring to a task."""
         if self.pairs is None:
             return items, items
-        counts = self.pointer[items + 1] - self.pointer[items]
-        at = np.repeat(self.pointer[items] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        at = at[self.pairs[0, at] == task]
+        at = self._pairs_of[task]
+        if len(items) < self.n_items:
+            own = self._item_of_pair[at]
+            at = at[np.searchsorted(items, own, side="left") < np.searchsorted(items, own, side="right")]
         return self.pairs[1, at], self.pairs[2, at]
+
+    def labels_at(self, task):
+        """The rows of Y that a task has labels in, for an index."""
+        return slice(None) if self.pairs is None else self.pairs[2, self._pairs_of[task]]
 
     def labels(self, task, rows):
         """Labels (len(rows), n_columns) of a task and their weights, 0 where a label is missing."""
@@ -127,8 +142,8 @@ class Table:
         if self.pairs is None:
             items = rows = np.arange(self.n_items)
         else:
-            at = np.flatnonzero(self.pairs[0] == task)
-            items, rows = np.searchsorted(self.pointer, at, side="right") - 1, self.pairs[2, at]
+            at = self._pairs_of[task]
+            items, rows = self._item_of_pair[at], self.pairs[2, at]
         return [items[weight > 0] for weight in self.labels(task, rows)[1].T]
 
     def weights(self, items):
