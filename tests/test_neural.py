@@ -679,6 +679,15 @@ def test_a_later_chunk_leaves_the_names_of_columns(rng):
     assert not hasattr(model, "feature_names_in_")
 
 
+def test_temperature_is_for_rows_of_one_task_however_many_labels_there_are(rng):
+    """A row of two labels and one of none are as many labels as rows."""
+    X, Y = rng.normal(size=(20, 2)), np.full((20, 2), np.nan)
+    Y[np.arange(20), np.arange(20) % 2] = X[:, 0]
+    Y[:2] = [[1.0, 2.0], [np.nan, np.nan]]
+    with pytest.raises(ValueError, match="a row has labels of several"):
+        MultiTaskMLPRegressor(temperature=0.5, features={0: [0], 1: [1]}).fit(X, Y)
+
+
 @pytest.mark.parametrize("Network", [MultiTaskMLPRegressor, MultiTaskMLPClassifier], ids=["numbers", "classes"])
 def test_training_goes_on_where_columns_of_y_have_names(Network, rng):
     """The names are the tasks' ids, in a later call and in rows to validate on, too."""

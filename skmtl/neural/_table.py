@@ -128,10 +128,10 @@ class Table:
         """As `labels`, of those that `items` bring to a task."""
         return self.labels(task, self.rows_of(task, items)[1])
 
-    @property
+    @cached_property
     def one_task_a_row(self):
         """Whether every item belongs to one task."""
-        return self.pairs is not None and len(self.pairs[0]) == self.n_items
+        return self.pairs is not None and bool((np.diff(self.pointer) == 1).all())
 
     def task_of_item(self):
         """Where every item belongs to one task, which."""
