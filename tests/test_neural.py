@@ -399,16 +399,26 @@ def test_unknown_tasks_get_the_mean_over_tasks(rng):
         model.predict(X, task=np.full(60, "z"))
 
 
+def most_memory(function):
+    """What a function returns, and the bytes that it takes at most."""
+    tracemalloc.start()
+    try:
+        return function(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_grows_with_tasks_and_not_with_pairs_of_them(rng):
+    X, model = rng.normal(size=(4000, 2)), MultiTaskMLPRegressor((4,), max_iter=1)
+    _, most = most_memory(lambda: model.fit(X, X[:, 0], task=np.arange(4000) // 2))
+    assert most < 30e6  # 128 MB for four numbers a pair
+
+
 def test_rows_of_unknown_tasks_are_not_copied_for_every_task(rng):
     X, ids = rng.normal(size=(400, 50)), np.arange(400) % 200
     model = MultiTaskMLPRegressor((4,), max_iter=1, unknown_task="shared").fit(X, X[:, 0], task=ids)
     new = rng.normal(size=(2000, 50))
-    tracemalloc.start()
-    try:
-        predicted = model.predict(new, task=np.full(2000, -1))
-        _, most = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    predicted, most = most_memory(lambda: model.predict(new, task=np.full(2000, -1)))
     assert most < 30e6  # 160 MB with copies
     each = [model.predict(new[:3], task=np.full(3, t)) for t in range(200)]
     assert_allclose(predicted[:3], np.mean(each, axis=0))

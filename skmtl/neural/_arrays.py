@@ -97,10 +97,10 @@ class Balance(NamedTuple):
     importance: Reals  # (n_tasks,), sum n_tasks
     learned: Reals2  # (4, n_tasks): a scalar for each task, Adam's two moments and its steps
     reference: Reals  # (n_tasks,): losses of the first epoch; 0 until it is over
-    gram: Reals2  # (n_tasks, n_tasks): the Gram matrix of the gradients, filled before the rule's kernel
+    gram: Reals2  # (n_tasks, n_tasks): the Gram matrix of the gradients, filled before the rule's kernel; or empty
     scores: Reals  # (n_tasks,): of a softmax; -inf: has no say
     vectors: Reals2  # (7, n_tasks): workspace
-    matrices: Reals3  # (3, n_tasks, n_tasks): workspace
+    matrices: Reals3  # (3, n_tasks, n_tasks): workspace; or empty
     turns: Ints2  # (2, n_tasks): workspace
 
 

@@ -102,6 +102,11 @@ class Architecture:
                 ends.append(at)
         return shapes, weights, biases, ends
 
+    @cached_property
+    def _first_outputs(self):
+        """The first output of every task's head among those of all, and their number."""
+        return [0, *np.cumsum(self.n_outputs).tolist()]
+
     @property
     def n_parameters(self):
         return self._blocks[3][-1]
@@ -197,7 +202,7 @@ class Architecture:
     def heads(self, theta):
         """Views of all heads' weights, (n_outputs, width), and biases, (n_outputs,)."""
         *_, head_w, _, head_b, _ = self._blocks[3]
-        k, h = sum(self.n_outputs), self.widths[-1]
+        k, h = self._first_outputs[-1], self.widths[-1]
         return theta[head_w : head_w + k * h].reshape(k, h), theta[head_b : head_b + k]
 
     def hidden_layers(self, theta, task):
@@ -213,6 +218,5 @@ class Architecture:
     def head(self, theta, task):
         """Views of the weights (width, n_outputs) and biases (n_outputs,) of a task's head."""
         W, b = self.heads(theta)
-        first = sum(self.n_outputs[:task])
-        rows = slice(first, first + self.n_outputs[task])
+        rows = slice(self._first_outputs[task], self._first_outputs[task + 1])
         return W[rows].T, b[rows]

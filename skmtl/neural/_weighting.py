@@ -113,15 +113,16 @@ class Weighting:
         self.rule = rule
         self.code = max(rules.index(rule) if rule in rules else -1 for rules in (FIXED, FROM_LOSSES, FROM_GRADIENTS))
         p, T = np.asarray(importance, dtype=float), len(importance)
+        pairs = T if rule in FROM_GRADIENTS else 0  # with thousands of tasks, a table of all pairs is too much
         self.memory = memory if memory is not None and memory.rule == rule else Memory.new(rule, T)
         self.balance = Balance(
             importance=p * (T / p.sum()),
             learned=self.memory.learned,
             reference=self.memory.reference,
-            gram=np.zeros((T, T)),
+            gram=np.zeros((pairs, pairs)),
             scores=np.zeros(T),
             vectors=np.zeros((7, T)),
-            matrices=np.zeros((3, T, T)),
+            matrices=np.zeros((3, pairs, pairs)),
             turns=np.zeros((2, T), dtype=np.int64),
         )
         self.weight = self.balance.importance.copy()
