@@ -676,6 +676,24 @@ def test_partial_fit_is_epochs_of_fit(rng):
         model.partial_fit(X[:2], ["c", "z"])
 
 
+def test_an_epoch_takes_as_long_after_many_others(rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPRegressor((4,)).partial_fit(X, Y)
+
+    def seconds():
+        start = time.process_time()
+        for _ in range(20):
+            model.partial_fit(X, Y)
+        return time.process_time() - start
+
+    at_first, state = seconds(), model._states[0]
+    for curve in (state.objectives, state.losses, state.weights):
+        curve *= 2000  # 42,000 epochs
+    assert seconds() < 5 * at_first
+    assert model.n_iter_ == 42020
+    assert model.loss_curve_[0].shape == (42020,)
+
+
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning")
 def test_a_later_chunk_leaves_the_names_of_columns(rng):
     """As scikit-learn's partial_fit does; they are what frames in another order are refused by."""

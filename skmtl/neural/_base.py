@@ -113,7 +113,7 @@ class BaseNetwork(NetworkReader):
         check_parameters(self)
         fitted = copy.copy(self)
         problem, _ = fitted._pose(X, y, sample_weight, task, as_before=False)
-        fitted._publish(problem, self._start(problem, False)[:1], 0)
+        fitted._publish(self._start(problem, False)[:1], 0)
         self.__dict__ = fitted.__dict__
         return self
 
@@ -311,7 +311,7 @@ class BaseNetwork(NetworkReader):
         if not self.ensemble:
             states, reasons = [states[best]], [reasons[best]]
             best = 0
-        self._publish(problem, states, best)
+        self._publish(states, best)
         return reasons
 
     def _goal(self, state):
@@ -321,20 +321,9 @@ class BaseNetwork(NetworkReader):
             return max(np.nanmean(s) if np.isfinite(s).any() else -np.inf for s in epochs)
         return -state.objectives[-1] if state.objectives else -np.inf
 
-    def _publish(self, problem, states, best):
-        self._states, self._solver = states, self.solver
+    def _publish(self, states, best):
+        self._states, self._best, self._solver = states, best, self.solver
         state = states[best]
-        names = problem.tasks.tolist()
-
-        def curves(rows):
-            columns = np.full((len(names), len(state.objectives)), np.nan)  # epochs need not be validated
-            columns[:, : len(rows)] = np.reshape(rows, (len(rows), len(names))).T
-            return dict(zip(names, columns, strict=True))
-
-        self.loss_curve_ = curves(state.losses)
-        self.task_weights_curve_ = curves(state.weights)
-        self.validation_scores_ = curves(state.scores) if state.scores else None
-        self.objective_curve_ = np.array(state.objectives)
         self.loss_ = float(state.objectives[-1]) if state.objectives else np.nan
         self.n_iter_ = len(state.objectives)
 

@@ -22,6 +22,7 @@ class FittedNetwork(BaseMultiTask):
 
     tasks_: np.ndarray
     _architecture: Architecture
+    _best: int  # the state whose curves are shown
     _columns: list | None  # the positions of every task's features, if they have some of their own
     _heads: list
     _names: np.ndarray
@@ -55,10 +56,45 @@ class FittedNetwork(BaseMultiTask):
         theta, net = self._states[0].theta, self._architecture
         return [*net.hidden_layers(theta, t), net.head(theta, t)]
 
-    def _views(self, kind):
+    @property
+    def loss_curve_(self):
+        """The mean loss of every task in every epoch, of standardised labels: {task: array of shape (`n_iter_`,)}."""
+        return self._curves(self._trained("loss_curve_").losses)
+
+    @property
+    def task_weights_curve_(self):
+        """What multiplied these losses, likewise."""
+        return self._curves(self._trained("task_weights_curve_").weights)
+
+    @property
+    def validation_scores_(self):
+        """The validation score of every task after every epoch, likewise: nan in epochs that were not validated.
+
+        None if none was.
+        """
+        scores = self._trained("validation_scores_").scores
+        return self._curves(scores) if scores else None
+
+    @property
+    def objective_curve_(self):
+        """What is minimised, penalties included, in every epoch: an array of shape (`n_iter_`,)."""
+        return np.array(self._trained("objective_curve_").objectives)
+
+    def _trained(self, attribute):
+        """The state whose curves are shown: the best of an ensemble."""
         if "_states" not in self.__dict__:
-            name = ("coefs_", "intercepts_")[kind]
-            raise AttributeError(f"This {type(self).__name__} has no {name} yet: call fit or partial_fit first.")
+            raise AttributeError(f"This {type(self).__name__} has no {attribute} yet: call fit or partial_fit first.")
+        return self._states[self._best]
+
+    def _curves(self, rows):
+        """A row of numbers per epoch as a curve for every task; made when asked for: epochs come one by one."""
+        names = self._names.tolist()
+        columns = np.full((len(names), self.n_iter_), np.nan)
+        columns[:, : len(rows)] = np.reshape(rows, (len(rows), len(names))).T
+        return dict(zip(names, columns, strict=True))
+
+    def _views(self, kind):
+        self._trained(("coefs_", "intercepts_")[kind])
         theta, net, names = self._states[0].theta, self._architecture, self._names.tolist()
         layers = [net.hidden_layers(theta, t) for t in range(net.n_tasks)]
         views = []

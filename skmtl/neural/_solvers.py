@@ -47,11 +47,11 @@ def warn_unless_converged(reason, settings):
 def warn_if_lost(model):
     """Where labels have no units and the last loss is far above that of a constant answer."""
     scaled = getattr(model, "standardize_y", True)
-    curves = zip(model.loss_curve_.items(), model._heads, strict=True)
+    losses = model._states[model._best].losses
     lost = [
         name
-        for (name, curve), head in curves
-        if len(curve) and curve[-1] > _LOST and head.loss != POISSON and (scaled or not head.numeric)
+        for name, head, loss in zip(model._names.tolist(), model._heads, losses[-1] if losses else [], strict=False)
+        if loss > _LOST and head.loss != POISSON and (scaled or not head.numeric)
     ]
     if lost and not model.early_stopping:
         warnings.warn(
