@@ -1203,6 +1203,11 @@ def test_a_teacher_and_its_temperature_are_checked(rng):
     ):
         with pytest.raises(ValueError, match=message):
             MultiTaskMLP({"b": head}).fit(X, {})
+    for row in ([0.0, 0.0], [-0.1, 1.1], [np.nan, 1.0]):
+        unsure = clone(sure).fit(X, Y[:, 0])
+        unsure.predict_proba = lambda X, row=row: np.tile(row, (len(X), 1))
+        with pytest.raises(ValueError, match=r"teacher of head 'b' must give probabilities, .* Got a row"):
+            MultiTaskMLP({"b": distill(unsure)}).fit(X, {})
     cold = posed(MultiTaskMLP({"b": distill(sure, 1e-4)}), X, {}).problem.table.Y  # 0.9^10000 is 0 for a computer
     assert_array_equal(cold.argmax(axis=1), sure.predict(X))
     assert_allclose(cold.sum(axis=1), 1.0)

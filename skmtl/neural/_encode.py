@@ -80,8 +80,12 @@ def _ask(name, kind, X, known):
         raise ValueError(
             f"The teacher of head {name!r} must give probabilities of one task, (n_samples, n_classes). Got {got}."
         )
-    if not np.isfinite(P).all():
-        raise ValueError(f"The teacher of head {name!r} gives probabilities that are not finite.")
+    valid = (np.isfinite(P) & (P >= 0)).all(axis=1) & P.any(axis=1)
+    if not valid.all():
+        raise ValueError(
+            f"The teacher of head {name!r} must give probabilities, finite and >= 0 and not all 0. Got a row "
+            f"{P[~valid][0].tolist()}."
+        )
     P = (P / P.max(axis=1, keepdims=True)) ** (1.0 / kind.temperature)  # the likeliest stays 1 at any temperature
     head = Head("distilled", SOFT, P.shape[1], classes=classes, constant=float(kind.temperature))
     if known is not None and not np.array_equal(classes, known.classes):
