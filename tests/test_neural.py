@@ -1158,6 +1158,8 @@ def test_the_score_of_a_dict_is_the_mean_over_tasks(Network, rng):
         model.score(parts, sample_weight={"z": weight["a"]})
     with pytest.raises(ValueError, match=r"dict \{task: y\} of the same tasks"):
         model.score(rows, {"a": labels["a"]})
+    with pytest.raises(ValueError, match="X is an empty dict"):
+        model.score({})
 
 
 def test_a_column_of_weight_zero_gets_the_mean_of_the_others(rng):

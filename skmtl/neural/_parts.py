@@ -100,6 +100,8 @@ def read_rows(name, rows, columns):
 
 def labelled_parts(X, y):
     """Rows and labels {task: (X, y)}, which may be given as two dicts {task: X} and {task: y}."""
+    if not X:
+        raise ValueError("X is an empty dict: it must hold a pair (X, y) for some task.")
     if y is None:
         parts = X
     elif not isinstance(y, Mapping) or set(y) != set(X):
