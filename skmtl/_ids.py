@@ -111,7 +111,8 @@ def find_tasks(ids, tasks, unknown, name="task"):
 
 def describe(ids, most=5):
     """The first few distinct ids, for a message."""
-    shown = [repr(i) for i in dict.fromkeys(np.asarray(ids, dtype=object).tolist())]
+    ids = ids.tolist() if isinstance(ids, np.ndarray) else ids  # no array of a list: names of columns may be tuples
+    shown = [repr(i) for i in dict.fromkeys(ids)]
     return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
 
 

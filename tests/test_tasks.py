@@ -965,6 +965,10 @@ REFUSED = {
         lambda r: Model(task="school").fit(pandas_frame(r).add_prefix("remainder__"), r.y),
         "task='remainder__school'.*verbose_feature_names_out=False",
     ),
+    "names of several levels": (
+        lambda r: Model(task="school").fit(pd.concat({"pupil": pandas_frame(r)}, axis=1), r.y),
+        r"'school' is not in X.*\('pupil', 'school'\)",
+    ),
     "name one-hot encoded": (
         lambda r: Model(task="school").fit(pd.get_dummies(pandas_frame(r)), r.y),
         "one-hot encoded.*'school_a'",
