@@ -385,9 +385,12 @@ def _find_column(name, frame):
     columns = frame.columns
     if name in columns:
         return columns.index(name)
+    levels = getattr(getattr(frame.to_native(), "index", None), "names", ())  # of pandas
     prefixed = [c for c in columns if str(c).endswith(f"__{name}")]
     encoded = [c for c in columns if str(c).rpartition("__")[2].startswith(f"{name}_")]
-    if prefixed:
+    if name in levels:
+        hint = f" It is in the index: make a column of it, X.reset_index({name!r})."
+    elif prefixed:
         hint = f" Did you mean task={prefixed[0]!r}? Or set verbose_feature_names_out=False in the ColumnTransformer."
     elif encoded:
         hint = f" It looks one-hot encoded ({describe(encoded, 2)}): pass the task column through unchanged."

@@ -969,6 +969,10 @@ REFUSED = {
         lambda r: Model(task="school").fit(pd.concat({"pupil": pandas_frame(r)}, axis=1), r.y),
         r"'school' is not in X.*\('pupil', 'school'\)",
     ),
+    "name of the index": (
+        lambda r: Model(task="school").fit(pandas_frame(r).set_index("school", append=True), r.y),
+        r"'school' is not in X.*index.*X\.reset_index\('school'\)",
+    ),
     "name one-hot encoded": (
         lambda r: Model(task="school").fit(pd.get_dummies(pandas_frame(r)), r.y),
         "one-hot encoded.*'school_a'",
