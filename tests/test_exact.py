@@ -547,6 +547,7 @@ GRAPHS = {
     "dict, both directions": EDGES | {(b, a): weight for (a, b), weight in EDGES.items()},
     "dict, with a loop": EDGES | {("t05", "t05"): 7.0},
     "triples": [(*edge, weight) for edge, weight in EDGES.items()],
+    "lists of three": [[*edge, weight] for edge, weight in EDGES.items()],
     "tuple of triples": tuple((*edge, weight) for edge, weight in EDGES.items()),
     "set of triples": {(*edge, weight) for edge, weight in EDGES.items()},
     "data frame": _frame(EDGES),
@@ -575,7 +576,9 @@ def test_every_form_of_a_graph_is_the_same_graph(form, normalized, rng):
     assert_same_model(model_of(model), oracle.solution())
 
 
-@pytest.mark.parametrize("weights", [[(3, 7), (7, 20)], {(3, 7): 1, (20.0, 7): 1}, nx.Graph([(3, 7), (20, 7)])])
+@pytest.mark.parametrize(
+    "weights", [[(3, 7), (7, 20)], [[3, 7], [7, 20]], {(3, 7): 1, (20.0, 7): 1}, nx.Graph([(3, 7), (20, 7)])]
+)
 def test_pairs_have_weight_one_and_whole_numbers_are_ids(weights, rng):
     data = INSTANCES["fewer rows than features in most tasks"](rng)
     numbers = np.array([3, 7, 20, 21, 22, 23])
@@ -698,6 +701,8 @@ BAD_GRAPHS = {
     "text": ("t00", TypeError, "must be a dict.*Got str"),
     "three ends": ({("t00", "t01", "t02"): 1.0}, ValueError, r"pair of task ids \(a, b\)"),
     "one end": ([("t00",)], ValueError, r"pair of task ids \(a, b\)"),
+    "ids, no edges": ([1, 2], ValueError, r"pair of task ids \(a, b\)"),
+    "text of three letters": (["t00", "t01"], ValueError, r"pair of task ids \(a, b\). Got 't00'"),
     "keys of text": ({"t0": 1.0}, ValueError, r"pair of task ids \(a, b\)"),
     "an id is None": ({("t00", None): 1.0}, ValueError, "missing value"),
     "strangers": ({("a", "b"): 1.0}, ValueError, "No id of the graph"),

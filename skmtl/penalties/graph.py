@@ -58,7 +58,7 @@ class GraphPenalty(Penalty):
             rows, columns = np.nonzero(np.triu(K, 1))
             return [(ids[a], ids[b], K[a, b]) for a, b in zip(rows, columns, strict=True)]
         if isinstance(graph, (list, tuple, set, frozenset)):
-            return [edge if len(edge) == 3 else (*_pair(edge), 1.0) for edge in graph]
+            return [_triple(edge) for edge in graph]
         raise TypeError(
             "graph must be a dict {(a, b): weight}, a list of edges, a pandas data frame, a networkx graph, an array "
             f"of shape (n_tasks, n_tasks) or None. Got {type(graph).__name__}."
@@ -358,9 +358,14 @@ def _per_root_degree(K):
 
 
 def _pair(edge):
-    if not isinstance(edge, tuple) or len(edge) != 2:
+    if not isinstance(edge, (tuple, list)) or len(edge) != 2:
         raise ValueError(f"An edge of the graph is a pair of task ids (a, b). Got {edge!r}.")
     return edge
+
+
+def _triple(edge):
+    """A pair of task ids and a weight, which is 1 where there is none."""
+    return edge if isinstance(edge, (tuple, list)) and len(edge) == 3 else (*_pair(edge), 1.0)
 
 
 def _symmetric(K):
