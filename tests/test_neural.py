@@ -1104,6 +1104,9 @@ def test_bad_heads_labels_and_tasks_are_named(rng):
         ({"a": "regression"}, {"b": Y[:, 0]}, "no labels of the heads 'a'"),
         ({"a": "poisson"}, {"a": Y[:, 0]}, "Poisson head 'a' must be >= 0"),
         ({"a": "multilabel"}, {"a": np.arange(200) % 3}, "must have shape"),
+        ({"a": "regression", "b": "classification"}, {"a": Y[:, 0], "b": Y[:, 0]}, "head 'b': .*continuous"),
+        ({"a": "regression", "b": "multilabel"}, {"a": Y[:, 0], "b": Y[:, :2]}, "head 'b': .*continuous"),
+        ({"a": "regression", "b": "huber"}, {"a": Y[:, 0], "b": ["high"] * 200}, "head 'b': y must be numeric"),
         ({"a": "regression"}, Y, "a column for each of the heads"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -34,7 +34,7 @@ def encode_head(name, kind, labels, X, known, huber):
     if labels is None:
         raise ValueError(f"Task {name!r} has no labels: y is None.")
     if kind in ("regression", "huber", "poisson"):
-        y = check_labels(labels)
+        y = _of_head(name, check_labels, labels)
         y = y[:, None] if y.ndim == 1 else y
         if kind == "poisson" and (y < 0).any():
             raise ValueError(f"Labels of the Poisson head {name!r} must be >= 0. The smallest is {np.nanmin(y)}.")
@@ -44,7 +44,7 @@ def encode_head(name, kind, labels, X, known, huber):
             raise ValueError(
                 f"Labels of the classification head {name!r} must have shape (n_samples,). Got {np.shape(labels)}."
             )
-        labels, codes = encode_labels(labels if np.ndim(labels) == 1 else np.ravel(labels))
+        labels, codes = _of_head(name, encode_labels, labels if np.ndim(labels) == 1 else np.ravel(labels))
         codes, classes = _as_known(name, codes, labels.union, known)
         head, codes = Head.of_classes(classes), codes[:, None]
     else:
@@ -57,6 +57,15 @@ def encode_head(name, kind, labels, X, known, huber):
     if empty.any() and known is None:
         raise ValueError(f"Input y contains NaN only in a column of task {name!r}: no label to learn from.")
     return head, codes
+
+
+def _of_head(name, read, labels):
+    """What `read` makes of the labels of a head, which is named if it refuses them."""
+    try:
+        return read(labels)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Labels of the head {name!r}: {error}") from error
 
 
 def _ask(name, kind, X, known):
@@ -116,10 +125,10 @@ def _multilabel(name, labels, known):
             f"Labels of the multilabel head {name!r} must have shape (n_samples, n_columns). Got {np.shape(labels)}."
         )
     if np.shape(labels)[1] == 1:
-        sets, codes = encode_labels(np.ravel(labels))
+        sets, codes = _of_head(name, encode_labels, np.ravel(labels))
         classes, codes = [sets.union], codes[:, None]
     else:
-        sets, codes = encode_labels(labels)
+        sets, codes = _of_head(name, encode_labels, labels)
         codes = np.asarray(codes, dtype=np.float64)
         if not sets.binary:
             raise ValueError(
