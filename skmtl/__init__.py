@@ -1,5 +1,7 @@
 """skmtl: multitask learning with the scikit-learn API."""
 
+import importlib
+
 from skmtl.classification import (
     AdaptiveJointFeatureClassifier,
     ClusteredClassifier,
@@ -94,6 +96,19 @@ __all__ = [
     "TraceNormRegressor",
     "all_estimators",
 ]
+
+_LATER = ("datasets", "metrics", "model_selection", "preprocessing")  # modules that no model needs
+
+
+def __getattr__(name):
+    """A module when it is first asked for, as in scikit-learn: ``skmtl.datasets`` needs no import of its own."""
+    if name in _LATER:
+        return importlib.import_module(f"skmtl.{name}")
+    raise AttributeError(f"module 'skmtl' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_LATER})
 
 
 def all_estimators(type_filter=None):

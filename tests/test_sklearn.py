@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -330,6 +332,19 @@ def test_a_recipe_that_loses_the_task_column_says_what_to_do(transformer, messag
     table, y, _ = school
     with pytest.raises(ValueError, match=message):
         make_pipeline(clone(transformer), MeanRegularizedRegressor(task="school")).fit(table, y)
+
+
+MODULES = """
+import skmtl
+for name in "classification datasets losses metrics model_selection neural penalties preprocessing regression".split():
+    assert name in dir(skmtl) and getattr(skmtl, name).__name__ == f"skmtl.{name}"
+assert not hasattr(skmtl, "no_such_module")
+"""
+
+
+def test_modules_need_no_import_of_their_own():
+    done = subprocess.run([sys.executable, "-c", MODULES], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # Tools
