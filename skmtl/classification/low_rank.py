@@ -55,7 +55,7 @@ class TraceNormClassifier(LinearClassifier):
     classes_ : array of shape (n_classes,) or (n_tasks, n_classes), or list of arrays
         The labels, sorted. If y had one column per task, a row for each; a list where their numbers differ.
     coef_ : array of shape (n_tasks, n_features) or (n_tasks, n_classes, n_features)
-        Weights :math:`w_t`, in log-odds per unit of X; with more than two classes, a row for each.
+        Weights :math:`w_t`, in log-odds per unit of X; with more than two classes, a row for each label in y, sorted.
     intercept_ : array of shape (n_tasks,) or (n_tasks, n_classes)
     shared_coef_ : array of shape (n_features,) or (n_classes, n_features)
         The weights for a task never seen: the mean over the tasks with weight.
@@ -190,7 +190,7 @@ class TaskRelationshipClassifier(LinearClassifier):
     classes_ : array of shape (n_classes,) or (n_tasks, n_classes), or list of arrays
         The labels, sorted. If y had one column per task, a row for each; a list where their numbers differ.
     coef_ : array of shape (n_tasks, n_features) or (n_tasks, n_classes, n_features)
-        Weights :math:`w_t`, in log-odds per unit of X; with more than two classes, a row for each.
+        Weights :math:`w_t`, in log-odds per unit of X; with more than two classes, a row for each label in y, sorted.
     intercept_ : array of shape (n_tasks,) or (n_tasks, n_classes)
     shared_coef_ : array of shape (n_features,) or (n_classes, n_features)
         The weights for a task never seen: the mean over the tasks with weight.
