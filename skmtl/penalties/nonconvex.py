@@ -40,7 +40,8 @@ class AdaptiveJointFeature(Penalty):
     penalty : {"mcp", "scad", "capped_l1", "sqrt"}, default="mcp"
         The function :math:`\rho`.
     gamma : float, default=3.0
-        Where it is level: at weights of length ``gamma * alpha``, > 1 ("scad": > 2). "sqrt" does not use it.
+        Where it is level: at weights of length ``gamma * alpha``. > 1 for "mcp", > 2 for "scad", > 0 for "capped_l1";
+        "sqrt" does not use it.
     alpha_ridge : float, default=0.0
         Strength :math:`\alpha_r` of a ridge term, >= 0: with it weights that the rest no longer pulls stay finite.
 

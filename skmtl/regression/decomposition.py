@@ -334,7 +334,6 @@ class RobustFeatureRegressor(LinearRegressor):
         The part P, features of all tasks, of the weights.
     deviation_coef_ : array of shape (n_tasks, n_features)
         The part Q, deviations of whole tasks; the two sum to `coef_`.
-
     outlier_tasks_ : array
         The ids of the tasks whose deviation is not zero.
     feature_importances_ : array of shape (`n_features_in_`,)
