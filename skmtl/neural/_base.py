@@ -41,10 +41,12 @@ class BaseNetwork(NetworkReader):
             With the parameter `task`, one of the columns holds the task ids. A dict gives every task its own rows and,
             if it likes, features; then each has its own first layer of weights, into the same hidden units, and what
             is predicted for a dict {task: X} is a dict by task, too.
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            1-D with task ids, or for a single task. 2-D: one column per task, NaN where a row has no label.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            1-D with task ids, or for a single task. 2-D: one column per task, NaN where a row has no label. For
+            `MultiTaskMLP` also a dict {task: labels}, or a data frame with a column for each of the `heads`, or with
+            several, "tags_1", "tags_2". None with a dict for X.
         sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None
-            Weights >= 0. With a dict for X, a dict {task: (n_samples,)}.
+            Weights >= 0. With a dict for X, or for the y of `MultiTaskMLP`, a dict {task: (n_samples,)}.
         task : array-like of shape (n_samples,), default=None
             Task ids, if they are not a column of X.
         validation_data : tuple (X, y) or (X, y, task), or dict {task: (X, y)}, default=None

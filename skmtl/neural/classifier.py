@@ -240,7 +240,7 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         ----------
         X : array-like or data frame of shape (n_samples, n_features), or dict {task: (X, y)} or {task: X}
             In the layout of `fit`. With a dict the mean over tasks.
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks), or dict {task: y}
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks), or dict {task: y}, default=None
             With one column per task the mean over tasks, each on its labelled rows; not the share of rows that are
             right in every task. None with a dict {task: (X, y)}.
         sample_weight : array-like of shape (n_samples,) or, with a 2-D y, (n_samples, n_tasks), default=None

@@ -46,8 +46,8 @@ class MultiTaskMLP(BaseNetwork):
 
     Parameters
     ----------
-    heads : dict {task: kind}
-        The kind of every task, one of the above.
+    heads : dict {task: kind}, default=None
+        The kind of every task, one of the above. It has to be given: None is refused by `fit`.
     hidden_layer_sizes : sequence of int, default=(100,)
         Units of the hidden layers of the trunk.
     delta : float, default=1.35
