@@ -329,7 +329,12 @@ def _check_X(X, task, task_column, estimator, reset):
             "Use one of the two."
         )
     if task_column is None:
-        X = _validate(estimator, X, reset)
+        try:
+            X = _validate(estimator, X, reset)
+        except ValueError as error:
+            if task is None and estimator is not None and "could not convert string to float" in str(error):
+                error.add_note(f"If a column of X holds the task ids, name it: {type(estimator).__name__}(task=...).")
+            raise
         if task is None:
             return X, None, None, None
         if np.ndim(task) == 0:

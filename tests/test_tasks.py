@@ -1004,6 +1004,19 @@ def test_what_cannot_be_meant_is_refused_with_advice(call, message, rows):
         call(rows)
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_column_of_ids_that_nobody_named_is_asked_for(library, rows):
+    table = pandas_frame(rows) if library == "pandas" else pl.from_pandas(pandas_frame(rows))
+    with pytest.raises(ValueError, match="could not convert string to float") as refused:
+        Model().fit(table, rows.y)
+    assert refused.value.__notes__ == [
+        "If a column of X holds the task ids, name it: MeanRegularizedRegressor(task=...)."
+    ]
+    with pytest.raises(ValueError, match="could not convert string to float") as refused:
+        Model().fit(table, rows.y, task=rows.ids)
+    assert not hasattr(refused.value, "__notes__")
+
+
 def test_sparse_rows_are_refused_with_advice(rows):
     with pytest.raises(TypeError, match="does not take sparse X"):
         ReducedRankRegressor(task=0).fit(sparse.csr_array(np.c_[rows.number, rows.X]), rows.y)
