@@ -589,6 +589,22 @@ def test_pairs_have_weight_one_and_whole_numbers_are_ids(weights, rng):
     assert_same_model(model_of(model), oracle.solution())
 
 
+@pytest.mark.parametrize("form", ["dict", "array"])
+@pytest.mark.parametrize("instance", ["uneven tasks", "shared"])
+def test_a_path_reads_the_graph_as_often_as_a_fit(instance, form, rng, monkeypatch):
+    data, read = INSTANCES[instance](rng), []
+    tasks = TaskGraphRegressor().fit(**data.arguments).tasks_.tolist()
+    chain = {edge: 1.0 for edge in pairwise(tasks)}
+    original = TaskGraph.adjacency
+    monkeypatch.setattr(TaskGraph, "adjacency", lambda self, tasks: read.append(tasks) or original(self, tasks))
+    model, times = TaskGraphRegressor(graph=chain if form == "dict" else adjacency(tasks, chain)), []
+    for n_alphas in (1, 9):
+        read.clear()
+        model.path(**data.arguments, alphas=np.geomspace(1.0, 0.1, n_alphas))
+        times.append(len(read))
+    assert times[0] == times[1] > 0
+
+
 HIDDEN = {("t00", "new"): 2.0, ("new", "newer"): 1.0, ("t02", "newer"): 0.5, ("t01", "t00"): 1.0}
 
 

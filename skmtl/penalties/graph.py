@@ -15,7 +15,7 @@ from skmtl.penalties.base import Norm, Penalty, Term
 from skmtl.penalties.quadratic import TaskQuadratic, laplacian_solver
 from skmtl.penalties.sparse import L1
 
-__all__ = ["Edges", "EveryPair", "FusedTasks", "GraphPenalty", "TaskGraph", "equal_rows"]
+__all__ = ["Edges", "EveryPair", "FusedTasks", "GraphPenalty", "TaskGraph", "each_edge", "equal_rows"]
 
 
 class GraphPenalty(Penalty):
@@ -155,7 +155,10 @@ class TaskGraph(GraphPenalty):
 
     def value(self, W, tasks=None):
         """Omega(W); `tasks` (n_tasks,) are the ids of the rows of W, 0, 1, ... by default."""
-        K = sparse.triu(self.adjacency(np.arange(len(W)) if tasks is None else tasks), 1).tocoo()
+        return self.value_on(each_edge(self.adjacency(np.arange(len(W)) if tasks is None else tasks)), W)
+
+    def value_on(self, K, W):
+        """Omega(W) for the edges K between the rows of W, which a path reads once: see `each_edge`."""
         W_ = _per_root_degree(K + K.T)[:, None] * W if self.normalized else W
         edges = K.data @ np.sum((W_[K.row] - W_[K.col]) ** 2, axis=1)  # edge by edge: tr(W L W') cancels
         return float(0.5 * self.alpha * edges + self.alpha_l1 * np.abs(W).sum()) + self._ridge_value(W)
@@ -224,7 +227,7 @@ class FusedTasks(GraphPenalty):
         return (self._edge_term(tasks),)
 
     def _edge_term(self, tasks):
-        K = sparse.triu(self.adjacency(tasks), 1).tocoo()
+        K = each_edge(self.adjacency(tasks))
         return Edges(self.alpha, K.row, K.col, K.data, len(tasks), float(self.norm))
 
     def fitted_attributes(self, W, parts, tasks, seen):
@@ -344,6 +347,11 @@ class EveryPair(Norm):
     def _pairs(self, n_tasks):
         k = np.arange(1.0, n_tasks)
         return k * (n_tasks - k)
+
+
+def each_edge(adjacency):
+    """The weights of the edges, each once: what is above the diagonal, a COO array (n_tasks, n_tasks)."""
+    return sparse.triu(adjacency, 1).tocoo()
 
 
 def equal_rows(W):

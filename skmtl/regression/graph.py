@@ -15,9 +15,9 @@ class TaskGraphRegressor(LinearRegressor):
 
     Use it when you know which tasks are alike: neighbouring regions, related products, consecutive months. A task
     without rows that stands in the graph is predicted from its neighbours. The model is exact: with one X for all tasks
-    by two eigendecompositions (a whole `path` costs little more than one fit), with the complete graph in closed form,
-    and otherwise by preconditioned conjugate gradients to a residual of at most 1e-8. With `alpha_l1` it is solved by
-    splitting, to a duality gap.
+    by two eigendecompositions (a `path` of 50 strengths costs two or three fits), with the complete graph in closed
+    form, and otherwise by preconditioned conjugate gradients to a residual of at most 1e-8. With `alpha_l1` it is
+    solved by splitting, to a duality gap.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ from scipy.sparse import linalg as sparse_linalg
 from skmtl._algebra import SINGULAR, lengths_of, over, pseudo_inverse
 from skmtl._ids import lookup
 from skmtl.penalties import Ridge, SharedPlusSpecific, TaskGraph
+from skmtl.penalties.graph import each_edge
 from skmtl.penalties.quadratic import TaskQuadratic, sparse_solver
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._quadratic import quadratic_of
@@ -61,7 +62,8 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
         solutions = _by_eigenvectors(path, L, moments, c)
     else:
         solutions = _by_conjugate_gradients(path, L, moments, c, max_iter, init)
-    B, largest = c[:, None] * moments.xy, largest_of(moments, c)
+    B, largest, adjacency = c[:, None] * moments.xy, largest_of(moments, c), penalty.adjacency(nodes)
+    edges = each_edge(adjacency)
     for graph, (W, n_iter, solve_again) in zip(path, solutions, strict=True):
 
         def certificate(W=W, graph=graph, solve_again=solve_again):
@@ -69,7 +71,7 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
             GW, KW = moments.times_gram(W), _times(K, graph)(W)
             R = B - c[:, None] * GW - KW
             residual = residual_norm((R,), largest + K.diagonal().max(), (W,), (B,))
-            objective = loss_of(moments, c, W, GW) + graph.value(_with_hidden(L, W, graph), nodes)
+            objective = loss_of(moments, c, W, GW) + graph.value_on(edges, _with_hidden(L, W, graph))
             if graph.alpha_ridge > 0:
                 gap = 0.5 * np.vdot(R, R) / graph.alpha_ridge
             elif solve_again is not None:
@@ -78,7 +80,7 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
                 gap = objective - _bound(graph, moments, c, W, KW)
             return Certificate(objective, max(float(gap), 0.0), residual)
 
-        b = harmonic(penalty.adjacency(nodes), moments.intercepts(W), moments.active)
+        b = harmonic(adjacency, moments.intercepts(W), moments.active)
         known = certificate if moments.shared else certificate()  # what depends on it is wanted at once
         converged = moments.shared or _is_solved(known, moments, c)
         yield solution_of(moments, W, known, b=b, n_iter=n_iter, converged=converged)
