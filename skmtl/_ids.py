@@ -104,7 +104,8 @@ def find_tasks(ids, tasks, unknown, name="task"):
         lost[missing] = None
         raise ValueError(
             f"{(codes < 0).sum()} row(s) of an unknown task: {describe(lost[codes < 0])} not seen in fit, which knows "
-            f"{len(tasks)} tasks: {describe(tasks)}. Set unknown_task='shared' for what all tasks have in common."
+            f"{len(tasks)} tasks: {describe(tasks)}. Set unknown_task='shared' for what all tasks have in common. In "
+            "cross-validation, TaskStratifiedKFold leaves no task of several rows out of training."
         )
     return codes
 

@@ -749,7 +749,9 @@ def test_a_missing_id_in_predict_is_called_missing(names, nothing, dtype, rows):
 def test_what_happens_to_an_unknown_task_is_settled_at_predict(model, rows):
     model = clone(model).set_params(task="school").fit(pandas_frame(rows), rows.y)
     new = pandas_frame(rows).assign(school=np.where(rows.number == 2, "zz", rows.ids))
-    with pytest.raises(ValueError, match=r"6 row\(s\) of an unknown task: 'zz'.*unknown_task='shared'"):
+    with pytest.raises(
+        ValueError, match=r"6 row\(s\) of an unknown task: 'zz'.*unknown_task='shared'.*TaskStratifiedKFold"
+    ):
         model.predict(new)
     known = model.predict(pandas_frame(rows))
     predicted = model.set_params(unknown_task="shared").predict(new)
