@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -23,8 +24,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import skmtl.neural._layout
 from skmtl.neural import MultiTaskMLP, MultiTaskMLPClassifier, MultiTaskMLPRegressor, distill
 from skmtl.neural._forward import outputs
+from skmtl.neural._math import product_by_rows
 from skmtl.neural._problem import State
 from skmtl.neural._table import Table
 from skmtl.neural._training import Epochs
@@ -232,6 +235,41 @@ def test_thirty_steps_from_the_same_seed_are_those_of_scikit_learn(activation, o
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("sharing", ["shared", "private"])
+@pytest.mark.parametrize("small", [1, 300, 3000])
+def test_products_by_rows_are_products(small, sharing, monkeypatch, rng):
+    """Layers of 3 to 40 columns, in blocks of 4 rows or more, of a product in two, and as a whole."""
+    X = rng.normal(size=(70, 3))
+    Y = X @ rng.normal(size=(3, 2))
+    Y[rng.random(Y.shape) < 0.2] = np.nan
+    model = MultiTaskMLPRegressor((40, 5), private_layer_sizes=(7,), sharing=sharing, max_iter=3, tol=0, random_state=0)
+    model.set_params(batch_size=50)
+    fits = []
+    for limit in (0, small):
+        monkeypatch.setattr(skmtl.neural._layout, "small_product", lambda limit=limit: limit)
+        fits.append(clone(model).fit(X, Y))
+    assert_allclose(fits[1].predict(X), fits[0].predict(X), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("left", [0, 1])
+@pytest.mark.parametrize("right", [0, 1])
+def test_any_block_of_rows_gives_the_product(left, right, rng):
+    for m, n, k in [*rng.integers(1, 70, size=(30, 3)).tolist(), [60, 24, 32], [0, 3, 2], [3, 2, 0]]:
+        A, B, C = rng.normal(size=(m, k)), rng.normal(size=(k, n)), rng.normal(size=(m, n))
+        flat = [np.ascontiguousarray(M.T if turned else M).ravel() for M, turned in ((A, left), (B, right))]
+        for small in (0, 4 * n * k, 13 * n * k, 10**6):
+            for beta in (0.0, 1.0):
+                out = C.ravel().copy()
+                steps = m if left else k, k if right else n
+                multiply(small, left, right, m, n, k, flat[0], 0, steps[0], flat[1], 0, steps[1], beta, out, 0, n)
+                assert_allclose(out.reshape(m, n), A @ B + beta * C, rtol=1e-12, atol=1e-12)
+
+
+@njit
+def multiply(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step):
+    product_by_rows(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step)
+
+
 def test_weights_can_be_set_before_a_fit(rng):
     """From scikit-learn's initial weights, whatever ours were: `coefs_` are views."""
     X = rng.normal(size=(50, 4))

@@ -22,16 +22,10 @@ __all__ = ["Architecture"]
 def small_product():
     """How many multiplications a matrix product may take to be a small one, for which this OpenBLAS has a faster path.
 
-    1.3 to 1.65 times as fast up to 10^6 with AVX512; elsewhere blocks of rows lose up to a third, and 0 is no limit.
+    1.1 to 1.65 times as fast up to 10^6 with AVX512; elsewhere blocks of rows lose up to a third, and 0 is no limit.
     """
     fast = {"SkylakeX", "Cooperlake", "SapphireRapids"}
     return 1_000_000 * any(library.get("architecture") in fast for library in threadpool_info())
-
-
-def rows_at_once(size):
-    """How many rows to multiply at a time with a matrix of `size` numbers: all, if few make a product too large."""
-    rows = small_product() // size
-    return rows if rows >= 16 else 2**62
 
 
 @dataclass(frozen=True)
@@ -122,13 +116,12 @@ class Architecture:
             for t, (d, h) in enumerate(tasks if any(self.is_own(level + 1)) else tasks[:1]):
                 alone = any(self.is_own(level + 1))
                 bias = biases[level][t if len(biases[level]) > 1 else 0]
-                layers.append([t if alone else -1, level, weights[level][t], bias, d, h, rows_at_once(d * h)])
+                layers.append([t if alone else -1, level, weights[level][t], bias, d, h])
             common = common and not self.is_own(level + 1)[0]
             levels.append([0, self.widths[level], int(common)])
         first = np.concatenate([[0], np.cumsum(self.n_outputs)[:-1]])
         heads = np.column_stack([losses, first, self.n_outputs, targets, n_targets])
-        places = [head_w, head_b, sum(self.n_outputs), max(self.n_outputs)]
-        places.append(rows_at_once(self.widths[-1] * max(self.n_outputs)))
+        places = [head_w, head_b, sum(self.n_outputs), max(self.n_outputs), small_product()]
         return Tables(
             layers=np.array(layers, dtype=np.int64),
             levels=np.array(levels, dtype=np.int64),

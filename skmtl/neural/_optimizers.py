@@ -127,7 +127,7 @@ def limit_norms(packed, theta, n):
     layers, norms, real = take(packed, theta, "layers D real")  # D is done with, and has room
     most, one = theta.dtype.type(real[_MAX_NORM]), theta.dtype.type(1)
     for q in range(len(layers)):
-        _, _, W, _, d, h, _ = fields(layers, q, 7)
+        _, _, W, _, d, h = fields(layers, q, 6)
         for j in range(h):
             norms[j] = 0
         for i in range(d):
