@@ -8,24 +8,14 @@ that Python shows are views.
 """
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
+from skmtl._blas import small_product
 from skmtl.neural._arrays import Buffers, Tables
 
 __all__ = ["Architecture"]
-
-
-@cache
-def small_product():
-    """How many multiplications a matrix product may take to be a small one, for which this OpenBLAS has a faster path.
-
-    1.1 to 1.65 times as fast up to 10^6 with AVX512; elsewhere blocks of rows lose up to a third, and 0 is no limit.
-    """
-    fast = {"SkylakeX", "Cooperlake", "SapphireRapids"}
-    return 1_000_000 * any(library.get("architecture") in fast for library in threadpool_info())
 
 
 @dataclass(frozen=True)

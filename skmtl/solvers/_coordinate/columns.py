@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from skmtl._algebra import positive_solver
+from skmtl._blas import thin_product
 from skmtl.moments import TaskMoments
 
 __all__ = ["LARGEST", "Columns", "columns_of", "least_squares"]
@@ -117,8 +118,9 @@ class Columns:
             return self.q
         moments = self.moments
         if len(moments.gram) and self.shared:
-            some = slice(None) if 2 * len(support) > len(W) else support  # a copy costs as much as the product
-            return self._masked((moments.xy - W[some].T @ moments.gram[0][some]).T)
+            if 2 * len(support) > len(W):  # a copy costs as much as the product
+                return self._masked(self.q - thin_product(moments.gram[0], W))
+            return self._masked((moments.xy - W[support].T @ moments.gram[0][support]).T)
         if len(moments.gram):
             return self._masked((moments.xy - moments.times_gram(np.ascontiguousarray(W.T))).T)
         return self.products(self.residuals(support, W[support]))

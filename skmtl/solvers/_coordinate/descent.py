@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg.blas import dgemm
 
+from skmtl._blas import thin_product
 from skmtl._numba import read_only
 from skmtl.solvers._coordinate.columns import columns_of
 from skmtl.solvers._coordinate.epochs import gram_epoch, take_off
@@ -171,22 +172,22 @@ class OnLargeGram(OnGram):
 
     def epoch(self):
         """Visit all blocks, and tell H what they have told each other."""
-        self._told = np.zeros(self.W.shape[::-1], dtype=np.float32)
+        self._told = np.zeros(self.W.shape, dtype=np.float32)
         super().epoch()
-        self.H -= self._told.T / self.unit
+        self.H -= self._told / self.unit
 
     def _visit(self, k, block):
-        step = self._descend(k, block, self.H[block] - self._told[:, block].T / self.unit[block])
+        step = self._descend(k, block, self.H[block] - self._told[block] / self.unit[block])
         if step is not None:
             self._told += self._products_of(step, block)
 
     def at_weights(self, W):
         """The state of the weights W."""
-        return [W, self.H - self._products_of(W - self.W, slice(None)).T / self.unit]
+        return [W, self.H - self._products_of(W - self.W, slice(None)) / self.unit]
 
     def _products_of(self, V, block):
-        """With the weights V of a block, (n_tasks, n_features): from the left of G, which is quicker than the right."""
-        return (V / self.unit[block]).astype(np.float32).T @ self.G[block]
+        """With the weights V of a block."""
+        return thin_product(self.G[block].T, (V / self.unit[block]).astype(np.float32))
 
     def gram_of(self, used):
         """The Gram matrix (1, n_used, n_used) of some of the features."""
@@ -195,7 +196,7 @@ class OnLargeGram(OnGram):
     def single(self):
         """The function ``V -> D G D v_t`` in single precision, D the diagonal `unit_scale`."""
         more = (self.unit_scale[:, None] / self.unit).astype(np.float32)  # one number, but for features without length
-        return lambda V: more * np.ascontiguousarray(((more * V).T @ self.G).T)
+        return lambda V: more * thin_product(self.G, more * V)
 
 
 class OnRows(Descent):
