@@ -43,7 +43,8 @@ def make_task_scorer(func, *, greater_is_better=True, average="pooled", response
     ----------
     func : callable
         ``func(y_true, y_pred, **kwargs)``, such as :func:`sklearn.metrics.r2_score`; with weights, it also gets
-        ``sample_weight``.
+        ``sample_weight``, and if it has a parameter ``task``, as `within_task_explained_variance` has, the task of
+        every label.
     greater_is_better : bool, default=True
         False flips the sign, so that greater is better.
     average : {'pooled', 'task'}, default='pooled'
@@ -52,9 +53,9 @@ def make_task_scorer(func, *, greater_is_better=True, average="pooled", response
     response_method : {'predict', 'predict_proba', 'decision_function', ...}, default='predict'
         The method that gives y_pred. Of two classes, ``predict_proba`` means the probability of the second.
     task : str or int, default=None
-        Name or position of the task column in the X that is scored; only ``average='task'`` asks. With None, the
-        parameter `task` of the estimator tells; it is looked for inside pipelines and searches, and a pipeline
-        transforms X once more.
+        Name or position of the task column in the X that is scored; only ``average='task'`` and a `func` with a
+        parameter ``task`` ask. With None, the parameter `task` of the estimator tells; it is looked for inside
+        pipelines and searches, and a pipeline transforms X once more.
     **kwargs : dict
         Passed to `func`.
 
@@ -148,7 +149,8 @@ class _TaskScorer:
     def __call__(self, estimator, X, y, *, task=None, sample_weight=None):
         """The score of `estimator` on X and y; ids beside X go to its predict, too."""
         pred = _respond(estimator, X, y, task, self.response_method)
-        ids = _find_ids(estimator, X, y, self.task if task is None else task) if self.average == "task" else None
+        by_task = self.average == "task" or _has_parameter(self.func, "task")
+        ids = _find_ids(estimator, X, y, self.task if task is None else task) if by_task else None
         scored = Scored.of(y, pred, ids, sample_weight)
         score = (scored.mean if self.average == "task" else scored.overall)(self.func, **self.kwargs)
         return score if self.greater_is_better else -score
@@ -162,7 +164,7 @@ class _TaskScorer:
         return request
 
     def _accept_sample_weight(self):  # scikit-learn asks this where routing is not enabled
-        return "sample_weight" in inspect.signature(self.func).parameters
+        return _has_parameter(self.func, "sample_weight")
 
     def __repr__(self):
         name = getattr(self.func, "__name__", repr(self.func))
@@ -187,7 +189,8 @@ def task_scores(estimator, X, y, *, task=None, scoring=None, response_method="pr
         If y has one label a row: the task column of X, or the ids, which go to predict as well if it takes them. With
         None, the parameter `task` of the estimator tells; it is looked for inside pipelines and searches.
     scoring : callable or dict of str -> callable, default=None
-        Functions ``func(y_true, y_pred)``. None is R2 and the root mean squared error, for classifiers the accuracy.
+        Functions ``func(y_true, y_pred)``, which get weights and tasks as those of `make_task_scorer`. None is R2 and
+        the root mean squared error, for classifiers the accuracy.
     response_method : {'predict', 'predict_proba', 'decision_function', ...}, default='predict'
         The method that gives y_pred. Of two classes, ``predict_proba`` means the probability of the second.
     sample_weight : array-like of shape (n_samples,) or that of y, default=None
@@ -357,8 +360,10 @@ class Scored:
 
     def overall(self, func, rows=slice(None), **kwargs):
         """`func` of these rows."""
-        weight = {} if self.weight is None else {"sample_weight": self.weight[rows]}
-        return func(self.y[rows], self.pred[rows], **weight, **kwargs)
+        more = {} if self.weight is None else {"sample_weight": self.weight[rows]}
+        if _has_parameter(func, "task"):
+            more["task"] = self.tasks[self.codes[rows]]
+        return func(self.y[rows], self.pred[rows], **more, **kwargs)
 
     def by_task(self, func, **kwargs):
         """`func` of every task; NaN where it is not defined."""
@@ -394,6 +399,14 @@ def _named(scoring):
     if taken := {"task", "n_samples"} & set(functions):
         raise ValueError(f"scoring names a score {taken.pop()!r}, which is a column of the table already.")
     return functions
+
+
+def _has_parameter(func, name):
+    """Whether a function has a parameter of that name; one of C that does not tell has none."""
+    try:
+        return name in inspect.signature(func).parameters
+    except ValueError:
+        return False
 
 
 def _is_wide(y):

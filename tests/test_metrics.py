@@ -20,6 +20,7 @@ from sklearn.metrics import (
     f1_score,
     log_loss,
     make_scorer,
+    max_error,
     mean_absolute_error,
     mean_squared_error,
     r2_score,
@@ -638,3 +639,24 @@ def test_scoring_changes_nothing():
     assert X.equals(before[0])
     assert_array_equal(y, before[1])
     assert_array_equal(Y, before[2])
+
+
+@pytest.mark.parametrize("layout", ["wide", "long", "ids beside X"])
+def test_a_score_that_asks_for_tasks_gets_them(layout, rng):
+    within = within_task_explained_variance
+    X, Y = rng.normal(size=(30, 2)), np.array([0.0, 10.0, 20.0]) + rng.normal(size=(30, 3))
+    Y[rng.random(Y.shape) < 0.2] = np.nan
+    rows, ids = np.nonzero(~np.isnan(Y))
+    model, data, beside = MeanRegularizedRegressor(), (X, Y), {}
+    if layout == "long":
+        model, data = MeanRegularizedRegressor(task=-1), (np.column_stack([X[rows], ids]), Y[rows, ids])
+    elif layout == "ids beside X":
+        data, beside = (X[rows], Y[rows, ids]), {"task": ids}
+    predicted = model.fit(*data, **beside).predict(data[0], **beside)
+    y, predicted = Y[rows, ids], predicted[rows, ids] if layout == "wide" else predicted
+    each = [within(y[ids == t], predicted[ids == t], ids[ids == t]) for t in range(3)]
+    assert make_task_scorer(within)(model, *data, **beside) == pytest.approx(within(y, predicted, ids))
+    assert make_task_scorer(within, average="task")(model, *data, **beside) == pytest.approx(np.mean(each))
+    table = task_scores(model, *data, **beside, scoring={"within": within, "maximum": max_error})
+    assert_allclose(table.within, each)
+    assert within(y, predicted, ids) < 0.5 < r2_score(y, predicted)
