@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skmtl
-from benchmarks.common import best_times, load, machine, print_ratio
+from benchmarks.common import best_times, chosen, load, machine, print_ratio
 from benchmarks.letters import spoken_letters
 from skmtl.metrics import masked_scorer
 from skmtl.model_selection import TaskStratifiedKFold
@@ -197,8 +197,8 @@ PARTS = {
 def main(names=()):
     """Run all, or the parts that are named."""
     print(machine())
-    for name in names or PARTS:
-        PARTS[name]()
+    for part in chosen(names, PARTS):
+        part()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import gc
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 
@@ -21,6 +22,13 @@ def load(name):
         print(f"skipped: {name}.npz is looked for in the folder SKMTL_DATA, which is not set")
         return None
     return np.load(Path(folder) / f"{name}.npz", allow_pickle=False)
+
+
+def chosen(names, parts):
+    """What the words of a command line name among `parts`, a dict; all of it without words."""
+    if unknown := [name for name in names if name not in parts]:
+        sys.exit(f"unknown: {', '.join(unknown)}; there are {', '.join(parts)}")
+    return [parts[name] for name in names or parts]
 
 
 def machine():

@@ -28,7 +28,7 @@ from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from benchmarks.common import EachColumn, load, machine
+from benchmarks.common import EachColumn, chosen, load, machine
 from benchmarks.drugs import RIDGE_BY_DRUG, held_out
 from benchmarks.letters import spoken_letters
 from skmtl import (
@@ -169,8 +169,8 @@ def main(names=()):
     print(machine())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of strengths too weak to be the best
-        for name in names or PARTS:
-            PARTS[name]()
+        for part in chosen(names, PARTS):
+            part()
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from threadpoolctl import threadpool_limits
 
-from benchmarks.common import best_times, machine, print_ratio
+from benchmarks.common import best_times, chosen, machine, print_ratio
 from skmtl import MultiTaskMLPClassifier, MultiTaskMLPRegressor
 
 try:
@@ -206,8 +206,8 @@ def main(names=()):
     print(machine())
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # epochs are a budget
-        for name in names or PARTS:
-            PARTS[name]()
+        for part in chosen(names, PARTS):
+            part()
 
 
 if __name__ == "__main__":

@@ -66,6 +66,8 @@ def main(words=()):
     X, y, task = data["X"], data["y"], data["task"]
     splits = data["train_masks"]
     models = {name: how for name, how in MODELS.items() if not words or any(word in name for word in words)}
+    if not models:
+        sys.exit(f"no model's name has one of the words {', '.join(words)}; there are {', '.join(MODELS)}")
     scores = {name: [] for name in models}
     for train in splits:
         scaler = StandardScaler().fit(X[train])

