@@ -184,5 +184,5 @@ def sparse_minima(H, R, D, alpha, enough, X, *, positive=False, most=200):
     d, n_turns = X.shape[1], np.zeros(len(X), dtype=np.int64)
     H, R, D, enough = (read_only(np.ascontiguousarray(array)) for array in (H, R, D, enough))
     workspace = np.empty((2, d)), np.empty((d, d)), np.empty(d, dtype=np.int64)
-    minimize_each(H, R, D, float(alpha), int(positive), enough, most, X, n_turns, *workspace)
+    minimize_each(H, R, D, float(alpha), int(positive), enough, int(most), X, n_turns, *workspace)
     return n_turns
