@@ -7,7 +7,7 @@ import numpy as np
 
 from skmtl._ids import canonical_ids, describe, lookup
 
-__all__ = ["balanced", "weigh_classes"]
+__all__ = ["balanced", "refuse_unknown_labels", "weigh_classes"]
 
 
 def weigh_classes(data, labels, class_weight):
@@ -23,7 +23,7 @@ def weigh_classes(data, labels, class_weight):
     Raises
     ------
     ValueError
-        A label or task that is not there, or no weight left.
+        An unknown label instead of one that is there, an unknown task, or no weight left.
     """
     codes = data.y.astype(np.intp)
     weight = data.label_weight()
@@ -58,10 +58,18 @@ def _factors(counts, labels, class_weight, tasks):
 def _by_label(labels, weights, n_tasks):
     coded = [labels.coded(t).tolist() for t in range(n_tasks)]
     known = {label for names in coded for label in names}
-    if unknown := [label for label in weights if label not in known]:
-        names = sorted(known, key=str)
-        raise ValueError(f"class_weight names unknown labels: {describe(unknown)}. The labels are {describe(names)}.")
+    refuse_unknown_labels("class_weight", weights, sorted(known, key=str))
     return np.array([[weights.get(label, 1.0) for label in names] for names in coded])
+
+
+def refuse_unknown_labels(name, weights, labels):
+    """Raise if a dict of weights names labels that do not occur and leaves out some that do, as scikit-learn does.
+
+    Where it names all that occur, the others are those of rows that this fit has not seen: of another fold, say.
+    """
+    unknown = [label for label in weights if label not in labels]
+    if unknown and any(label not in weights for label in labels):
+        raise ValueError(f"{name} names unknown labels: {describe(unknown)}. The labels are {describe(labels)}.")
 
 
 def balanced(counts):

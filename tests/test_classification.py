@@ -636,6 +636,16 @@ def test_class_weights_that_fit_nothing_are_named(class_weight, message, rng):
         IndependentClassifier(class_weight=class_weight).fit(X, y, task=task)
 
 
+def test_weights_of_classes_that_a_fold_lacks_are_not_needed(rng):
+    """As in scikit-learn: a dict that names all labels of the fit may name others, too."""
+    X, y, task = make_rows(rng)
+    weights = {0: 1.0, 1: 3.0}
+    model = IndependentClassifier(class_weight=weights | {2: 5.0}).fit(X, y, task=task)
+    assert_array_equal(model.coef_, IndependentClassifier(class_weight=weights).fit(X, y, task=task).coef_)
+    with pytest.raises(ValueError, match=r"unknown labels: 2. The labels are 0, 1"):
+        IndependentClassifier(class_weight={0: 1.0, 2: 5.0}).fit(X, y, task=task)
+
+
 def test_a_class_of_weight_zero_is_left_out(rng):
     X, y, task = make_rows(rng, 3)
     model = IndependentClassifier(class_weight={2: 0.0}).fit(X, y, task=task)

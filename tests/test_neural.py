@@ -503,6 +503,20 @@ def test_mixed_heads_learn_and_answer_in_their_own_words(rng):
     assert_array_equal(again.predict(X)["price"], predicted["price"])
 
 
+def test_weights_of_classes_that_a_head_lacks_are_not_needed(rng):
+    X = rng.normal(size=(30, 2))
+    y = {"kind": np.where(X[:, 0] > 0, "a", "b")}
+    model = MultiTaskMLP({"kind": "classification"}, (3,), max_iter=2, tol=0, random_state=0)
+    model.set_params(class_weight={"kind": {"a": 1.0, "b": 3.0, "rare": 9.0}})
+    more = model.fit(X, y).predict_proba(X)["kind"]
+    model.set_params(class_weight={"kind": {"a": 1.0, "b": 3.0}})
+    assert_array_equal(more, model.fit(X, y).predict_proba(X)["kind"])
+    with pytest.raises(
+        ValueError, match=r"class_weight\['kind'\] names unknown labels: 'rare'. The labels are 'a', 'b'"
+    ):
+        model.set_params(class_weight={"kind": {"a": 1.0, "rare": 3.0}}).fit(X, y)
+
+
 def test_a_student_learns_from_its_teacher(rng):
     X = rng.normal(size=(300, 3))
     teacher = LogisticRegression().fit(X, np.digitize(X[:, 0], [-0.5, 0.5]))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import narwhals as nw
 import numpy as np
 
-from skmtl._class_weight import balanced
+from skmtl._class_weight import balanced, refuse_unknown_labels
 from skmtl._ids import describe, refuse_unknown
 from skmtl._labels import encode_labels
 from skmtl._params import number
@@ -196,10 +196,7 @@ def weigh_labels(class_weight, heads, Y, weight, first, task_of_row=None):
 def _factors(name, setting, classes, codes, weight):
     """What each class is multiplied by."""
     if isinstance(setting, Mapping):
-        if unknown := [label for label in setting if label not in classes.tolist()]:
-            raise ValueError(
-                f"class_weight[{name!r}] names unknown labels: {describe(unknown)}. It has {describe(classes)}."
-            )
+        refuse_unknown_labels(f"class_weight[{name!r}]", setting, classes.tolist())
         return np.array([float(setting.get(label, 1.0)) for label in classes.tolist()])
     if setting != "balanced":
         raise ValueError(
