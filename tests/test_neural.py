@@ -234,7 +234,6 @@ def test_thirty_steps_from_the_same_seed_are_those_of_scikit_learn(activation, o
         assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("sharing", ["shared", "private"])
 @pytest.mark.parametrize("small", [1, 300, 3000])
 def test_products_by_rows_are_products(small, sharing, monkeypatch, rng):
@@ -270,6 +269,7 @@ def multiply(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c
     product_by_rows(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_weights_can_be_set_before_a_fit(rng):
     """From scikit-learn's initial weights, whatever ours were: `coefs_` are views."""
     X = rng.normal(size=(50, 4))

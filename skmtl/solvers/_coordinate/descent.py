@@ -187,7 +187,7 @@ class OnLargeGram(OnGram):
 
     def _products_of(self, V, block):
         """With the weights V of a block."""
-        return thin_product(self.G[block].T, (V / self.unit[block]).astype(np.float32))
+        return thin_product(self.G[:, block], (V / self.unit[block]).astype(np.float32))
 
     def gram_of(self, used):
         """The Gram matrix (1, n_used, n_used) of some of the features."""
