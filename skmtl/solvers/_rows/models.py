@@ -35,8 +35,7 @@ class ColumnModel:
         eta, theta, h = rows.slopes(W, a, boldness)
         h = np.maximum(h, max(_FLAT * h.max(initial=0.0), 1e-100))
         self._h, self._z = h, eta + theta / h
-        weight = rows.data.label_weight()
-        weight = (weight[..., None] if rows.K > 1 else weight) * h
+        weight = rows.beside_margins(rows.data.label_weight()) * h
         data = replace(rows.data_of_outputs, y=rows.of_outputs(self._z), weight=rows.of_outputs(weight))
         self.moments = TaskMoments.from_data(data, fit_intercept=rows.fit_intercept, n_jobs=n_jobs)
 

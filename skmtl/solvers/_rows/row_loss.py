@@ -162,6 +162,10 @@ class RowLoss:
         """Margins shaped as y, with one more axis for several columns."""
         return eta.reshape(*self.data.y.shape, *([self.K] if self.K > 1 else []))
 
+    def beside_margins(self, of_labels):
+        """An array shaped as y, with an axis of length 1 where `labelled` margins have one for the columns."""
+        return of_labels[..., None] if self.K > 1 else of_labels
+
     def from_means(self, W, b):
         """Intercepts counted from the means, for those counted from the origin."""
         return b + self._at_means(W)
@@ -174,9 +178,7 @@ class RowLoss:
 
     def each(self, call, eta):
         """``call(loss, y, eta)`` for the labels of each loss, put together; missing labels get margin 0."""
-        y, eta = self.data.y, self.labelled(eta)
-        if self._some is not None:
-            eta = np.where(self._some[..., None] if self.K > 1 else self._some, eta, 0.0)
+        y, eta = self.data.y, self._zero_where_missing(self.labelled(eta))
         if len(self._parts) == 1:
             return call(self.losses[0], y, eta)
         results: list[Any] = []
@@ -187,6 +189,9 @@ class RowLoss:
             for whole, piece in zip(results, part, strict=True):
                 whole[index] = piece
         return tuple(results) if len(results) > 1 else results[0]
+
+    def _zero_where_missing(self, eta):
+        return eta if self._some is None else np.where(self.beside_margins(self._some), eta, 0.0)
 
     def at_zero(self):
         """The best intercepts at W = 0, and the loss there."""
@@ -235,7 +240,7 @@ class RowLoss:
 
     def weighted(self, theta):
         """What is said of every label, times its weight."""
-        return theta * (self.weight[..., None] if self.K > 1 else self.weight)
+        return theta * self.beside_margins(self.weight)
 
     def _outer_means(self, pull):
         """``pull_t m_t`` of every output."""
@@ -276,24 +281,15 @@ class RowLoss:
 
         The multiple s is the largest at most 1 in the dual ball and in the domain of the losses.
         """
-        weight = self.weight[..., None] if self.K > 1 else self.weight
-        theta = self.labelled(at.theta)
+        weight, theta = self.beside_margins(self.weight), self.labelled(at.theta)
         theta = np.divide(theta, weight, out=np.zeros_like(theta), where=weight > 0)
         s = min([1.0 / max(gauge, 1.0), *(loss.reach(theta[index]) for loss, index in self._parts)])
-        dual = self._dual_of(s * theta)
+        dual = self.each(lambda loss, y, theta: loss.dual(y, theta), s * theta)
         if self._some is not None:
             dual = np.where(self._some, dual, 0.0)
         if self._priced:  # what the pull of the labels says of intercepts
             price += 0.5 * float(np.vdot(at.pull_of_labels, at.pull_of_labels)) / self.a_b
         return float(np.vdot(self.weight, dual)) - s * s * price
-
-    def _dual_of(self, theta):
-        if len(self._parts) == 1:
-            return self.losses[0].dual(self.data.y, theta)
-        out = np.zeros_like(self.data.y)
-        for loss, index in self._parts:
-            out[index] = loss.dual(self.data.y[index], theta[index])
-        return out
 
     # ------------------------------------------------------------------------------------------------ Newton's model
 
@@ -416,9 +412,7 @@ class RowLoss:
             return theta, np.maximum(second, boldness * loss.curvature(y, eta))
 
         theta, h = self.each(call, eta)
-        eta = self.labelled(eta)
-        if self._some is not None:
-            eta = np.where(self._some[..., None] if self.K > 1 else self._some, eta, 0.0)
+        eta = self._zero_where_missing(self.labelled(eta))
         return np.where(np.isfinite(eta), eta, 0.0), theta, h  # without the classes that a task has not
 
     def probabilities(self, W, a):
