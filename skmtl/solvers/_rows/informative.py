@@ -96,17 +96,10 @@ class Informative:
 
     def solution(self, penalty, progress, certificate, converged):
         """The Solution of all tasks of the data."""
-        rows, K, d = self.rows, self.K, self.data.X.shape[1]
-        shape = (len(self.kept), K, d)
         informative = self.informative[self.kept]
-        parts = []
-        for copy in progress.copies if len(progress.copies) > 1 else [progress.W]:
-            part = np.zeros(shape)
-            part[self.kept] = copy.reshape(-1, K, d)
-            parts.append(part)
+        parts = [self._on_nodes(copy) for copy in progress.copies]
         W = np.sum(parts, axis=0)
-        b = np.zeros((len(self.kept), K))
-        b[self.kept] = (rows.from_origin(progress.W, progress.a) - progress.W @ self.origin).reshape(-1, K)
+        b = self._on_nodes(self.rows.from_origin(progress.W, progress.a) - progress.W @ self.origin)
         w0 = self._shared_weights(penalty, W[self.kept][informative], ~self.settled[self.kept][informative])
         others = ~self.kept
         W[others] = w0
@@ -117,6 +110,12 @@ class Informative:
         b = self._finish_intercepts(penalty, W, b, b0)
         W, b, parts = W[self.place], b[self.place], [part[self.place] for part in parts]
         return self._squeezed(W, b, w0, b0, parts, certificate, progress.n_iter, converged)
+
+    def _on_nodes(self, of_outputs):
+        """An array of the kept outputs, (n_outputs, ...), as one of all nodes: (n_nodes, K, ...), zero elsewhere."""
+        whole = np.zeros((len(self.kept), self.K, *of_outputs.shape[1:]))
+        whole[self.kept] = of_outputs.reshape(-1, *whole.shape[1:])
+        return whole
 
     def loadings(self, S, k):
         """The loadings (n_tasks, k), or (n_tasks, n_classes, k), for those of the informative outputs."""
