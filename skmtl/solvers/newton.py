@@ -184,8 +184,8 @@ class RowProblem:
         progress = descent.at_zero() if descent.zero_is_optimal() else descent.start(*start)
         if progress.gap <= enough:
             return progress, True
-        if WorkingSets.suit(descent):
-            self._by_working_sets(WorkingSets(descent), progress, enough, max_iter)
+        if (sets := WorkingSets.of(descent)) is not None:
+            self._by_working_sets(sets, progress, enough, max_iter)
         if progress.gap > enough and progress.n_iter < max_iter:
             self._descend(descent, progress, enough, max_iter)
         return progress, progress.gap <= enough

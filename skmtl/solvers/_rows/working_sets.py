@@ -22,18 +22,19 @@ __all__ = ["WorkingSets"]
 class WorkingSets:
     """Those of the problem of a `RowDescent`."""
 
-    def __init__(self, descent):
-        self.descent, self._screen = descent, _screen(descent)
+    def __init__(self, descent, screen):
+        self.descent, self._screen = descent, screen
         self._lengths = row_norms(descent.rows.data.X.T)
 
-    @staticmethod
-    def suit(descent):
-        """Whether features are many, and more than a task has rows, and no weights cost nothing."""
+    @classmethod
+    def of(cls, descent):
+        """None where features are few, or a task has as many rows, or some weights cost nothing."""
         data, d = descent.rows.data, descent.rows.shape[1]
         n_rows = len(data.y) if data.shared else np.diff(data.starts).max(initial=0)
         if d < MANY or n_rows >= d or descent.prox.unseen is not None:
-            return False
-        return _screen(descent) is not None
+            return None
+        screen = Screen.of(descent.penalty, data.tasks, descent.prox.view(descent.zeros[0]).shape[1])
+        return screen and cls(descent, screen)
 
     def next(self, progress, widen):
         """The positions of the features in use, then those nearest to it; None if that is too many to be worth it."""
@@ -58,8 +59,3 @@ class WorkingSets:
         copies[:, :, some] = inside.copies
         self.descent.certify(progress, copies, inside.a)
         progress.n_iter += inside.n_iter
-
-
-def _screen(descent):
-    """The `Screen` of the penalty for what it sees of W; None if there is none."""
-    return Screen.of(descent.penalty, descent.rows.data.tasks, descent.prox.view(descent.zeros[0]).shape[1])
