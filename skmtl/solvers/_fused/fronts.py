@@ -36,6 +36,8 @@ class Elimination:
     later : list of lists of int, or None
         For every position the later ones that its own elimination touches, ascending. None where these are many times
         as many as there are edges; then there are no fronts, either.
+    front_of : int array of shape (n_tasks,)
+        The front that eliminates each position.
     parent : int array of shape (n_fronts,)
         The front that takes up the update, -1 if there is none.
     """
@@ -52,9 +54,8 @@ class Elimination:
             return
         self.first, self.behind = self._fronts(later)
         self.later = [sorted(row) for row in later]
-        front_of = np.repeat(np.arange(len(self.behind)), np.diff(self.first))
-        self.parent = np.array([front_of[rest[0]] if len(rest) else -1 for rest in self.behind], dtype=np.int64)
-        self.front_of = front_of
+        self.front_of = np.repeat(np.arange(len(self.behind)), np.diff(self.first))
+        self.parent = np.array([self.front_of[rest[0]] if len(rest) else -1 for rest in self.behind], dtype=np.int64)
 
     def _later(self, n_tasks, s, t):
         """For every position the later ones in its row of the factor; None if these are too many."""
@@ -149,10 +150,8 @@ class Fronts:
         if m == a:
             return np.empty((0, 0))
         side = dtrsm(1.0, U, panel[:, a:], lower=0, trans_a=1, overwrite_b=1)
-        spare = self._spare.get(m - a)
-        update = (
-            spare.pop() if spare else np.empty((m - a, m - a), order="F")
-        )  # fresh pages would cost more than the sums
+        spare = self._spare.get(m - a)  # fresh pages would cost more than the sums
+        update = spare.pop() if spare else np.empty((m - a, m - a), order="F")
         return dsyrk(-1.0, side, beta=0.0, c=update, trans=1, lower=0, overwrite_c=1)
 
     def solve(self, R):
@@ -171,7 +170,8 @@ def fill_panels(H, K, U, low, high, column, first, own, at, front_of, panels):
     H : float64 (n_tasks, d, d), by position.
     K : float64 (n_edges, 1 or d), U : float64 (n_edges, d): the block of edge e is ``diag(K_e) - U_e U_e'``.
     low, high, column : int64 (n_edges,): the positions of the ends, and the place of `high` among the nodes of a front.
-    first, own, at, front_of : int64, see `Fronts`.
+    first, front_of : int64, see `Elimination`.
+    own, at : int64 (n_fronts,), (n_fronts + 1,): how many positions a front eliminates, and where its panel begins.
     panels : float64, flat: for each front (own d) rows of its nodes' columns, column by column.
     """
     n_tasks, d = H.shape[0], H.shape[1]
