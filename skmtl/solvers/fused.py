@@ -164,7 +164,8 @@ class _Point:
 class _InteriorPoint:
     """The method for one loss and one graph; features that are zero in all tasks are left out.
 
-    Differences and flows are those of the edges and, behind them, of the tasks to zero if weights are `grounded`.
+    Differences and flows are those of the edges and, behind them, of the tasks to zero if weights are `grounded`:
+    `_along` joins the two, `_apart` parts them.
     """
 
     def __init__(self, quadratic, problem):
@@ -223,17 +224,22 @@ class _InteriorPoint:
         return _Point(W, z, np.hypot(self._lengths(z), mu / tau), p, tau)
 
     def _factor(self, k, u):
-        n, diagonal = len(self.edges.s), _RELAXED * self.scale + self.quadratic.ridge
-        self.system.factor(diagonal + k[n:] if self.grounded else diagonal, k[:n], u[:n])
+        (of_edges, to_zero), diagonal = self._apart(k), _RELAXED * self.scale + self.quadratic.ridge
+        self.system.factor(diagonal + to_zero if self.grounded else diagonal, of_edges, self._apart(u)[0])
 
     def _along(self, z, W):
         """Differences along all edges: z, and W itself to the ground."""
         return np.concatenate([z, W]) if self.grounded else z
 
+    def _apart(self, z):
+        """What is said of edges, and of tasks to the ground, which is empty without one."""
+        n = len(self.edges.s)
+        return z[:n], z[n:]
+
     def _divergence(self, p):
         """What flows bring to every task."""
-        n = len(self.edges.s)
-        return self.edges.divergence(p[:n]) + p[n:] if self.grounded else self.edges.divergence(p)
+        of_edges, to_zero = self._apart(p)
+        return self.edges.divergence(of_edges) + to_zero if self.grounded else self.edges.divergence(of_edges)
 
     def _lengths(self, z):
         return np.sqrt(self.dot(z, z))
@@ -290,20 +296,19 @@ class _InteriorPoint:
 
         What the flows leave of the gradient is taken up by weights that have it where curvature allows, else rerouted.
         """
-        W, p, n = self._whole(x.W), self._whole(x.p), len(self.edges.s)
+        W, flows = self._whole(x.W), self._apart(self._whole(x.p))
         change = self.quadratic.resolve(self._whole(self._mismatch(x.W, x.p)), 0.0)
         near = np.linalg.norm(change) <= _FAR * np.linalg.norm(W)
-        duals = [(term.term, flow) for term, flow in zip(problem.terms, (p[:n], p[n:]), strict=False)]
+        duals = [(term.term, flow) for term, flow in zip(problem.terms, flows, strict=False)]
         at = [problem.level(X) for X in ((W, W + change) if near else (W,))]
         bounds = [problem.bound(X, duals) for X in at]
         bound = max(bounds)
-        points = [W, self._whole(self.system.means(x.W))]
-        values = [problem.objective(V) for V in points]
-        if min(values) - max(bound, found.bound) <= _CLOSE * goal:
-            points[1:1] = [self._whole(V) for V in self._fusions(x)]
-            values[1:1] = [problem.objective(V) for V in points[1:-1]]
-        most = max(k for k, value in enumerate(values) if value <= min(values) + 0.1 * goal)
-        found.improve([(values[most], points[most], ())], bound, (at[bounds.index(bound)], duals))
+        points = [(problem.objective(V), V, ()) for V in (W, self._whole(self.system.means(x.W)))]
+        if min(value for value, *_ in points) - max(bound, found.bound) <= _CLOSE * goal:
+            points[1:1] = [(problem.objective(V), V, ()) for V in map(self._whole, self._fusions(x))]
+        enough = min(value for value, *_ in points) + 0.1 * goal
+        most_fused = next(point for point in reversed(points) if point[0] <= enough)
+        found.improve([most_fused], bound, (at[bounds.index(bound)], duals))
         found.converged = found.gap <= goal
 
     def _fusions(self, x):
@@ -321,12 +326,12 @@ class _InteriorPoint:
 
     def _together(self, W, meet):
         """W with the tasks, or with the 1-norm single weights of tasks, that edges join at their mean or at zero."""
-        n_tasks, wide, n = len(W), meet.shape[1], len(self.edges.s)
-        e, j = np.nonzero(meet[:n])
+        n_tasks, wide, (edges_meet, ends_vanish) = len(W), meet.shape[1], self._apart(meet)
+        e, j = np.nonzero(edges_meet)
         ends = self.edges.s[e] * wide + j, self.edges.t[e] * wide + j
         joined = sparse.csr_array((np.ones(len(e)), ends), shape=(n_tasks * wide, n_tasks * wide))
         label = csgraph.connected_components(joined, directed=False)[1]
         means = membership(label) @ W.reshape(n_tasks * wide, -1) / np.bincount(label)[:, None]
         if self.grounded:
-            means[label[meet[n:].ravel()]] = 0.0
+            means[label[ends_vanish.ravel()]] = 0.0
         return means[label].reshape(W.shape)
