@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skmtl._ids import canonical_ids, describe, find_tasks, is_missing, number_tasks
 from skmtl._labels import as_array
 from skmtl._params import check_parameters
-from skmtl.tasks import column_names, take_task_column
+from skmtl.tasks import as_frame, column_names, take_task_column
 
 __all__ = ["TaskWise", "add_task", "make_task_column_transformer", "to_long"]
 
@@ -271,7 +271,7 @@ class TaskWise(TransformerMixin, BaseEstimator):
         own = getattr(self, "_sklearn_output_config", {})  # set_output writes it; nothing public reads it
         if (kind := own.get("transform", get_config()["transform_output"])) != "default":
             return kind
-        return None if (frame := _as_frame(X)) is None else frame.implementation.value
+        return None if (frame := as_frame(X)) is None else frame.implementation.value
 
     def _inner_output(self, kind):
         """Inside, named columns stay frames of that kind, if scikit-learn makes it, so that each keeps its type."""
@@ -427,7 +427,7 @@ def add_task(X, ids, name="task"):
     known, missing = canonical_ids(ids)
     check_consistent_length(X, known)
     column = known if known.dtype == object else np.asarray(ids).ravel()  # as it came; a missing text is None
-    if (frame := _as_frame(X)) is not None:
+    if (frame := as_frame(X)) is not None:
         if name in frame.columns:
             raise ValueError(f"X has a column {name!r} already: choose another name for the task ids.")
         return frame.with_columns(_as_series(ids, column, name, frame.implementation)).to_native()
@@ -508,12 +508,6 @@ def list_labels(Y):
     return y, rows, np.arange(Y.shape[1]) if names is None else names, codes
 
 
-def _as_frame(X):
-    """X as a narwhals data frame, or None if it is no data frame."""
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
-    return frame if isinstance(frame, nw.DataFrame) else None
-
-
 def _as_series(ids, column, name, implementation):
     """A column for a frame of that implementation: a Series of that library as it is, so that categories stay."""
     series = nw.from_native(ids, series_only=True, pass_through=True)
@@ -530,7 +524,7 @@ def _as_objects_if_text(X):
 
 def _as_kind(out, kind, X, get_names):
     """`out` as an array (kind None) or a frame of that kind, indexed as X; arrays get the first of ``get_names()``."""
-    frame = _as_frame(out)
+    frame = as_frame(out)
     if kind is None:
         return out if frame is None else frame.to_numpy()
     if sparse.issparse(out):
@@ -539,7 +533,7 @@ def _as_kind(out, kind, X, get_names):
         )
     if frame is None or frame.implementation.value != kind:
         frame = nw.from_numpy(np.asarray(out), schema=list(get_names()[: out.shape[1]]), backend=kind)
-    original = _as_frame(X)
+    original = as_frame(X)
     if original is not None and original.implementation.value == kind:
         return original.with_columns(*frame.iter_columns()).select(*frame.columns).to_native()
     return nw.maybe_reset_index(frame).to_native()
@@ -549,7 +543,7 @@ def _take(X, rows):
     """Rows of X by position, in a container of the same kind; `rows` None is all of them, as they are."""
     if rows is None or X is None:
         return X
-    if (frame := _as_frame(X)) is not None:
+    if (frame := as_frame(X)) is not None:
         return frame[rows].to_native()
     return X.tocsr()[rows] if sparse.issparse(X) else _as_objects_if_text(X)[rows]
 
@@ -560,7 +554,7 @@ def _stack(blocks):
         return blocks[0]
     if any(sparse.issparse(block) for block in blocks):
         return sparse.vstack(blocks, format="csr")
-    frames = [_as_frame(block) for block in blocks]
+    frames = [as_frame(block) for block in blocks]
     if any(frame is None for frame in frames):
         return np.concatenate([np.asarray(block) for block in blocks])
     return nw.concat(frames).to_native()

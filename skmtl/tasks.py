@@ -280,9 +280,7 @@ def take_task_column(X, column):
         raise ValueError(
             f"The 'task' parameter must be a column name, a column position or None. Got {column!r} instead."
         )
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if not isinstance(frame, nw.DataFrame):
-        frame = None
+    if (frame := as_frame(X)) is None:
         X = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else X
         X = X if hasattr(X, "shape") else np.asarray(X)
         X = X.tocsr() if sparse.issparse(X) and X.format not in ("csr", "csc") else X  # others have no columns to take
@@ -404,10 +402,16 @@ def _find_column(name, frame):
     raise ValueError(f"The task column {name!r} is not in X.{hint}")
 
 
+def as_frame(X):
+    """X as a narwhals data frame, or None if it is no data frame."""
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    return frame if isinstance(frame, nw.DataFrame) else None
+
+
 def column_names(y):
     """The names of y's columns, if y is a data frame and all are text."""
-    frame = nw.from_native(y, eager_only=True, pass_through=True)
-    if isinstance(frame, nw.DataFrame) and all(isinstance(name, str) for name in frame.columns):
+    frame = as_frame(y)
+    if frame is not None and all(isinstance(name, str) for name in frame.columns):
         return np.array(frame.columns, dtype=object)
     return None
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from skmtl._class_weight import balanced, refuse_unknown_labels
 from skmtl._ids import describe, refuse_unknown
-from skmtl._labels import encode_labels
+from skmtl._labels import as_array, encode_labels
 from skmtl._params import number
 from skmtl.neural._heads import Head, distill
 from skmtl.neural._losses import SIGMOID, SOFT
-from skmtl.tasks import check_labels, column_names
+from skmtl.tasks import as_frame, check_labels, column_names
 
 __all__ = ["announced_heads", "columns_of_heads", "encode_head", "labels_a_row", "weigh_labels", "weight_of_columns"]
 
@@ -208,33 +208,35 @@ def _factors(name, setting, classes, codes, weight):
 
 def columns_of_heads(y, heads):
     """The labels of every task: a column, or several."""
-    names = list(heads)
+    labelled = [name for name, kind in heads.items() if not isinstance(kind, distill)]
     if isinstance(y, Mapping):
-        lost = [name for name, kind in heads.items() if name not in y and not isinstance(kind, distill)]
-        columns = dict(y)
-    elif isinstance(frame := nw.from_native(y, eager_only=True, pass_through=True), nw.DataFrame):
-        columns, lost = {}, []
-        for name, kind in heads.items():
-            own = [c for c in frame.columns if c == name] or [c for c in frame.columns if _owner(c, names) == name]
-            if len(own) == 1:  # by get_column: a name may be a number, which is no position
-                column = frame.get_column(own[0])
-                columns[name] = column.to_frame().to_native() if kind == "multilabel" else column.to_native()
-            elif own:
-                columns[name] = frame.select(own).to_native() if kind == "multilabel" else frame.select(own).to_numpy()
-            elif not isinstance(kind, distill):
-                lost.append(name)
+        columns = y
+    elif (frame := as_frame(y)) is not None:
+        columns = _columns_of_frame(frame, heads)
     else:
-        y = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
+        y = as_array(y)
         y = y[:, None] if y.ndim == 1 else y
-        labelled = [name for name, kind in heads.items() if not isinstance(kind, distill)]
         if y.shape[1:] != (len(labelled),):
             raise ValueError(
                 f"y must have a column for each of the heads {describe(labelled)}. Got y of shape {y.shape}."
             )
-        columns, lost = dict(zip(labelled, y.T, strict=True)), []
-    if lost:
+        columns = dict(zip(labelled, y.T, strict=True))
+    if lost := [name for name in labelled if name not in columns]:
         raise ValueError(f"y has no labels of the heads {describe(lost)}; it has {describe(list(columns))}.")
-    return {name: columns[name] for name in names if name in columns}
+    return {name: columns[name] for name in heads if name in columns}
+
+
+def _columns_of_frame(frame, heads):
+    """The columns of every head that has some, by its name or ones that begin with it."""
+    columns = {}
+    for name, kind in heads.items():
+        own = [c for c in frame.columns if c == name] or [c for c in frame.columns if _owner(c, heads) == name]
+        if len(own) == 1:  # by get_column: a name may be a number, which is no position
+            column = frame.get_column(own[0])
+            columns[name] = column.to_frame().to_native() if kind == "multilabel" else column.to_native()
+        elif own:
+            columns[name] = frame.select(own).to_native() if kind == "multilabel" else frame.select(own).to_numpy()
+    return columns
 
 
 def _owner(column, names):
@@ -265,14 +267,11 @@ def weight_of_columns(sample_weight, names, sizes, n):
 
 
 def labels_a_row(y, n):
+    """The labels of n rows of all kinds of heads, an array (n,); None stays None."""
     if y is None:
         return None
     y = nw.from_native(y, allow_series=True, pass_through=True)
-    y = (
-        y.to_numpy()
-        if isinstance(y, nw.Series)
-        else np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
-    )
+    y = y.to_numpy() if isinstance(y, nw.Series) else as_array(y)
     if y.shape != (n,):
         raise ValueError(f"Where a row belongs to one task, y must have shape ({n},). Got {y.shape}.")
     return y

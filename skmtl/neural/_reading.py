@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from skmtl._ids import describe, lookup
+from skmtl._labels import as_array
 from skmtl.neural._fitted import FittedNetwork
 from skmtl.neural._parts import read_parts
 from skmtl.neural._table import Table, without_zeros
@@ -127,7 +128,7 @@ class NetworkReader(FittedNetwork):
         columns = []
         for name, rows, y in zip(parts.tasks.tolist(), parts.inputs, parts.labels, strict=True):
             if len(rows):
-                y = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
+                y = as_array(y)
                 if y.shape not in ((len(rows),), (len(rows), 1)):
                     raise ValueError(
                         f"y of task {name!r} must have shape ({len(rows)},), as its X has rows. Got {y.shape}."
