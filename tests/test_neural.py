@@ -664,8 +664,8 @@ def test_rows_of_many_tasks_are_found_at_once(rng):
     """As they are one task at a time, and without a pass over all rows for each."""
     n, n_tasks = 100_000, 1000
     task = rng.integers(n_tasks, size=n)
-    column = np.zeros(n_tasks, dtype=np.int64)
-    table = Table.by_task([np.zeros((n, 1))], rng.normal(size=(n, 1)), None, column, column + 1, task, np.arange(n))
+    n_columns = np.ones(n_tasks, dtype=np.int64)
+    table = Table.by_task([np.zeros((n, 1))], rng.normal(size=(n, 1)), None, n_columns, task, np.arange(n))
     some = np.flatnonzero(rng.random(n) < 0.5)
     assert_array_equal(table.rows_of(7, some)[1], some[task[some] == 7])
     assert_array_equal(table.rows_of(7, np.arange(n))[0], np.flatnonzero(task == 7))

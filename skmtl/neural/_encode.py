@@ -164,33 +164,30 @@ def _as_known(name, codes, classes, known):
     return np.where(np.isnan(codes), np.nan, at[np.nan_to_num(codes).astype(np.intp)]), there
 
 
-def weigh_labels(class_weight, heads, Y, weight, first, task_of_row=None):
-    """The weights of labels Y times those of their classes; None is 1.
+def weigh_labels(class_weight, heads, table):
+    """The table with the weights of labels times those of their classes.
 
     class_weight : None, 'balanced' or dict {task: None, 'balanced' or {label: weight}}
     heads : dict {task: Head}
-    first : int array (n_tasks,), the first column of every task. task_of_row : if a row belongs to one task, which.
     """
     if class_weight is None:
-        return weight
+        return table
     if not isinstance(class_weight, str):
         refuse_unknown("class_weight", class_weight, heads)
-    full = (
-        np.ones(Y.shape)
-        if weight is None
-        else np.array(np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], Y.shape))
-    )
+    Y, weight = table.Y, np.ones(1) if table.weight is None else table.weight
+    full = np.array(np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], Y.shape))
     for t, (name, head) in enumerate(heads.items()):
         setting = class_weight if isinstance(class_weight, str) else class_weight.get(name)
         if setting is None or head.numeric or head.loss == SOFT:
             continue
-        rows = slice(None) if task_of_row is None else task_of_row == t
+        rows = table.labels_at(t)
         for c in range(head.n_targets):
-            y, column = Y[rows, first[t] + c], first[t] + c
+            column = table.first[t] + c
+            y = Y[rows, column]
             classes = head.classes[c] if head.kind == "multilabel" else head.classes
             factors = _factors(name, setting, classes, y, full[rows, column])
             full[rows, column] *= np.where(np.isnan(y), 1.0, factors[np.nan_to_num(y).astype(np.intp)])
-    return full
+    return replace(table, weight=full)
 
 
 def _factors(name, setting, classes, codes, weight):

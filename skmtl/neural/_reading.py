@@ -69,21 +69,7 @@ class NetworkReader(FittedNetwork):
             if some and np.array_equal(data.tasks, self.tasks_):
                 totals = np.where(lookup(data.tasks, self._names) >= 0, 1.0, totals)
             self.tasks_, kept = data.tasks, np.flatnonzero(totals)
-        X, weight = data.X, data.weight
-        if not data.shared:
-            rows, task_of_row = data.y[:, None], np.searchsorted(kept, data.task_of_row)
-            if len(kept) == 1:
-                table = Table([X], rows, weight, np.array([0]), np.array([1]))
-            else:
-                zeros = np.zeros(len(kept), dtype=np.int64)
-                table = Table.by_task([X], rows, weight, zeros, zeros + 1, task_of_row, np.arange(len(X)))
-        else:
-            Y, weight = without_zeros(data.y, weight)
-            if weight is not None and weight.ndim == 2:
-                weight = np.ascontiguousarray(weight[:, kept])
-            Y = np.ascontiguousarray(Y[:, kept])
-            table = Table([X], Y, weight, np.arange(len(kept)), np.ones(len(kept), dtype=np.int64))
-        heads = self._make_heads(data, kept)
+        heads, table = self._make_heads(data, kept), _table_of(data, kept)
         return Reading(data.tasks[kept], heads, table, data.source, data.task_position)
 
     def _read_parts(self, X, y, sample_weight, task, as_before, partial):
@@ -94,8 +80,8 @@ class NetworkReader(FittedNetwork):
         if self.task is not None:
             raise ValueError(f"With X a dict {{task: (X, y)}}, {name} takes no task column; got task={self.task!r}.")
         parts = read_parts(X, sample_weight, self._known_parts(partial))
-        labels, zeros = self._encode_parts(parts, as_before), np.zeros(len(parts.tasks), dtype=np.int64)
-        table = Table.by_task(parts.inputs, labels, parts.weight, zeros, zeros + 1, parts.task_of_row, parts.row)
+        labels, ones = self._encode_parts(parts, as_before), np.ones(len(parts.tasks), dtype=np.int64)
+        table = Table.by_task(parts.inputs, labels, parts.weight, ones, parts.task_of_row, parts.row)
         self.tasks_ = parts.tasks
         self._name_features(parts)
         return Reading(parts.tasks, self._make_heads(None, np.arange(len(parts.tasks))), table, "parts")
@@ -184,3 +170,17 @@ class NetworkReader(FittedNetwork):
         if len(reading.table.inputs) > 1:
             raise ValueError("features selects columns of one X; here every task comes with an X of its own.")
         return [self._columns_of(name, reading.table.inputs[0].shape[1]) for name in reading.tasks.tolist()]
+
+
+def _table_of(data, kept):
+    """`TaskData` as a table of the tasks at the positions `kept`, the only ones of some weight."""
+    ones = np.ones(len(kept), dtype=np.int64)
+    if data.shared:
+        Y, weight = without_zeros(data.y, data.weight)
+        if weight is not None and weight.ndim == 2:
+            weight = np.ascontiguousarray(weight[:, kept])
+        return Table([data.X], np.ascontiguousarray(Y[:, kept]), weight, np.arange(len(kept)), ones)
+    Y, n = data.y[:, None], len(data.y)
+    if len(kept) == 1:  # all rows are its own
+        return Table([data.X], Y, data.weight, np.zeros(1, dtype=np.int64), ones)
+    return Table.by_task([data.X], Y, data.weight, ones, np.searchsorted(kept, data.task_of_row), np.arange(n))

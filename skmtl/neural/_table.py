@@ -48,9 +48,12 @@ class Table:
     pointer: np.ndarray | None = None
 
     @classmethod
-    def by_task(cls, inputs, Y, weight, first, n_columns, task, row):
-        """Rows of which each belongs to one task: row i of Y is that of row ``row[i]`` of the inputs of ``task[i]``."""
-        pairs = np.array([task, row, np.arange(len(task))], dtype=np.int64)
+    def by_task(cls, inputs, Y, weight, n_columns, task, row):
+        """Rows of which each belongs to one task: row i of Y is that of row ``row[i]`` of the inputs of ``task[i]``.
+
+        The labels of a task are in the first of the columns.
+        """
+        pairs, first = np.array([task, row, np.arange(len(task))], dtype=np.int64), np.zeros_like(n_columns)
         return cls(inputs, Y, weight, first, n_columns, pairs, np.arange(len(task) + 1))
 
     def split_columns(self, features):

@@ -2,8 +2,10 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
+from sklearn.utils import _safe_indexing  # nothing public takes rows of X whatever it is, as a teacher is to see them
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import canonical_ids, describe, lookup, rows_by_code
@@ -417,6 +419,9 @@ class MultiTaskMLP(BaseNetwork):
             raise ValueError("MultiTaskMLP requires y to be passed, but the target y is None.")
         else:
             reading = self._read_wide(X, y, sample_weight, heads, known)
+        self.tasks_ = reading.tasks
+        heads = dict(zip(reading.tasks.tolist(), reading.heads, strict=True))
+        reading = replace(reading, table=weigh_labels(self.class_weight, heads, reading.table))
         if not some:
             _refuse_weightless(reading)
         return reading
@@ -453,15 +458,11 @@ class MultiTaskMLP(BaseNetwork):
         data = check_data(X, np.hstack(codes), weight, estimator=self, empty=True, keep_float32=True)
         first = np.cumsum([0, *sizes[:-1]])
         Y, weight = without_zeros(data.y, data.weight)
-        weight = weigh_labels(self.class_weight, dict(zip(heads, made, strict=True)), Y, weight, first)
-        table = Table([data.X], Y, weight, first, np.array(sizes))
-        self.tasks_ = _names(heads)
-        return Reading(self.tasks_, made, table, "outputs")
+        return Reading(_names(heads), made, Table([data.X], Y, weight, first, np.array(sizes)), "outputs")
 
     def _read_long(self, X, y, sample_weight, task, heads, known, some):
         """A row belongs to one task."""
-        ids = task if self.task is None else take_task_column(X, self.task)[1]
-        rows = X if self.task is None else take_task_column(X, self.task)[0]
+        rows, ids = (X, task) if self.task is None else take_task_column(X, self.task)[:2]
         n = len(ids)
         # the labels are of many types: rows are numbered instead, and found again when they are in order
         options = {"task": task, "task_column": self.task, "estimator": self, "keep_float32": True}
@@ -472,21 +473,16 @@ class MultiTaskMLP(BaseNetwork):
             data = data.reindex(tasks)
         ids, _ = canonical_ids(ids)
         y = labels_a_row(y, n)
-        made, codes = self._encode_rows(
-            tasks, heads, known, lambda name: _rows_of(rows, y, np.flatnonzero(ids == name)), n
-        )
+
+        def rows_of(name):
+            own = np.flatnonzero(ids == name)
+            return _safe_indexing(rows, own), None if y is None else y[own], own
+
+        made, codes = self._encode_rows(tasks, heads, known, rows_of, n)
         Y = codes[data.y.astype(np.intp)]
-        return self._finish_by_task(
-            [data.X],
-            Y,
-            data.weight,
-            made,
-            tasks,
-            data.task_of_row,
-            np.arange(len(Y)),
-            data.source,
-            data.task_position,
-        )
+        sizes = np.array([head.n_targets for head in made])
+        table = Table.by_task([data.X], Y, data.weight, sizes, data.task_of_row, np.arange(len(Y)))
+        return Reading(tasks, made, table, data.source, data.task_position)
 
     def _read_mixed_parts(self, X, y, sample_weight, task, heads, known, partial):
         """Every task with an X of its own."""
@@ -498,7 +494,9 @@ class MultiTaskMLP(BaseNetwork):
         labelled, row = dict(zip(parts.tasks.tolist(), each, strict=True)), parts.row
         made, Y = self._encode_rows(parts.tasks, heads, known, labelled.get, len(row))
         self._name_features(parts)
-        return self._finish_by_task(parts.inputs, Y, parts.weight, made, parts.tasks, parts.task_of_row, row, "parts")
+        sizes = np.array([head.n_targets for head in made])
+        table = Table.by_task(parts.inputs, Y, parts.weight, sizes, parts.task_of_row, row)
+        return Reading(parts.tasks, made, table, "parts")
 
     def _encode_rows(self, tasks, heads, known, rows_of, n):
         """The heads of tasks, and labels of n rows as numbers (n, most columns), NaN where a task has fewer.
@@ -524,14 +522,6 @@ class MultiTaskMLP(BaseNetwork):
         for place, code in parts:
             Y[place, : code.shape[1]] = code
         return made, Y
-
-    def _finish_by_task(self, inputs, Y, weight, made, tasks, task_of_row, row, source, position=None):
-        first, sizes = np.zeros(len(made), dtype=np.int64), np.array([head.n_targets for head in made])
-        heads = dict(zip(tasks.tolist(), made, strict=True))
-        weight = weigh_labels(self.class_weight, heads, Y, weight, first, task_of_row)
-        table = Table.by_task(inputs, Y, weight, first, sizes, task_of_row, row)
-        self.tasks_ = tasks
-        return Reading(tasks, made, table, source, position)
 
     def _compare_tasks(self, tasks, heads, some):
         """Whether the tasks of the data are those of `heads`."""
@@ -560,10 +550,3 @@ def _refuse_weightless(reading):
 def _names(heads):
     names = list(heads)
     return np.array(names, dtype=object if any(isinstance(name, str) for name in names) else None)
-
-
-def _rows_of(X, y, rows):
-    """Rows of X, their labels (or None) and their numbers."""
-    from sklearn.utils import _safe_indexing
-
-    return _safe_indexing(X, rows), None if y is None else y[rows], rows
