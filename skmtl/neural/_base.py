@@ -5,7 +5,6 @@ import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -172,24 +171,47 @@ class BaseNetwork(NetworkReader):
 
         as_before, partial : as in `_read`; if partial, no rows are held out.
         """
-        known = as_before and hasattr(self, "_states")
-        old: Any = (self._architecture, self._objective, self._heads, self._names) if known else [None] * 4
-        names = self.__dict__.get("feature_names_in_")
+        known, last = as_before and hasattr(self, "_states"), copy.copy(self)
         reading = self._read(X, y, sample_weight, task, known or partial, partial)
         if known and partial and reading.source != "parts":  # the columns are those of the first call, named or not
             self.__dict__.pop("feature_names_in_", None)
-            self.__dict__ |= {} if names is None else {"feature_names_in_": names}
+            if (names := vars(last).get("feature_names_in_")) is not None:
+                self.__dict__["feature_names_in_"] = names
         self._source, self._task_position, self._names = reading.source, reading.task_position, reading.tasks
-        table, heads = reading.table, reading.heads
+        self._refuse_unknown_tasks()
+        self._check_numbers(reading.table)
+        self._n_read = reading.table.n_features
+        self._columns = self._own_features(reading)  # what predict goes by, whatever becomes of the parameter
+        table = reading.table if self._columns is None else reading.table.split_columns(self._columns)
+        self._architecture = self._architecture_for(table, reading.heads)
+        losses = [(head.kind, head.constant) for head in reading.heads]
+        self._objective = losses, getattr(self, "standardize_y", True), self._columns
+        continued = known and self._continues(last)
+        if continued:  # in the type that it began with, whatever that of these rows
+            dtype = self._states[0].theta.dtype
+            table = replace(table, inputs=[rows.astype(dtype, copy=False) for rows in table.inputs])
+        items, held_out = np.arange(table.n_items), None
+        if not partial and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
+            items, held_out = self._hold_out(table)
+        standardize = Head.refreshed if continued else self._standardize
+        parts = enumerate(last._heads if continued else reading.heads)
+        self._heads = [standardize(head, *table.labels_of(t, items)) for t, head in parts]
+        self._check_range(reading.tasks, table)
+        raw, table = table, self._encoded(table)
+        if held_out is not None and getattr(self, "class_weight", None) is not None:  # a metric counts rows
+            _, raw = self._read_to_score(X if isinstance(X, Mapping) else (X, y, task), sample_weight)
+        validation = self._validation(validation_data, raw, held_out)
+        metrics = [self._metric(name) for name in reading.tasks]
+        problem = Problem(self, self._architecture, self._heads, reading.tasks, table, items, validation, metrics)
+        return problem, continued
+
+    def _refuse_unknown_tasks(self):
         for parameter in ("task_weight", "metrics", "features"):
             if isinstance(value := getattr(self, parameter), Mapping):
                 refuse_unknown(parameter, value, self.tasks_.tolist())
-        self._check_numbers(table)
-        self._n_read = table.n_features
-        self._columns = self._own_features(reading)  # what predict goes by, whatever becomes of the parameter
-        if self._columns is not None:
-            table = table.split_columns(self._columns)
-        architecture = Architecture(
+
+    def _architecture_for(self, table, heads):
+        return Architecture(
             n_features=table.n_features,
             hidden=_sizes(self.hidden_layer_sizes),
             private=_sizes(self.private_layer_sizes),
@@ -198,26 +220,11 @@ class BaseNetwork(NetworkReader):
             activation=self.activation,
             by_task=table.pairs is not None,
         )
-        losses = [(head.kind, head.constant) for head in heads]
-        objective = losses, getattr(self, "standardize_y", True), self._columns
-        continued = known and (architecture, objective) == old[:2] and np.array_equal(reading.tasks, old[3])
-        if continued:  # in the type that it began with, whatever that of these rows
-            dtype = self._states[0].theta.dtype
-            table = replace(table, inputs=[rows.astype(dtype, copy=False) for rows in table.inputs])
-        self._architecture, self._objective = architecture, objective
-        items, held_out = np.arange(table.n_items), None
-        if not partial and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
-            items, held_out = self._hold_out(table, items)
-        standardize = Head.refreshed if continued else self._standardize
-        parts = enumerate(old[2] if continued else heads)
-        self._heads = [standardize(head, *table.labels_of(t, items)) for t, head in parts]
-        self._check_range(reading.tasks, table)
-        raw, table = table, self._encoded(table)
-        if held_out is not None and getattr(self, "class_weight", None) is not None:  # a metric counts rows
-            _, raw = self._read_to_score(X if isinstance(X, Mapping) else (X, y, task), sample_weight)
-        validation = self._validation(validation_data, raw, held_out)
-        metrics = [self._metric(name) for name in reading.tasks]
-        return Problem(self, architecture, self._heads, reading.tasks, table, items, validation, metrics), continued
+
+    def _continues(self, last):
+        """Whether the network, its losses and its tasks are those of the fit `last`."""
+        same = (self._architecture, self._objective) == (last._architecture, last._objective)
+        return same and np.array_equal(self._names, last._names)
 
     def _standardize(self, head, y, w):
         return head.standardized(y, w) if getattr(self, "standardize_y", True) else head
@@ -245,7 +252,7 @@ class BaseNetwork(NetworkReader):
             return self.metrics
         return self.metrics.get(name)
 
-    def _hold_out(self, table, items):
+    def _hold_out(self, table):
         """Items to train on, and to validate on: a share of those of every task, if an item belongs to one.
 
         Every column of labels keeps one to learn from.
@@ -254,8 +261,8 @@ class BaseNetwork(NetworkReader):
         if table.one_task_a_row:
             _, *groups = rows_by_code(table.task_of_item(), table.n_tasks)
         else:
-            groups = [items]
-        held = np.zeros(len(items), dtype=bool)
+            groups = [np.arange(table.n_items)]
+        held = np.zeros(table.n_items, dtype=bool)
         for group in groups:
             n = min(round(self.validation_fraction * len(group)), len(group) - 1)
             held[rng.permutation(group)[: max(n, 0)]] = True
@@ -265,7 +272,7 @@ class BaseNetwork(NetworkReader):
                     held[rng.choice(own)] = False
         if not held.any():
             raise ValueError(
-                f"validation_fraction={self.validation_fraction} of {len(items)} row(s) leaves none to validate on. "
+                f"validation_fraction={self.validation_fraction} of {table.n_items} row(s) leaves none to validate on. "
                 "Give more rows, a larger share, or validation_data to fit."
             )
         return np.flatnonzero(~held), np.flatnonzero(held)
