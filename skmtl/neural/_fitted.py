@@ -185,32 +185,6 @@ class FittedNetwork(BaseMultiTask):
             return members[0]
         return [None if parts[0] is None else np.mean(parts, axis=0) for parts in zip(*members, strict=True)]
 
-    def _columns_of(self, task, n_features):
-        """The positions of a task's features, in X without the task column."""
-        columns = self.features.get(task)
-        if columns is None:
-            raise ValueError(
-                f"features names no columns of task {task!r}: it must have every task, {describe(self._names)}."
-            )
-        if np.size(columns) == 0:
-            raise ValueError(f"features[{task!r}] is empty: every task needs a column at least.")
-        names = getattr(self, "feature_names_in_", None)
-        if names is not None and self._task_position is not None:
-            names = np.delete(names, self._task_position)
-        positions = []
-        for column in np.atleast_1d(np.asarray(columns, dtype=object)):
-            if isinstance(column, str):
-                if names is None or column not in names:
-                    raise ValueError(f"features[{task!r}] names the column {column!r}, which X does not have.")
-                positions.append(int(np.flatnonzero(names == column)[0]))
-            elif isinstance(column, (int, np.integer)) and not isinstance(column, bool) and 0 <= column < n_features:
-                positions.append(int(column))
-            else:
-                raise ValueError(
-                    f"features[{task!r}] must hold column names or positions of {n_features} features. Got {column!r}."
-                )
-        return positions
-
     def _refuse_sparse(self, X):
         if sparse.issparse(X):
             raise TypeError(f"Sparse X is not supported by {type(self).__name__}: pass X.toarray().")

@@ -53,12 +53,12 @@ class NetworkReader(FittedNetwork):
         self._refuse_sparse(X)
         if isinstance(X, Mapping):
             return self._read_parts(X, y, sample_weight, task, as_before, partial)
-        some = self._check_columns(X, partial)  # rows may lack tasks
+        known = self._check_columns(X, partial)  # then rows may lack tasks
         y = self._encode_labels(y, as_before)
-        options = {"task": task, "task_column": self.task, "estimator": self, "empty": some, "keep_float32": True}
+        options = {"task": task, "task_column": self.task, "estimator": self, "empty": known, "keep_float32": True}
         data = check_data(X, y, sample_weight, **options)
         data = self._weigh(data)
-        if some and not data.shared:
+        if known and not data.shared:
             if (lookup(data.tasks, self._names) < 0).any():
                 raise ValueError(
                     f"The rows are of the tasks {describe(data.tasks)}; the network knows {describe(self._names)}."
@@ -66,7 +66,7 @@ class NetworkReader(FittedNetwork):
             data, kept = data.reindex(self._names), np.arange(len(self._names))
         else:
             totals = data.label_weight().sum(axis=0) if data.shared else np.diff(data.starts)
-            if some and np.array_equal(data.tasks, self.tasks_):
+            if known and np.array_equal(data.tasks, self.tasks_):
                 totals = np.where(lookup(data.tasks, self._names) >= 0, 1.0, totals)
             self.tasks_, kept = data.tasks, np.flatnonzero(totals)
         heads, table = self._make_heads(data, kept), _table_of(data, kept)
@@ -170,6 +170,32 @@ class NetworkReader(FittedNetwork):
         if len(reading.table.inputs) > 1:
             raise ValueError("features selects columns of one X; here every task comes with an X of its own.")
         return [self._columns_of(name, reading.table.inputs[0].shape[1]) for name in reading.tasks.tolist()]
+
+    def _columns_of(self, task, n_features):
+        """The positions of a task's features, in X without the task column."""
+        columns = self.features.get(task)
+        if columns is None:
+            raise ValueError(
+                f"features names no columns of task {task!r}: it must have every task, {describe(self._names)}."
+            )
+        if np.size(columns) == 0:
+            raise ValueError(f"features[{task!r}] is empty: every task needs a column at least.")
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None and self._task_position is not None:
+            names = np.delete(names, self._task_position)
+        positions = []
+        for column in np.atleast_1d(np.asarray(columns, dtype=object)):
+            if isinstance(column, str):
+                if names is None or column not in names:
+                    raise ValueError(f"features[{task!r}] names the column {column!r}, which X does not have.")
+                positions.append(int(np.flatnonzero(names == column)[0]))
+            elif isinstance(column, (int, np.integer)) and not isinstance(column, bool) and 0 <= column < n_features:
+                positions.append(int(column))
+            else:
+                raise ValueError(
+                    f"features[{task!r}] must hold column names or positions of {n_features} features. Got {column!r}."
+                )
+        return positions
 
 
 def _table_of(data, kept):

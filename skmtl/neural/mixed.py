@@ -408,21 +408,21 @@ class MultiTaskMLP(BaseNetwork):
             known = {}
         self._refuse_sparse(X)
         self._check_columns(X, partial)
-        some = bool(known)  # rows may lack tasks
-        if not some:
+        may_lack = bool(known)  # tasks, in these rows
+        if not may_lack:
             known = self.__dict__.pop("_announced", {})
         if isinstance(X, Mapping):
             reading = self._read_mixed_parts(X, y, sample_weight, task, heads, known, partial)
         elif task is not None or self.task is not None:
-            reading = self._read_long(X, y, sample_weight, task, heads, known, some)
+            reading = self._read_long(X, y, sample_weight, task, heads, known, may_lack)
         elif y is None:
             raise ValueError("MultiTaskMLP requires y to be passed, but the target y is None.")
         else:
             reading = self._read_wide(X, y, sample_weight, heads, known)
         self.tasks_ = reading.tasks
-        heads = dict(zip(reading.tasks.tolist(), reading.heads, strict=True))
-        reading = replace(reading, table=weigh_labels(self.class_weight, heads, reading.table))
-        if not some:
+        made = dict(zip(reading.tasks.tolist(), reading.heads, strict=True))
+        reading = replace(reading, table=weigh_labels(self.class_weight, made, reading.table))
+        if not may_lack:
             _refuse_weightless(reading)
         return reading
 
@@ -460,16 +460,16 @@ class MultiTaskMLP(BaseNetwork):
         Y, weight = without_zeros(data.y, data.weight)
         return Reading(_names(heads), made, Table([data.X], Y, weight, first, np.array(sizes)), "outputs")
 
-    def _read_long(self, X, y, sample_weight, task, heads, known, some):
+    def _read_long(self, X, y, sample_weight, task, heads, known, may_lack):
         """A row belongs to one task."""
         rows, ids = (X, task) if self.task is None else take_task_column(X, self.task)[:2]
         n = len(ids)
         # the labels are of many types: rows are numbered instead, and found again when they are in order
         options = {"task": task, "task_column": self.task, "estimator": self, "keep_float32": True}
         data = check_data(X, np.arange(n), sample_weight, **options)
-        tasks = self._names if some else data.tasks
-        self._compare_tasks(data.tasks, heads, some)
-        if some:
+        tasks = self._names if may_lack else data.tasks
+        self._compare_tasks(data.tasks, heads, may_lack)
+        if may_lack:
             data = data.reindex(tasks)
         ids, _ = canonical_ids(ids)
         y = labels_a_row(y, n)
@@ -523,10 +523,10 @@ class MultiTaskMLP(BaseNetwork):
             Y[place, : code.shape[1]] = code
         return made, Y
 
-    def _compare_tasks(self, tasks, heads, some):
+    def _compare_tasks(self, tasks, heads, may_lack):
         """Whether the tasks of the data are those of `heads`."""
         names, _ = canonical_ids(list(heads), "heads")
-        if (lookup(tasks, names) < 0).any() or (not some and (lookup(names, tasks) < 0).any()):
+        if (lookup(tasks, names) < 0).any() or (not may_lack and (lookup(names, tasks) < 0).any()):
             raise ValueError(f"heads has the tasks {describe(names)}, but the rows are of the tasks {describe(tasks)}.")
 
 
