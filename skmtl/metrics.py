@@ -219,14 +219,13 @@ def task_scores(estimator, X, y, *, task=None, scoring=None, response_method="pr
        1          3  0.76   0.4
        2          2  0.64   0.6
     """
-    scoring = _default_scoring(estimator) if scoring is None else scoring
-    scoring = _named(scoring)
+    functions = _functions(scoring, estimator)
     pred = _respond(estimator, X, y, None if _is_column(task) else task, response_method)
     scored = Scored.of(y, pred, _find_ids(estimator, X, y, task), sample_weight)
     return TaskScores(
         task=scored.tasks,
         n_samples=np.bincount(scored.codes, minlength=len(scored.tasks)),
-        **{name: scored.by_task(func) for name, func in scoring.items()},
+        **{name: scored.by_task(func) for name, func in functions.items()},
     )
 
 
@@ -383,14 +382,12 @@ class Scored:
         return float(defined.mean())
 
 
-def _default_scoring(estimator):
-    return (
-        {"accuracy": accuracy_score} if is_classifier(estimator) else {"r2": r2_score, "rmse": root_mean_squared_error}
-    )
-
-
-def _named(scoring):
-    """The functions by name."""
+def _functions(scoring, estimator):
+    """The functions that score an estimator, by name."""
+    if scoring is None and is_classifier(estimator):
+        return {"accuracy": accuracy_score}
+    if scoring is None:
+        return {"r2": r2_score, "rmse": root_mean_squared_error}
     functions = {getattr(scoring, "__name__", "score"): scoring} if callable(scoring) else scoring
     if not isinstance(functions, Mapping) or not all(map(callable, functions.values())):
         raise ValueError(
