@@ -201,7 +201,7 @@ def check_data(
         Naming the argument, what came and what was expected; X is sparse and the estimator's tags deny that it can be.
     """
     if y is None:
-        name = "This estimator" if estimator is None else f"{type(estimator).__name__}"
+        name = "This estimator" if estimator is None else type(estimator).__name__
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
     X, ids, source, position = _check_X(X, task, task_column, estimator, reset=True)
     dtype = X.dtype
@@ -327,12 +327,7 @@ def _check_X(X, task, task_column, estimator, reset):
             "Use one of the two."
         )
     if task_column is None:
-        try:
-            X = _validate(estimator, X, reset)
-        except ValueError as error:
-            if task is None and estimator is not None and "could not convert string to float" in str(error):
-                error.add_note(f"If a column of X holds the task ids, name it: {type(estimator).__name__}(task=...).")
-            raise
+        X = _validate(estimator, X, reset, task)
         if task is None:
             return X, None, None, None
         if np.ndim(task) == 0:
@@ -355,11 +350,16 @@ def _check_X(X, task, task_column, estimator, reset):
     return _canonical(rest, estimator), ids, "column", position
 
 
-def _validate(estimator, X, reset):
+def _validate(estimator, X, reset, task):
+    """X, none of whose columns holds ids, as numbers."""
     if estimator is None:
-        X = check_array(X, accept_sparse="csr", dtype=_FLOATS, input_name="X")
-    else:
+        return _canonical(check_array(X, accept_sparse="csr", dtype=_FLOATS, input_name="X"), None)
+    try:
         X = validate_data(estimator, X, accept_sparse="csr", dtype=_FLOATS, reset=reset)
+    except ValueError as error:
+        if task is None and "could not convert string to float" in str(error):
+            error.add_note(f"If a column of X holds the task ids, name it: {type(estimator).__name__}(task=...).")
+        raise
     return _canonical(X, estimator)
 
 
