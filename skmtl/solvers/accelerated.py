@@ -275,7 +275,7 @@ class _Steps:
         self.point, z = new, self._z
         self._plain = self._before_prox()
         proposal = self._mixing.propose(z, self._plain - z)
-        self._z = self._plain if self._n < 2 else proposal
+        self._z = self._plain if self._n == 1 else proposal
         return True
 
     def _at(self, copies, a, value=None):
@@ -307,10 +307,12 @@ class _Steps:
 
     def _observed(self, here, new):
         """The curvature of the loss between two points."""
+        if not np.isfinite(new.at.loss):
+            return np.inf
         dW, da = new.W - here.W, new.a - here.a
         length = sum(float(np.vdot(p, p)) for p in (new.copies - here.copies, da / self._units))
-        if length == 0.0 or not np.isfinite(new.at.loss):
-            return np.inf if not np.isfinite(new.at.loss) else 0.0
+        if length == 0.0:
+            return 0.0
         bend = np.vdot(here.at.down - new.at.down + self._prox.ridge_of_sum * dW, dW)
         bend += np.vdot(here.at.pull - new.at.pull, da)
         return float(bend) / length

@@ -200,7 +200,10 @@ class RowProblem:
             sets.take(progress, some, inside)
 
     def _descend(self, descent, progress, enough, max_iter):
-        """From a point to a gap that is enough, by models where these have few numbers, and by steps on the rows."""
+        """From a point to a gap that is enough, by models where these have few numbers, and by steps on the rows.
+
+        Of small problems the goal is a smaller gap still; steps that no longer get nearer end once it is enough.
+        """
         rows, goal, has_model = descent.rows, enough, _has_model(descent)
         if rows.data.y.size * rows.shape[1] < _SMALL and (descent.prox.closed or has_model):
             goal = min(goal, _FAR * descent.f0)

@@ -71,6 +71,19 @@ class RowLoss:
     fit_intercept : bool
     a_b : float
         Strength of the pull between intercepts; 0 is none, infinity makes them one.
+
+    Attributes
+    ----------
+    K : int
+        How many outputs a task has, n_outputs in all.
+    shape : (n_outputs, n_features)
+        Of W.
+    weight : array shaped as y
+        Of every label, its task's factor included.
+    task_weight : array of shape (n_tasks,)
+        Their sums.
+    means : array of shape (n_tasks, n_features), or (1, n_features) if all tasks have the same
+        The m_t.
     """
 
     def __init__(self, data, losses, c, present, *, fit_intercept=True, a_b=0.0):
