@@ -108,7 +108,7 @@ class RowDescent:
 
     def at_zero(self):
         """The end, where W = 0 is optimal."""
-        progress = Progress(self.zeros, self.a_null, self.f0, 0.0)
+        progress = self.start()
         if self.rows.constant:  # no weights lower the loss
             progress.bound = self.f0
             return progress
@@ -182,7 +182,7 @@ class RowDescent:
 
     def run(self, progress, goal, max_iter, enough=0.0):
         """Steps until the gap is at most `goal`, or `enough` and proofs get no better."""
-        steps = _Steps(self.rows, self.prox, progress, self._step, self.f0)
+        steps = _Steps(self, progress, self._step)
         pace, check, idle = _Pace(steps.point.value), 4, 0
         first = self._first = progress.n_iter
         while progress.n_iter < max_iter:
@@ -225,14 +225,10 @@ class _Steps:
 
     Parameters
     ----------
-    rows : RowLoss
-    prox : object
-        Of the penalty.
+    descent : RowDescent
     progress : Progress
     size : float or None
         Of the first step, if it is known.
-    f0 : float
-        The loss at zero weights.
 
     Attributes
     ----------
@@ -245,13 +241,13 @@ class _Steps:
     _z: Any  # the point before the next prox
     _plain: Any  # the same without extrapolation
 
-    def __init__(self, rows, prox, progress, size, f0):
-        self._rows, self._prox, self._n = rows, prox, 0
-        self._mean_square = max(rows.mean_square(), 1e-300)
+    def __init__(self, descent, progress, size):
+        self._rows, self._prox, self._n = descent.rows, descent.prox, 0
+        self._mean_square = max(self._rows.mean_square(), 1e-300)
         self._units = self._intercept_units()
-        self._mixing = Anderson(20 if progress.copies.nbytes < _MANY else 20 // prox.n_copies)
+        self._mixing = Anderson(20 if progress.copies.nbytes < _MANY else 20 // self._prox.n_copies)
         point = self._at(progress.copies, progress.a)
-        self.size = size or self._first_size(point, f0)
+        self.size = size or self._first_size(point, descent.f0)
         self._restart(point)
 
     def begin(self, progress):

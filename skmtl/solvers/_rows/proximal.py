@@ -198,10 +198,8 @@ class _Iterated(_Proximal):
     def _duals(self, V, step):
         problem = self._problem(V, step)
         state = self._found(problem).state
-        if state is None and not V.any():
+        if state is None:  # V is zero, and was whenever it was asked for
             return self._nothing(V)
-        if state is None:  # W = 0, where one term alone
-            return problem.terms[0].duals(V / step, np.zeros_like(V), 1.0)
         z, rho = state
         duals = []
         _, y, _ = problem.step(z, rho)
