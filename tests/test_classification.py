@@ -15,7 +15,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import DataConversionWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
@@ -28,7 +28,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from sklearn.utils.validation import check_is_fitted
 
 from skmtl import classification
 from skmtl._labels import encode_labels
@@ -48,6 +47,7 @@ from skmtl.classification import (
 from skmtl.metrics import masked_scorer
 from skmtl.penalties import Ridge
 from skmtl.preprocessing import to_long
+from tests.many_tasks import on_many_tasks
 
 CLASSIFIERS = [getattr(classification, name) for name in classification.__all__]
 each_classifier = pytest.mark.parametrize("Classifier", CLASSIFIERS, ids=lambda c: c.__name__)
@@ -93,39 +93,6 @@ def as_alpha(C, y, n_tasks=1):
 # scikit-learn's own checks
 
 
-def ids_of(X):
-    """Three tasks, made of the rows themselves; one where X is no table of numbers, as the model itself shall say."""
-    try:
-        table = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
-        first = np.zeros(len(table)) if np.iscomplexobj(table) else np.nan_to_num(table[:, 0].astype(float), posinf=0.0)
-    except (TypeError, ValueError, IndexError):
-        return np.zeros(1)
-    return np.floor(3 * np.abs(first)) % 3
-
-
-def on_many_tasks(Classifier):
-    """The classifier as scikit-learn's checks can use it on many tasks: with ids that it makes of the rows."""
-
-    def fit(self, X, y, sample_weight=None):
-        outputs = y is not None and np.asarray(y).ndim == 2 and np.asarray(y).shape[1] > 1
-        return super(Many, self).fit(X, y, sample_weight, task=None if outputs else ids_of(X))
-
-    def ask(name):
-        def method(self, X):
-            check_is_fitted(self)
-            return getattr(super(Many, self), name)(X, task=ids_of(X) if self._source == "metadata" else None)
-
-        return method
-
-    def score(self, X, y, sample_weight=None):
-        return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
-
-    methods = {name: ask(name) for name in ("predict", "predict_proba", "predict_log_proba", "decision_function")}
-    Many = type(f"{Classifier.__name__}OnManyTasks", (Classifier,), {"fit": fit, "score": score, **methods})
-    Many.__module__ = __name__
-    return Many
-
-
 # a quadratic penalty, a graph, a norm of each side, a sum of parts, and what is not convex: the others differ in their
 # prox only
 SOME = [
@@ -139,7 +106,6 @@ SOME = [
     LatentBasisClassifier,
 ]
 MANY = [on_many_tasks(Classifier) for Classifier in SOME]
-globals().update({Many.__name__: Many for Many in MANY})  # where pickle looks for them
 
 
 @parametrize_with_checks([Classifier() for Classifier in CLASSIFIERS])

@@ -54,6 +54,7 @@ from skmtl.metrics import make_task_scorer, masked_scorer
 from skmtl.model_selection import TaskStratifiedKFold
 from skmtl.penalties import Dirty, Ridge, SharedPlusSpecific, TraceNorm
 from skmtl.preprocessing import TaskWise, make_task_column_transformer
+from tests.many_tasks import on_many_tasks
 
 each_estimator = pytest.mark.parametrize("Estimator", all_estimators("regressor"), ids=lambda c: c.__name__)
 each_routing = pytest.mark.parametrize("routing", [False, True], ids=["routing off", "routing on"])
@@ -117,37 +118,7 @@ def recipe(model=None, **columns):
 # scikit-learn's own checks
 
 
-def ids_of(X):
-    """Three tasks, made of the rows themselves; one where X is no table of numbers, as the model itself shall say."""
-    try:
-        table = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
-        first = np.zeros(len(table)) if np.iscomplexobj(table) else np.nan_to_num(table[:, 0].astype(float), posinf=0.0)
-    except (TypeError, ValueError, IndexError):
-        return np.zeros(1)
-    return np.floor(3 * np.abs(first)) % 3
-
-
-def on_many_tasks(Estimator):
-    """The estimator as scikit-learn's checks can use it on many tasks: with ids that it makes of the rows."""
-
-    def fit(self, X, y, sample_weight=None):
-        outputs = y is not None and np.asarray(y).ndim == 2 and np.asarray(y).shape[1] > 1
-        return super(Many, self).fit(X, y, sample_weight, task=None if outputs else ids_of(X))
-
-    def predict(self, X):
-        check_is_fitted(self)
-        return super(Many, self).predict(X, task=ids_of(X) if self._source == "metadata" else None)
-
-    def score(self, X, y, sample_weight=None):
-        return r2_score(y, self.predict(X), sample_weight=sample_weight)
-
-    Many = type(f"{Estimator.__name__}OnManyTasks", (Estimator,), {"fit": fit, "predict": predict, "score": score})
-    Many.__module__ = __name__
-    return Many
-
-
 MANY = [on_many_tasks(Estimator) for Estimator in all_estimators("regressor")]
-globals().update({Many.__name__: Many for Many in MANY})  # where pickle looks for them
 
 
 @each_routing
