@@ -215,12 +215,11 @@ class RowProblem:
 
     def _by_models(self, descent, progress, goal, enough, max_iter):
         """Newton's steps; after some on the rows, unless they are linear equations that take no longer."""
-        newton, dear = NewtonSteps(descent, self.n_jobs), _dear(descent)
-        cheap = descent.prox.closed and not descent.prox.blind
-        if dear or (cheap and not newton.linear):
+        newton, cheap = NewtonSteps(descent, self.n_jobs), descent.prox.closed and not descent.prox.blind
+        if _dear(descent) or (cheap and not newton.linear):
             first = (_NOTHING * descent.f0 if newton.linear else goal) if cheap else enough
             descent.run(progress, first, min(max_iter, _budget(descent)), enough)
-            if dear and progress.gap <= first:
+            if progress.gap <= first:
                 return
         if newton.linear:
             newton.solve(progress, max_iter)
