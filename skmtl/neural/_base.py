@@ -136,6 +136,7 @@ class BaseNetwork(NetworkReader):
                 )
 
     def _take_epoch(self, fitted, X, y, sample_weight, task):
+        """Train the copy `fitted` of this network for an epoch, and become it; an error leaves self as it was."""
         check_parameters(self)
         if self.solver == "lbfgs":
             raise ValueError("partial_fit takes steps on batches; solver='lbfgs' needs all rows at once.")
