@@ -15,12 +15,12 @@ __all__ = [
     "describe",
     "encode",
     "find_tasks",
-    "is_missing",
     "lookup",
     "number_as_they_come",
     "number_tasks",
     "refuse_unknown",
     "rows_by_code",
+    "where_missing",
 ]
 
 
@@ -207,6 +207,11 @@ def is_missing(value):
         return bool(value != value)  # NaN and NaT
     except TypeError:  # pandas.NA answers neither yes nor no
         return True
+
+
+def where_missing(values):
+    """Which labels or ids of an array are missing, bool of its shape."""
+    return np.frompyfunc(is_missing, 1, 1)(values).astype(bool)
 
 
 def number_as_they_come(labels):

@@ -17,10 +17,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
-from skmtl._ids import encode, is_missing
+from skmtl._ids import encode, where_missing
 from skmtl.tasks import column_names
 
-__all__ = ["LabelSets", "as_array", "encode_labels", "label_columns", "named"]
+__all__ = ["LabelSets", "as_array", "encode_labels", "label_columns", "list_labels", "named"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +120,31 @@ def label_columns(y):
     return [_typed(column) for column in np.atleast_2d(y.T)], y.ndim == 2
 
 
+def list_labels(Y):
+    """The labels that a wide Y holds, row by row.
+
+    Returns
+    -------
+    y : array of shape (n_labels,)
+    rows, codes : int arrays of shape (n_labels,)
+        Where each stood: ``Y[rows, codes]``.
+    tasks : array of shape (n_tasks,)
+        The names of the columns if all are text, else their positions.
+    """
+    names = column_names(Y)
+    Y = as_array(Y)
+    if Y.ndim != 2:
+        raise ValueError(
+            f"Y must have one column per task, shape (n_samples, n_tasks). Got an array of shape {Y.shape}."
+        )
+    missing = np.isnan(Y) if Y.dtype.kind == "f" else where_missing(Y)
+    rows, codes = np.nonzero(~missing)
+    y = Y[rows, codes]
+    if y.dtype == object and not any(isinstance(label, str) for label in y):
+        y = np.array(y.tolist())
+    return y, rows, np.arange(Y.shape[1]) if names is None else names, codes
+
+
 def as_array(y):
     """An array of y; of objects if it is a list, so that ["a", nan] does not become ["a", "nan"]."""
     return np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
@@ -135,7 +160,7 @@ def _typed(column):
     if kind in "mM":  # nanoseconds would become integers as objects
         raise _unknown_type({str(column.dtype)})
     column = column.astype(object)
-    missing = np.frompyfunc(is_missing, 1, 1)(column).astype(bool)
+    missing = where_missing(column)
     known = column[~missing].tolist()
     if all(isinstance(label, str) for label in known):
         return column, missing

@@ -25,7 +25,7 @@ from sklearn.utils import Bunch, assert_all_finite, check_consistent_length, col
 from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
 from skmtl._ids import number_tasks
-from skmtl.preprocessing import list_labels
+from skmtl._labels import list_labels
 from skmtl.tasks import check_weight, column_names, refuse_other_order, take_task_column
 
 __all__ = ["TaskScores", "make_task_scorer", "masked_scorer", "task_scores", "within_task_explained_variance"]

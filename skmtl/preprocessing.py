@@ -21,8 +21,8 @@ from sklearn.utils import check_array, check_consistent_length, get_tags
 from sklearn.utils._indexing import _get_column_indices  # nothing public says what a ColumnTransformer takes
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmtl._ids import canonical_ids, describe, find_tasks, is_missing, number_tasks
-from skmtl._labels import as_array
+from skmtl._ids import canonical_ids, describe, find_tasks, number_tasks
+from skmtl._labels import list_labels
 from skmtl._params import check_parameters
 from skmtl.tasks import as_frame, column_names, take_task_column
 
@@ -481,31 +481,6 @@ def to_long(X, Y, task_name="task"):
     check_consistent_length(X, Y)
     y, rows, tasks, codes = list_labels(Y)
     return add_task(_take(X, rows), tasks[codes], task_name), y, rows
-
-
-def list_labels(Y):
-    """The labels that a wide Y holds, row by row.
-
-    Returns
-    -------
-    y : array of shape (n_labels,)
-    rows, codes : int arrays of shape (n_labels,)
-        Where each stood: ``Y[rows, codes]``.
-    tasks : array of shape (n_tasks,)
-        The names of the columns if all are text, else their positions.
-    """
-    names = column_names(Y)
-    Y = as_array(Y)
-    if Y.ndim != 2:
-        raise ValueError(
-            f"Y must have one column per task, shape (n_samples, n_tasks). Got an array of shape {Y.shape}."
-        )
-    missing = np.isnan(Y) if Y.dtype.kind == "f" else np.frompyfunc(is_missing, 1, 1)(Y).astype(bool)
-    rows, codes = np.nonzero(~missing)
-    y = Y[rows, codes]
-    if y.dtype == object and not any(isinstance(label, str) for label in y):
-        y = np.array(y.tolist())
-    return y, rows, np.arange(Y.shape[1]) if names is None else names, codes
 
 
 def _as_series(ids, column, name, implementation):

@@ -27,7 +27,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_array, check_consistent_length, get_tags
 from sklearn.utils.validation import validate_data
 
-from skmtl._ids import describe, find_tasks, is_missing, lookup, number_tasks
+from skmtl._ids import describe, find_tasks, lookup, number_tasks, where_missing
 from skmtl._numba import read_only
 
 __all__ = ["TaskData", "check_data", "check_rows", "take_task_column"]
@@ -307,7 +307,7 @@ def check_labels(y):
     if y.ndim not in (1, 2):
         raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_tasks). Got an array of shape {y.shape}.")
     if y.dtype == object:
-        y = np.where(np.frompyfunc(is_missing, 1, 1)(y).astype(bool), np.nan, y)
+        y = np.where(where_missing(y), np.nan, y)
     elif y.dtype.kind == "c":
         raise ValueError("Complex data not supported: y must be real.")
     try:
