@@ -43,15 +43,15 @@ __all__ = [
 # --------------------------------------------------------------------------------------------------------------------
 # What is legal
 
-_COUNT, _MAYBE_NONE, _SCALE = number(1, kind=Integral), number(0, kind=Integral), number(0)
+_COUNT, _COUNT_OR_0, _SCALE = number(1, kind=Integral), number(0, kind=Integral), number(0)
 _LEGAL = {
     "n_tasks": _COUNT,
     "n_features": _COUNT,
     "n_informative": _COUNT,
     "n_clusters": _COUNT,
     "n_neighbors": _COUNT,
-    "n_outliers": _MAYBE_NONE,
-    "n_changes": _MAYBE_NONE,
+    "n_outliers": _COUNT_OR_0,
+    "n_changes": _COUNT_OR_0,
     "rank": _COUNT,
     "similarity": number(0, 1, ends="[]"),
     "smoothness": _SCALE,
