@@ -34,13 +34,13 @@ from skmtl.solvers.solution import Certificate
 __all__ = ["RowProblem", "has_moments"]
 
 _LARGEST = 3e7  # numbers in the moments of all tasks; with more, rows are better
-_QUICK = 1e9  # multiplications for the factors of all tasks' classes; with more, steps on the rows are quicker
-_DEAR = 1e8  # likewise, below which nobody waits for them
+_COSTLIEST = 1e9  # multiplications for the factors of all tasks' classes; with more, steps on the rows are quicker
+_CHEAP = 1e8  # likewise; with fewer, nobody waits for them
 _NARROW = 300  # features of sparse rows that dense moments may have
-_SMALL = 1e5  # numbers in X, once for each task that has all of it
+_SMALL = 1e5  # labels times features of a problem whose steps cost nothing
 _BUDGET = 500  # steps on the rows before Newton's, at most
 _BUDGET_OF_LASSOS = 45  # where the models are lassos of single tasks
-_FAR = 1e-10  # of the loss at zero: steps that cost nothing go on, until rows in another order no longer show
+_FAR = 1e-10  # of the loss at zero: where such steps go on to, so that rows in another order do not show
 _NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
 
 
@@ -239,7 +239,7 @@ def _has_model(descent):
     else:
         unseen, features = descent.prox.unseen, descent.prox.seen_features(d)
         apart = features is None or (unseen.of_each_task and features.any())
-        small = n_tasks * n_weights**3 <= _QUICK and apart and OfClasses.suits(penalty, rows.data.tasks)
+        small = n_tasks * n_weights**3 <= _COSTLIEST and apart and OfClasses.suits(penalty, rows.data.tasks)
     return small and rows.a_b == 0.0 and not wide
 
 
@@ -248,7 +248,7 @@ def _dear(descent):
     rows = descent.rows
     n_weights = float(rows.K * rows.shape[1])
     factors, labels = rows.n_tasks * n_weights**3, rows.data.y.size
-    return rows.K > 1 and factors > max(_DEAR, 0.04 * _BUDGET * labels * n_weights)
+    return rows.K > 1 and factors > max(_CHEAP, 0.04 * _BUDGET * labels * n_weights)
 
 
 def _budget(descent):

@@ -34,8 +34,12 @@ class Informative:
     ----------
     kept : bool array of shape (n_nodes,)
         Which tasks, and nodes of a graph besides, the problem is about.
+    informative : bool array of shape (n_nodes,)
+        Which nodes have labels that say something of W.
+    settled : bool array of shape (n_nodes, n_columns)
+        The outputs that have no best intercept.
     rows : RowLoss or None
-        Their rows; None if there are none.
+        The rows of the kept ones; None if there are none.
     place : int array of shape (n_tasks,)
         Where the tasks of the data are among the nodes.
     a_b : float
