@@ -152,6 +152,21 @@ def test_no_other_shared_weights_are_better(alpha, alpha_shared, rng):
         assert_allclose(w0, W.mean(axis=0), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("penalty", "apart"),
+    [(SharedPlusSpecific(0.1), 0.1), (TaskGraph(0.1), 1e5), (TaskGraph(0.1, normalized=True), 0.1)],
+    ids=["shared", "graph", "normalized graph"],
+)
+def test_where_all_tasks_are_alike_no_pair_of_them_is_written_out(penalty, apart):
+    """A million tasks, whose pairs would fill terabytes, and a single deviation from their mean."""
+    W = np.zeros((10**6, 1))
+    W[0] = 1.0
+    term, _ = penalty.terms(np.arange(10**6))
+    assert term.value(W) == pytest.approx(0.5 * apart, rel=1e-5)
+    assert term.prox(W, 1.0)[0, 0] == pytest.approx(1.0 / (1.0 + apart), rel=1e-5, abs=2e-6)
+    assert term.conjugate(W - 1e-6) == pytest.approx(0.5 / apart, rel=1e-5)
+
+
 def test_only_partial_pooling_penalizes_intercepts():
     assert SharedPlusSpecific(alpha_intercept=0.1).penalizes_intercepts
     for penalty in FORMULAS:

@@ -14,7 +14,7 @@ from skmtl.penalties import _prox, quadratic
 from skmtl.penalties._prox import clip_features, fuse_all, fuse_pairs, shrink_columns, shrink_rows, total_variation
 from skmtl.penalties._spectral import largest_singular_value, singular_values, spectral
 from skmtl.penalties.clustered import Clustered, SharedSubspace, cheap_shares
-from skmtl.penalties.quadratic import TaskQuadratic, laplacian_solver
+from skmtl.penalties.quadratic import AroundMean, TaskQuadratic, laplacian_solver
 from skmtl.penalties.temporal import Temporal, TotalVariation
 
 EPS = np.finfo(float).eps
@@ -460,6 +460,23 @@ def test_a_quadratic_s_prox_value_and_conjugate_agree(kind, container, many_task
         assert_allclose(P + step * (L @ P), V, atol=1e-15 * (10 + 10 * step))
         assert_allclose(N.T @ P, N.T @ V, atol=1e-14)
     assert_array_equal(penalty.prox(V, 0.5), TaskQuadratic(container(L)).prox(V, 0.5))  # nothing is left of others
+
+
+@pytest.mark.parametrize("together", [0.0, 1e-14, 0.3, 0.7, 2.0])
+@pytest.mark.parametrize("n_tasks", [1, 2, 12])
+def test_a_quadratic_of_the_mean_and_deviations_is_that_of_its_matrix(together, n_tasks, rng):
+    """The same as the general one, which writes its matrix out, in every answer."""
+    K = 0.7 * np.eye(n_tasks) + (together - 0.7) / n_tasks if n_tasks > 1 else np.array([[together]])
+    closed, written, V = AroundMean(0.7, together, n_tasks), TaskQuadratic(K), draw(rng, (n_tasks, 3)) + 1.0
+    assert_allclose(closed.null.toarray(), written.null.toarray(), atol=1e-15)
+    assert closed.null.shape[1] == (together == 0.0 or (together < 1e-12 and n_tasks > 1))
+    N = closed.null.toarray()
+    assert_allclose(closed.value(V), written.value(V), rtol=1e-12, atol=1e-15)
+    assert_allclose(closed.slope(V), written.slope(V), rtol=1e-12, atol=1e-14)
+    U = V - N @ (N.T @ V)
+    assert_allclose(closed.conjugate(U), written.conjugate(U), rtol=1e-12, atol=1e-15)
+    for step in (0.0, 1e-8, 1.0, 1e8):
+        assert_allclose(closed.prox(V, step), written.prox(V, step), rtol=1e-9, atol=1e-14)
 
 
 @pytest.mark.parametrize("many_tasks", [False, True])

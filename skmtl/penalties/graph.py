@@ -12,7 +12,7 @@ from skmtl._algebra import membership
 from skmtl._ids import canonical_ids, describe, encode, lookup, number_as_they_come
 from skmtl.penalties._prox import fuse_all, fuse_pairs
 from skmtl.penalties.base import Norm, Penalty, Term
-from skmtl.penalties.quadratic import TaskQuadratic, laplacian_solver
+from skmtl.penalties.quadratic import AroundMean, TaskQuadratic, laplacian_solver
 from skmtl.penalties.sparse import L1
 
 __all__ = ["Edges", "EveryPair", "FusedTasks", "GraphPenalty", "TaskGraph", "each_edge", "equal_rows"]
@@ -155,7 +155,10 @@ class TaskGraph(GraphPenalty):
 
     def value(self, W, tasks=None):
         """Omega(W); `tasks` (n_tasks,) are the ids of the rows of W, 0, 1, ... by default."""
-        return self.value_on(each_edge(self.adjacency(np.arange(len(W)) if tasks is None else tasks)), W)
+        tasks = np.arange(len(W)) if tasks is None else tasks
+        if self.graph is None:
+            return sum(term.value(W) for term in self.terms(tasks)) + self._ridge_value(W)
+        return self.value_on(each_edge(self.adjacency(tasks)), W)
 
     def value_on(self, K, W):
         """Omega(W) for the edges K between the rows of W, which a path reads once: see `each_edge`."""
@@ -173,6 +176,10 @@ class TaskGraph(GraphPenalty):
     def terms(self, tasks):
         if self.alpha == 0:
             return (L1(self.alpha_l1),)
+        if self.graph is None:
+            n_tasks = len(tasks)
+            apart = self.alpha * (n_tasks / max(n_tasks - 1, 1) if self.normalized else n_tasks)
+            return AroundMean(apart, 0.0, n_tasks), L1(self.alpha_l1)
         return TaskQuadratic(self.alpha * self.laplacian(tasks)), L1(self.alpha_l1)
 
 

@@ -9,7 +9,7 @@ from scipy.sparse.linalg import splu
 
 from skmtl.penalties.base import Square
 
-__all__ = ["TaskQuadratic", "laplacian_solver", "sparse_solver"]
+__all__ = ["AroundMean", "TaskQuadratic", "laplacian_solver", "sparse_solver"]
 
 _DENSE = 500  # tasks; with fewer, a product with the dense inverse is as fast as a sparse factor
 _ROUNDING = 1e-12  # a combination of tasks that K takes to less than this share of |K| |x| costs nothing
@@ -96,6 +96,55 @@ class TaskQuadratic(Square):
     def _inverse(self):
         """Solves ``K X = U`` for U in the range of K."""
         return _grounded_solver(self.K, abs(self.null).argmax(axis=0))
+
+
+class AroundMean(TaskQuadratic):
+    r"""A quadratic form to which all tasks are alike: a price of deviations from the mean, and one of the mean.
+
+    .. math:: \Omega(W) = \tfrac{a}{2} \sum_t \|w_t - \bar w\|_2^2 + \tfrac{b T}{2} \|\bar w\|_2^2, \qquad
+              K = a I + (b - a) 1 1' / T
+
+    In closed form: K has an entry for every pair of tasks, and is not written out.
+
+    Parameters
+    ----------
+    apart, together : float
+        Strengths a > 0 and b >= 0.
+    n_tasks : int
+    """
+
+    def __init__(self, apart, together, n_tasks):
+        size = (together + (n_tasks - 1) * (apart + abs(together - apart))) / n_tasks  # a row of |K|, summed
+        free = together <= _ROUNDING * size  # what costs nothing, as `TaskQuadratic` has it
+        self.apart, self.together, self.n_tasks = apart, 0.0 if free else together, n_tasks
+
+    def value(self, W):
+        mean, deviations = _split(W)
+        return float(0.5 * (self.apart * np.vdot(deviations, deviations) + self.together * len(W) * (mean @ mean)))
+
+    def slope(self, W):
+        mean, deviations = _split(W)
+        return self.apart * deviations + self.together * mean
+
+    def prox(self, V, step):
+        mean, deviations = _split(V)
+        return deviations / (1.0 + step * self.apart) + mean / (1.0 + step * self.together)
+
+    def conjugate(self, U):
+        mean, deviations = _split(U)
+        common = len(U) * (mean @ mean) / self.together if self.together > 0 else 0.0
+        return float(0.5 * (np.vdot(deviations, deviations) / self.apart + common))
+
+    @cached_property
+    def null(self):
+        """The mean, where it costs nothing."""
+        return sparse.csr_array(np.full((self.n_tasks, 0 if self.together > 0 else 1), self.n_tasks**-0.5))
+
+
+def _split(W):
+    """The mean of all tasks and what each deviates from it."""
+    mean = W.mean(axis=0)
+    return mean, W - mean
 
 
 def laplacian_solver(L):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from skmtl.penalties.base import Penalty, Square
-from skmtl.penalties.quadratic import TaskQuadratic
+from skmtl.penalties.quadratic import AroundMean
 from skmtl.penalties.sparse import L1
 
 __all__ = ["Pooled", "Ridge", "SharedPlusSpecific"]
@@ -189,12 +189,10 @@ class SharedPlusSpecific(Penalty):
         return W.mean(axis=0) if total == 0 else (self.alpha / total) * W.sum(axis=0)
 
     def terms(self, tasks):
-        n_tasks = len(tasks)
-        total = self.alpha_shared + n_tasks * self.alpha
         if self.alpha == 0:
             return (L1(self.alpha_l1),)
-        K = self.alpha * (np.eye(n_tasks) - self.alpha / total)
-        return TaskQuadratic(K), L1(self.alpha_l1)
+        together = self.alpha * (self.alpha_shared / (self.alpha_shared + len(tasks) * self.alpha))
+        return AroundMean(self.alpha, together, len(tasks)), L1(self.alpha_l1)
 
     @property
     def penalizes_intercepts(self):
