@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
-from skmtl._ids import number_tasks
+from skmtl._ids import number_tasks, rows_by_code
 from skmtl._labels import list_labels
 from skmtl.tasks import check_weight, column_names, refuse_other_order, take_task_column
 
@@ -359,18 +359,21 @@ class Scored:
 
     def overall(self, func, rows=slice(None), **kwargs):
         """`func` of these rows."""
+        return self._score(func, rows, _has_parameter(func, "task"), kwargs)
+
+    def _score(self, func, rows, takes_tasks, kwargs):
         more = {} if self.weight is None else {"sample_weight": self.weight[rows]}
-        if _has_parameter(func, "task"):
+        if takes_tasks:
             more["task"] = self.tasks[self.codes[rows]]
         return func(self.y[rows], self.pred[rows], **more, **kwargs)
 
     def by_task(self, func, **kwargs):
         """`func` of every task; NaN where it is not defined."""
-        order = np.argsort(self.codes, kind="stable")
-        blocks = np.split(order, np.cumsum(np.bincount(self.codes, minlength=len(self.tasks)))[:-1])
+        how = _has_parameter(func, "task"), kwargs  # to ask a function for its parameters takes a while
+        _, *blocks = rows_by_code(self.codes, len(self.tasks))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UndefinedMetricWarning)
-            return np.array([self.overall(func, rows, **kwargs) if len(rows) else np.nan for rows in blocks])
+            return np.array([self._score(func, rows, *how) if len(rows) else np.nan for rows in blocks])
 
     def mean(self, func, **kwargs):
         """The mean over the tasks on which `func` is defined."""

@@ -27,7 +27,7 @@ from skmtl import (
     TemporalRegressor,
     all_estimators,
 )
-from skmtl._ids import find_tasks, number_tasks
+from skmtl._ids import find_tasks, number_tasks, rows_by_code
 from skmtl.penalties import Ridge
 from skmtl.tasks import check_data
 
@@ -1067,3 +1067,13 @@ def test_the_score_of_wide_labels_is_the_mean_over_their_tasks(model, wide):
     assert_allclose(model.score(wide.X, Y), np.mean(scores), rtol=1e-12)
     with pytest.warns(UndefinedMetricWarning, match="not defined on any task"):
         assert np.isnan(model.score(wide.X, np.where(np.arange(15)[:, None] == 1, Y, np.nan)))
+
+
+@pytest.mark.parametrize("n_codes", [1, 128, 129, 32768, 32769])
+def test_rows_are_told_by_code_whatever_the_number_of_codes(n_codes):
+    """Up to the largest code of 8 and 16 bits, and one more; rows without a code come first."""
+    codes = np.array([n_codes - 1, -1, 0, n_codes - 1, -1])
+    groups = rows_by_code(codes, n_codes)
+    assert len(groups) == n_codes + 1
+    for rows, code in ((groups[0], -1), (groups[1], 0), (groups[-1], n_codes - 1)):
+        assert_array_equal(rows, np.flatnonzero(codes == code))
