@@ -194,7 +194,8 @@ class FusedTasks(GraphPenalty):
     alpha : float, default=0.01
         Strength of the graph, >= 0.
     graph : dict, list, data frame, networkx graph, array or None, default=None
-        As in `TaskGraph`. None connects every pair of tasks with weight 1.
+        As in `TaskGraph`. None connects every pair of tasks with weight 1, for which the 2-norm needs memory in
+        proportion to ``n_tasks ** 2 * n_features``.
     norm : {1, 2}, default=2
         2 fuses all weights of two tasks together, 1 feature by feature.
     alpha_ridge : float, default=0.0

@@ -167,7 +167,8 @@ class FusedTasksRegressor(LinearRegressor):
     graph : dict, list, data frame, networkx graph, array or None, default=None
         Weights k >= 0 of the edges by task id, ``{(a, b): weight}``; or a list of pairs ``(a, b)`` or triples ``(a, b,
         weight)``; a square pandas data frame with the ids as index and columns; a networkx graph; or a symmetric array
-        or sparse matrix of shape (n_tasks, n_tasks) in the order of `tasks_`. None connects all pairs with weight 1.
+        or sparse matrix of shape (n_tasks, n_tasks) in the order of `tasks_`. None connects all pairs with weight 1,
+        for which the 2-norm needs memory in proportion to ``n_tasks ** 2 * n_features``.
     norm : {1, 2}, default=2
         The norm p of the difference of two tasks: 2 joins tasks in all features at once, 1 feature by feature.
     alpha_ridge : float, default=0.0
