@@ -10,6 +10,7 @@ from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegr
 
 from skmtl import (
     FusedTasksClassifier,
+    FusedTasksRegressor,
     JointFeatureClassifier,
     MultiTaskClassifier,
     MultiTaskRegressor,
@@ -32,6 +33,7 @@ from skmtl.penalties import (
     Temporal,
     TraceNorm,
 )
+from skmtl.solvers._rows import levelling
 from skmtl.solvers._rows.intercepts import best_intercepts
 from skmtl.solvers._rows.models import ClassModel
 from skmtl.solvers._rows.row_loss import RowLoss
@@ -399,6 +401,15 @@ def test_an_unknown_task_has_no_loss_among_several(rng):
 
 
 # Sparse and wide rows
+
+
+def test_a_step_that_no_memory_holds_is_refused_with_advice(rng, monkeypatch):
+    X, task = sparse.random_array((60, 400), density=0.05, rng=rng, format="csr"), np.arange(60) % 3
+    monkeypatch.setattr(levelling, "_MOST", 399**2)
+    model = FusedTasksRegressor(0.01, graph={(0, 1): 1.0, (1, 2): 1.0})
+    with pytest.raises(MemoryError, match="nothing in 400 features.*Set alpha_ridge > 0"):
+        model.fit(X, rng.normal(size=60), task=task)
+    assert model.set_params(alpha_ridge=0.01).fit(X, rng.normal(size=60), task=task).n_iter_ > 0
 
 
 def test_wide_sparse_rows_are_solved_as_they_are(rng):

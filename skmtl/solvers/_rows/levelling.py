@@ -23,6 +23,7 @@ _STALLED = 1e-10  # of the loss at zero: if a step gains less and none gets smal
 _NOISE = 1e-11  # of theta's length times a feature's: a slope that is rounding
 _FAR = 100.0  # times the largest margin: where a step leads that has no curvature to go by
 _COUPLED = 600  # numbers in the weights of all classes of a task whose Hessian is worth its time
+_MOST = 4e8  # numbers in a Hessian, 3.2 GB: with more, that is said before memory ends
 
 
 class Level(NamedTuple):
@@ -111,7 +112,13 @@ class Levelling:
         bends : array, those of the losses.
         slope, here : arrays (n_null, n_columns, n_seen), the negative gradient and the weights; so is the step.
         """
-        curvatures = [bends]
+        curvatures, n_seen = [bends], slope.shape[-1]
+        if n_seen**2 > _MOST:
+            raise MemoryError(
+                f"What all tasks have in common costs nothing in {n_seen} features, and a step in these takes a matrix "
+                f"of {8e-9 * n_seen**2:.1f} GB. Set alpha_ridge > 0, or alpha_shared > 0 of mean-regularised models, or "
+                "keep fewer features."
+            )
         if not self._coupled(slope):
             curvatures = list(np.moveaxis(2.0 * bends * (1.0 - bends), -1, 0))  # the bound of `Multinomial.curvature`
         step = np.zeros((len(slope), len(curvatures), slope[0].size // len(curvatures)))
