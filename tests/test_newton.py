@@ -407,7 +407,7 @@ def test_a_step_that_no_memory_holds_is_refused_with_advice(rng, monkeypatch):
     X, task = sparse.random_array((60, 400), density=0.05, rng=rng, format="csr"), np.arange(60) % 3
     monkeypatch.setattr(levelling, "_MOST", 399**2)
     model = FusedTasksRegressor(0.01, graph={(0, 1): 1.0, (1, 2): 1.0})
-    with pytest.raises(MemoryError, match="nothing in 400 features.*Set alpha_ridge > 0"):
+    with pytest.raises(MemoryError, match=r"nothing in 400 features.*Set alpha_ridge > 0"):
         model.fit(X, rng.normal(size=60), task=task)
     assert model.set_params(alpha_ridge=0.01).fit(X, rng.normal(size=60), task=task).n_iter_ > 0
 

@@ -116,8 +116,8 @@ class Levelling:
         if n_seen**2 > _MOST:
             raise MemoryError(
                 f"What all tasks have in common costs nothing in {n_seen} features, and a step in these takes a matrix "
-                f"of {8e-9 * n_seen**2:.1f} GB. Set alpha_ridge > 0, or alpha_shared > 0 of mean-regularised models, or "
-                "keep fewer features."
+                f"of {8e-9 * n_seen**2:.1f} GB. Set alpha_ridge > 0, or alpha_shared > 0 of mean-regularised models, "
+                "or keep fewer features."
             )
         if not self._coupled(slope):
             curvatures = list(np.moveaxis(2.0 * bends * (1.0 - bends), -1, 0))  # the bound of `Multinomial.curvature`
