@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from numbers import Integral, Real
 from typing import Any
 
@@ -224,6 +225,7 @@ def check_parameters(owner):
         owner.check()
 
 
+@cache
 def _range(Class, name):
     """What is accepted for a parameter, and in words; anything, if it is not in the table."""
     beliefs = [base.__name__.removesuffix("Regressor").removesuffix("Classifier") for base in Class.__mro__]
