@@ -34,7 +34,7 @@ from skmtl.penalties import (
     TraceNorm,
 )
 from skmtl.penalties.graph import Edges
-from skmtl.solvers import _coupling
+from skmtl.solvers import _anderson, _coupling
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._coupling import Together, common_null, ways
 from skmtl.solvers._quadratic import PulledIntercepts, Quadratic, quadratic_of
@@ -151,6 +151,20 @@ def test_extrapolation_solves_a_linear_iteration_in_as_many_steps_as_dimensions(
     for _ in range(9):
         z = mixing.propose(z, A @ z + b - z)
     assert_allclose(z, np.linalg.solve(np.eye(6) - A, b), rtol=1e-6)
+
+
+def test_steps_that_take_much_memory_are_few(rng, monkeypatch):
+    A = rng.normal(size=(30, 30)) / 8.0
+    M = np.eye(30) - A @ A.T / np.linalg.norm(A @ A.T, 2)
+    residuals = {}
+    for most in (1e9, 2 * 30 * 8 * 5, 1.0):
+        monkeypatch.setattr(_anderson, "_MOST", most)
+        mixing, z = Anderson(), np.ones(30)
+        for _ in range(40):
+            z = mixing.propose(z, M @ z - z)
+        residuals[mixing.memory] = np.linalg.norm(M @ z - z)
+    assert list(residuals) == [20, 5, 3]
+    assert max(residuals.values()) < np.linalg.norm(M @ np.ones(30) - np.ones(30))
 
 
 def test_extrapolation_from_a_solution_stays_there():

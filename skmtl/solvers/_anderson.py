@@ -5,14 +5,15 @@ import numpy as np
 __all__ = ["Anderson"]
 
 _SINGULAR = 1e-10  # of the trace, added to products of steps that may depend on each other
+_MOST, _LEAST = 2e9, 3  # bytes of all steps that are remembered, and how many are even where they take more
 
 
 class Anderson:
     """Extrapolate ``z -> z + r(z)`` from its last `memory` steps (Anderson 1965, *Journal of the ACM* 12:547-560).
 
-    The combination ``sum_i g_i (z_i + r_i)``, sum_i g_i = 1, with the smallest ``|sum_i g_i r_i|``: for a linear
-    iteration, what GMRES would do.  It does not always decrease r: who calls `propose` checks, and calls `reset` where
-    it has not.
+    From fewer, where they would take gigabytes.  The combination ``sum_i g_i (z_i + r_i)``, sum_i g_i = 1, with the
+    smallest ``|sum_i g_i r_i|``: for a linear iteration, what GMRES would do.  It does not always decrease r: who calls
+    `propose` checks, and calls `reset` where it has not.
     """
 
     def __init__(self, memory=20):
@@ -39,6 +40,7 @@ class Anderson:
     def _store(self, dz, dr):
         """Put a step in the place of the oldest; how many there are."""
         if self._n == 0:
+            self.memory = min(self.memory, max(_LEAST, int(_MOST // (2 * dz.nbytes))))
             self._dr, self._dy = np.empty((2, self.memory, len(dz)))  # of r, and of z + r
             self._products = np.zeros((self.memory, self.memory))
         k, self._n, self._at = self._at, min(self._n + 1, self.memory), (self._at + 1) % self.memory
