@@ -213,7 +213,7 @@ _RANGES = {  # "Class.name" where a name means something of its own in a class, 
 def check_parameters(owner):
     """Raise ValueError for the first parameter of `owner`, or of its penalties and losses, outside its range."""
     for name, value in owner.get_params(deep=False).items():
-        accepts, expected = _range(type(owner), name)
+        accepts, expected = _range(type(owner).__mro__, name)
         if not accepts(value):
             raise ValueError(
                 f"The {name!r} parameter of {type(owner).__name__} must be {expected}. Got {value!r} instead."
@@ -226,8 +226,8 @@ def check_parameters(owner):
 
 
 @cache
-def _range(Class, name):
-    """What is accepted for a parameter, and in words; anything, if it is not in the table."""
-    beliefs = [base.__name__.removesuffix("Regressor").removesuffix("Classifier") for base in Class.__mro__]
+def _range(classes, name):
+    """What is accepted for a parameter of a class and its bases, and in words; anything, if it is not in the table."""
+    beliefs = [base.__name__.removesuffix("Regressor").removesuffix("Classifier") for base in classes]
     special = [f"{belief}.{name}" for belief in beliefs]
     return next((_RANGES[key] for key in (*special, name) if key in _RANGES), ((lambda value: True), "anything"))
