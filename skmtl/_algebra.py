@@ -65,12 +65,12 @@ def pseudo_inverse(A, smallest=SINGULAR):
     return np.linalg.pinv(A / scale, rcond=smallest, hermitian=True) / scale
 
 
-def smallest_solution(A, r, smallest=SINGULAR):
-    """``A^+ r`` for A (d, d) and r (d,) as of `pseudo_inverse`, with digits that the inverse, once formed, has lost."""
-    D = _roots_of_diagonal(A)
-    l, Q = np.linalg.eigh(A / D[:, None] / D)  # noqa: E741
-    solid = l > smallest * l[-1]
-    return Q[:, solid] @ ((Q[:, solid].T @ (r / D)) / l[solid]) / D
+def smallest_solution(A, R, smallest=SINGULAR):
+    """``A^+ R`` for A (..., d, d) as of `pseudo_inverse` and R (..., d, k), with digits that the inverse has lost."""
+    D = _roots_of_diagonal(A)[..., None]
+    l, Q = np.linalg.eigh(A / D / D.swapaxes(-1, -2))  # noqa: E741
+    inverse = over(1.0, np.where(l > smallest * l[..., -1:], l, 0.0))[..., None]
+    return Q @ (inverse * (Q.swapaxes(-1, -2) @ (R / D))) / D
 
 
 def _roots_of_diagonal(A):

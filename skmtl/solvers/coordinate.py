@@ -283,20 +283,21 @@ class _Fit:
         free = np.flatnonzero(self.omega.free)
         if not len(free):
             return state, state.H, state.W
-        columns, W, H = self.columns, state.W.copy(), state.H
-        G = columns.with_grams(free)
+        columns, omega, W, H = self.columns, self.omega, state.W.copy(), state.H
+        G, ridge = np.moveaxis(columns.with_grams(free), 2, 0), over(omega.ridge, columns.c)
+        use = columns.curved[free]
         for _ in range(2):
-            for t in np.flatnonzero(columns.curved.any(axis=0)):
-                G_t = G[:, :, 0 if columns.shared else t]
-                use = np.diagonal(G_t) > 0
-                if self.omega.positive:
-                    use &= (W[free, t] > 0) | (H[free, t] > 0)
-                if use.any():
-                    ridge = self.omega.ridge / columns.c[t]
-                    S = plus_diagonal(G_t[np.ix_(use, use)][None], ridge)[0]
-                    W[free[use], t] += smallest_solution(S, H[free[use], t] - ridge * W[free[use], t], _ALIKE)
+            if omega.positive:
+                use = columns.curved[free] & ((W[free] > 0) | (H[free] > 0))
+            R = np.where(use, H[free] - ridge * W[free], 0.0)
+            if columns.alike and use.all():  # one equation for all tasks
+                step = smallest_solution(plus_diagonal(G.copy(), ridge[0]), R, _ALIKE)[0]
+            else:
+                S = np.where(use.T[:, :, None] & use.T[:, None, :], G, 0.0)
+                step = smallest_solution(plus_diagonal(S, ridge[:, None]), R.T[:, :, None], _ALIKE)[:, :, 0].T
+            W[free] += np.where(use, step, 0.0)  # eigenvectors are not zero to the last digit
             H = columns.residual_products(W)
-        if not self.omega.positive or (W >= 0).all():
+        if not omega.positive or (W >= 0).all():
             state = _State(W, H)
         return state, H, W
 

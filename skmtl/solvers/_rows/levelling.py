@@ -127,7 +127,7 @@ class Levelling:
             slopes, weights = (part[v].reshape(step[v].shape) for part in (slope, here))
             for k, (curvature, g, w) in enumerate(zip(curvatures, slopes, weights, strict=True)):
                 H = sum(x**2 * self.rows.hessian(t, curvature, self.unseen.features)[0] for t, x in members)
-                step[v, k] = _to_minimum(H, g, w) if self.unseen.positive else smallest_solution(H, g)
+                step[v, k] = _to_minimum(H, g, w) if self.unseen.positive else smallest_solution(H, g[:, None])[:, 0]
         return step.reshape(slope.shape)
 
     def _coupled(self, slope):
