@@ -1,6 +1,6 @@
 """The network: what a fit costs.
 
-``python -m benchmarks.network_speed [peers] [activations] [weights] [threads] [first]``; without names, all.
+``python -m benchmarks.network_speed [peers] [activations] [weights] [threads] [products] [first]``; without names, all.
 
 peers        the same architecture, optimiser, batches and epochs as scikit-learn's MLP in float64 and, where it is
              installed, PyTorch with fused Adam in float32; the losses that both reached stand beside and differ by
@@ -8,6 +8,7 @@ peers        the same architecture, optimiser, batches and epochs as scikit-lear
 activations  tanh and logistic hidden units against relu, at shape b
 weights      gradient-based weights of tasks against equal ones, at shape a
 threads      four fits in four threads against one after the other, at shape b
+products     matrix products by a few rows, as they are, against whole ones, at shapes b and c
 first        the first fit of a process, beyond imports; on a cold cache, nothing is compiled yet
 
 `fit` end to end, compilation excluded but for the last; rivals take turns.  CPU time, which is that of a quiet machine
@@ -30,6 +31,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.common import best_times, chosen, machine, print_ratio
 from skmtl import MultiTaskMLPClassifier, MultiTaskMLPRegressor
+from skmtl.neural import _layout
 
 try:
     import torch
@@ -171,6 +173,21 @@ def threads():
     print_ratio(what, "serial", "threads", seconds, "goal: at most 0.6x")
 
 
+def products():
+    """Matrix products by a few rows against whole ones; alike where this OpenBLAS has no faster path for small ones."""
+    small = _layout.small_product
+    for shape in ("b", "c"):
+        data = teacher(shape)
+
+        def fit(limit, shape=shape, data=data):
+            _layout.small_product = limit
+            network(shape).fit(*data)
+
+        seconds = best_times({"rows": lambda: fit(small), "whole": lambda: fit(lambda: 0)}, 5, time.process_time)
+        print_ratio(f"({shape}) products by rows / whole", "rows", "whole", seconds, "")
+    _layout.small_product = small
+
+
 FIRST = """
 import time
 from benchmarks.network_speed import network, teacher
@@ -197,6 +214,7 @@ PARTS = {
     "activations": lambda: variants("b", "activation", ("relu", "tanh", "logistic"), 1.3),
     "weights": lambda: variants("a", "task_weight", ("equal", "pcgrad", "upgrad"), 2.5),
     "threads": threads,
+    "products": products,
     "first": first,
 }
 

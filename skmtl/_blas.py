@@ -12,7 +12,8 @@ __all__ = ["small_product", "thin_product"]
 def small_product():
     """How many multiplications a matrix product may take to be a small one, for which this OpenBLAS has a faster path.
 
-    1.1 to 1.65 times as fast up to 10^6 with AVX512; elsewhere blocks of rows lose up to a third, and 0 is no limit.
+    Up to 10^6 with AVX512, where ``python -m benchmarks.network_speed products`` tells what it is worth; elsewhere
+    there is none, and 0 is no limit.
     """
     fast = {"SkylakeX", "Cooperlake", "SapphireRapids"}
     return 1_000_000 * any(library.get("architecture") in fast for library in threadpool_info())

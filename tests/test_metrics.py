@@ -1,5 +1,6 @@
 """Scores see the labels that are there, task by task, wherever the ids are."""
 
+import inspect
 import pickle
 from functools import partial
 
@@ -660,3 +661,10 @@ def test_a_score_that_asks_for_tasks_gets_them(layout, rng):
     table = task_scores(model, *data, **beside, scoring={"within": within, "maximum": max_error})
     assert_allclose(table.within, each)
     assert within(y, predicted, ids) < 0.5 < r2_score(y, predicted)
+
+
+def test_a_function_that_does_not_tell_its_parameters_gets_labels_only():
+    model, X, y = MeanRegularizedRegressor().fit([[0.0], [1.0]], [0.0, 1.0]), [[0.5]], np.array([3.0])
+    with pytest.raises(ValueError, match="no signature"):
+        inspect.signature(max)
+    assert make_task_scorer(max)(model, X, y) == 3.0

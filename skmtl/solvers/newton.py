@@ -36,6 +36,7 @@ __all__ = ["RowProblem", "has_moments"]
 _LARGEST = 3e7  # numbers in the moments of all tasks; with more, rows are better
 _COSTLIEST = 1e9  # multiplications for the factors of all tasks' classes; with more, steps on the rows are quicker
 _CHEAP = 1e8  # likewise; with fewer, nobody waits for them
+_FACTORS = 25  # how often Newton's steps for several classes decompose the matrix of a task, about
 _NARROW = 300  # features of sparse rows that dense moments may have
 _SMALL = 1e5  # labels times features of a problem whose steps cost nothing
 _BUDGET = 500  # steps on the rows before Newton's, at most
@@ -247,8 +248,8 @@ def _dear(descent):
     """Whether Newton's steps for several classes take longer than as many steps on the rows as there may be."""
     rows = descent.rows
     n_weights = float(rows.K * rows.shape[1])
-    factors, labels = rows.n_tasks * n_weights**3, rows.data.y.size
-    return rows.K > 1 and factors > max(_CHEAP, 0.04 * _BUDGET * labels * n_weights)
+    factors, step = rows.n_tasks * n_weights**3, rows.data.y.size * n_weights
+    return rows.K > 1 and factors > _CHEAP and _FACTORS * factors > _BUDGET * step
 
 
 def _budget(descent):
