@@ -28,7 +28,7 @@ from skmtl.penalties import (
 )
 from skmtl.penalties.base import Norm
 from skmtl.penalties.decomposition import Sides
-from skmtl.solvers import _few_features, _screen, fused
+from skmtl.solvers import _few_features, _screen, coordinate, fused
 from skmtl.solvers._screen import Screen
 from skmtl.tasks import check_data
 
@@ -38,6 +38,7 @@ KINDS = ["shared", "own", "uneven", "sparse", "own, sparse", "weights", "many la
 PENALTIES = {
     "dirty": lambda a: Dirty(a, 0.7 * a),
     "dirty, maximum norm, ridge": lambda a: Dirty(1.5 * a, 0.7 * a, norm=np.inf, alpha_ridge=0.1 * a),
+    "maximum norm": lambda a: JointFeature(1.5 * a, norm=np.inf, alpha_l1=0.1 * a),
     "temporal, l1": lambda a: Temporal(0.3 * a, alpha_l1=0.5 * a),
     "temporal, group": lambda a: Temporal(0.3 * a, alpha_l1=0.2 * a, alpha_group=0.5 * a),
     "temporal, smooth": lambda a: Temporal(0.3 * a, alpha_l1=0.5 * a, smooth=True),
@@ -88,6 +89,8 @@ def sets(monkeypatch):
     monkeypatch.setattr(_few_features, "nearest", recorded)
     monkeypatch.setattr(_few_features, "MANY", 0)
     monkeypatch.setattr(fused, "_COSTLIEST", 0)  # which has another method for few features
+    monkeypatch.setattr(coordinate, "_BRIEF", 0)  # likewise, before the one that is tested
+    monkeypatch.setattr(coordinate, "_LONG", 0)
     return sizes
 
 

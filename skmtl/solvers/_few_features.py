@@ -16,7 +16,7 @@ import numpy as np
 
 from skmtl.moments import Rows, TaskMoments
 from skmtl.penalties.decomposition import Sides
-from skmtl.penalties.sparse import L1, JointFeature
+from skmtl.penalties.sparse import JointFeature
 from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._quadratic import quadratic_for
 from skmtl.solvers._screen import MANY, Screen, nearest, working_sets
@@ -45,14 +45,11 @@ def on_few_features(solver):
 
 
 def _suit(penalty, moments):
-    """Whether features are many, and more than a task has rows, and some part of the penalty makes them zero.
-
-    Norms of features alone have a descent with working sets; here they come from it with a crowd of features in use.
-    """
+    """Whether features are many, and more than a task has rows, and some part of the penalty makes them zero."""
     n_features = moments.n_features
     if n_features < MANY or moments.n_rows.max(initial=0) >= n_features:
         return False
-    if isinstance(penalty, L1 | JointFeature):
+    if isinstance(penalty, JointFeature) and (penalty.positive or penalty.feature_weights is not None):
         return False
     return Screen.of(penalty, moments.tasks, n_features) is not None or _suit_half(penalty, moments)
 

@@ -8,7 +8,7 @@ features (`columns.py`) gives the gradient and with it the duality gap, the feat
 screening) and the next working set.
 
 Under the maximum norm, where tasks have fewer rows than features, the largest weights of a row are many and change all
-the time.  There splitting is tried after a few epochs, and most of the time it is enough.  Where lam = 0, tasks are
+the time.  There splitting is tried after some epochs, and most of the time it is enough.  Where lam = 0, tasks are
 lassos of their own (`lassos.py`), unless they share a Gram matrix, which then is read once for all.
 
 The dual point is the residual, scaled by s. With Z = c_t X_t' r_t - ridge W, length_j(Z) = |soft(Z_j, mu)|_dual and
@@ -35,7 +35,7 @@ from skmtl.solvers._coordinate.columns import LARGEST, Columns, least_squares
 from skmtl.solvers._coordinate.descent import MEMORY, Descent, descent_over, extrapolated
 from skmtl.solvers._coordinate.lassos import Lassos
 from skmtl.solvers._coordinate.separable import Separable
-from skmtl.solvers._screen import joining
+from skmtl.solvers._screen import MANY, joining
 from skmtl.solvers.solution import ROUNDING, Certificate, loss_at_zero, moments_for, solution_of, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
@@ -45,9 +45,9 @@ _ENOUGH_ALONE = 0.03  # likewise, where no other feature is wanted yet
 _CALL = 1e5  # multiplications that take as long as it takes to call an epoch
 _FACES = 20  # Newton steps in a row under the maximum norm, each on a smaller face of it
 _PASSES = 20  # times that a fit is expected to visit a feature
-_BRIEF = 50  # epochs before splitting, where both are tried
-_CROWD = 0.25  # of the features: with fewer in use, working sets are what counts
-_PATIENCE = 500  # iterations of splitting before more epochs
+_BRIEF, _LONG = 50, 300  # epochs before splitting, where both are tried; and where few of the features are in use
+_WIDE = 10  # features for each row of a task: few are in use
+_PATIENCE = 500  # iterations of a splitting that sees all features, before more epochs
 # shares of a Newton step, past which features that turn around stay at zero; at last, until the first one does
 _TRIALS = *((share, False) for share in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)), (1.0, True)
 _ALIKE = 1e-11  # of the largest eigenvalue: features without a norm that depend on each other
@@ -103,19 +103,19 @@ def _has_large_faces(omega, moments):
 
 
 def _in_turns(fit, member, moments, c, tol, max_iter, starts):
-    """A few epochs; if these leave many features in use, iterations of the splitting; and epochs.  As `_Fit.run`."""
-    state, certificate, n_iter, converged = fit.run(min(_BRIEF, max_iter), *starts)
+    """Some epochs; if these are not enough, iterations of the splitting; and epochs.  As `_Fit.run`."""
+    wide = moments.n_features > _WIDE * moments.n_rows.max()
+    state, certificate, n_iter, converged = fit.run(min(_LONG if wide else _BRIEF, max_iter), *starts)
     if converged or n_iter >= max_iter:
         return state, certificate, n_iter, converged
-    starts = [state]
-    if np.count_nonzero(state.W.any(axis=1)) > _CROWD * len(state.W):
-        how = {"tol": tol, "max_iter": min(_PATIENCE, max_iter - n_iter), "init": state.W.T}
-        solution = next(solve_by_splitting(member, [member], moments, c, **how))
-        n_iter, W = n_iter + solution.n_iter, np.where(fit.columns.curved, solution.W.T, 0.0)
-        starts.append(_State(W, fit.columns.residual_products(W)))
-        if solution.converged:
-            return starts[1], Certificate(solution.objective, solution.dual_gap, None), n_iter, True
-    state, certificate, more, converged = fit.run(max_iter - n_iter, *starts)
+    patience = _PATIENCE if moments.n_features < MANY else max_iter
+    how = {"tol": tol, "max_iter": min(patience, max_iter - n_iter), "init": state.W.T}
+    solution = next(solve_by_splitting(member, [member], moments, c, **how))
+    n_iter, W = n_iter + solution.n_iter, np.where(fit.columns.curved, solution.W.T, 0.0)
+    other = _State(W, fit.columns.residual_products(W))
+    if solution.converged:
+        return other, Certificate(solution.objective, solution.dual_gap, None), n_iter, True
+    state, certificate, more, converged = fit.run(max_iter - n_iter, state, other)
     return state, certificate, n_iter + more, converged
 
 
