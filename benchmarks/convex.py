@@ -136,6 +136,27 @@ def many_features():
     compare("300 x 20,000", families, (0.5, 0.3, 0.1), {"X": X, "y": Y}, 2)
 
 
+def few_rows():
+    """Models of single features down to strengths at which they fit the 50 rows of 10 tasks, against the trace norm."""
+    rng = np.random.default_rng(0)
+    X, W = rng.normal(size=(50, 1000)), rng.normal(size=(10, 10)) + 1.0
+    Y = X[:, :10] @ W
+    Y += Y.std() / 3 * rng.normal(size=Y.shape)
+    top, a, one = (MultiTaskRegressor(norm).alpha_max(X, Y) for norm in (TraceNorm(1), JointFeature(1), L1(1)))
+    families = {
+        "trace norm": lambda s: TraceNorm(s * top),
+        "joint feature": lambda s: JointFeature(s * a),
+        "joint feature, inf": lambda s: JointFeature(s * a, norm=np.inf),
+        "dirty": lambda s: Dirty(s * a, 0.6 * s * a),
+        "dirty, inf": lambda s: Dirty(s * a, 0.6 * s * a, norm=np.inf),
+        "temporal": lambda s: Temporal(s * a),
+        "temporal, l1": lambda s: Temporal(s * a, alpha_l1=s * one),
+        "temporal, group": lambda s: Temporal(s * a, alpha_group=s * a),
+    }
+    for share in (0.1, 0.01, 0.001):
+        compare("50 x 1000", families, (share,), {"X": X, "y": Y}, 2)
+
+
 def related_tasks(n_tasks, n_samples, n_features, rank=3, seed=0):
     """Rows of tasks whose weights have low rank."""
     rng = np.random.default_rng(seed)
@@ -208,6 +229,7 @@ def main():
     trace_norm_on_school()
     other_models()
     many_features()
+    few_rows()
     threads()
     scaling()
     first_fit()

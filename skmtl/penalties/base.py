@@ -17,6 +17,7 @@ Four kinds of term; all but the last are a `Term`, which says what else a solver
 
 import copy
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -150,6 +151,7 @@ class Term(Penalty):
 
     alpha = 1.0  # where there is no parameter for it
     constrains = False  # matters even if alpha is 0
+    directions: Any = None  # of its prox's derivative, where that is known: a method, see `_directions.py`
 
     @property
     def norms(self):
@@ -257,6 +259,14 @@ class Chain:
         for norm in self.norms:
             V = norm.prox(V, step)
         return V
+
+    def directions(self, V, step):
+        """Those of the derivative of `prox` at V."""
+        directions = None
+        for norm in self.norms:
+            P = norm.prox(V, step)
+            directions, V = norm.directions(V, P, step, directions), P
+        return directions
 
     def duals(self, V, step):
         """A subgradient of each norm at ``prox(V, step)``, summing to ``(V - prox(V, step)) / step``."""

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skmtl._algebra import over
+from skmtl.penalties._directions import Directions, of_columns, of_weights
 from skmtl.penalties._prox import clip_features, shrink_columns
 from skmtl.penalties.base import Chain, Norm
 
@@ -47,6 +49,10 @@ class L1(Norm):
     def prox(self, V, step):
         """``argmin_P step * Omega(P) + 1/2 |P - V|_F^2``: every weight nearer to zero, or zero."""
         return soft_threshold(V, step * self.alpha) / (1.0 + step * self.ridge)
+
+    def directions(self, V, P, step, before=None):
+        """Weights that are not zero move as they did before."""
+        return of_weights(P != 0.0) if before is None else before.where(P != 0.0)
 
     def dual_norm(self, Z):
         """The largest absolute value."""
@@ -129,6 +135,10 @@ class JointFeature(Norm):
         """``argmin_P step * Omega(P) + 1/2 |P - V|_F^2``: the norm's prox of the weights nearer to zero."""
         return self._chain(V.shape[1]).prox(V, step) / (1.0 + step * self.ridge)
 
+    def directions(self, V, P, step, before=None):
+        """Those of the norms in turn; without a ridge term."""
+        return self._chain(V.shape[1]).directions(V, step)
+
     def dual_norm(self, Z):
         """The length of the longest row, each divided by its factor: the dual of the norm alone.
 
@@ -203,6 +213,8 @@ class _Positive(Norm):
     def prox(self, V, step):
         return np.maximum(V - step * self.alpha, 0.0)
 
+    directions = L1.directions
+
     def dual_norm(self, Z):
         return float(Z.max(initial=0.0))
 
@@ -221,6 +233,18 @@ class RowNorm(Norm):
     def prox(self, V, step):
         radius = step * self.alpha * self._of(V.shape[1])
         return clip_features(V, radius) if np.isinf(self.norm) else shrink_columns(V, radius)
+
+    def directions(self, V, P, step, before=None):
+        """The others in a feature that is shortened; its largest weights together where they are what is clipped."""
+        used = P.any(axis=0)
+        moves = of_weights((V != 0.0) & used) if before is None else before.only(used[before.features])
+        if not np.isinf(self.norm):
+            return of_columns(moves, V, over(np.linalg.norm(P, axis=0), np.linalg.norm(V, axis=0)))
+        clipped = (np.abs(V) > np.abs(P)) & used
+        n_clipped = clipped.sum(axis=0)
+        largest = np.flatnonzero(n_clipped)
+        together = np.where(clipped, np.sign(V), 0.0)[:, largest] / np.sqrt(n_clipped[largest])
+        return moves.where(~clipped).beside(Directions(largest, together))
 
     def dual_norm(self, Z):
         length, factors = np.linalg.norm(Z, 1 if np.isinf(self.norm) else 2, axis=0), self._of(Z.shape[1])

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from skmtl._ids import canonical_ids, describe, lookup
+from skmtl.penalties._directions import Directions, of_runs
 from skmtl.penalties._prox import total_variation
 from skmtl.penalties.base import Chain, Norm, Penalty
 from skmtl.penalties.quadratic import TaskQuadratic
@@ -138,6 +139,13 @@ class TotalVariation(Norm):
         out = np.empty(V.shape)
         out[self.places] = total_variation(V[self.places], step * self.alpha)
         return out
+
+    def directions(self, V, P, step, before=None):
+        """Tasks in a row that have the same weight move together."""
+        features, B = of_runs(P[self.places])
+        placed = np.empty_like(B)
+        placed[self.places] = B
+        return Directions(features, placed)
 
     def dual_norm(self, Z):
         """The largest partial sum over time; Z is to sum to zero over tasks, and a rest, of rounding, is left out."""

@@ -35,8 +35,9 @@ What several of them use::
 
 Parts of one::
 
-    _few_features, _sparse_step
-                    of splitting: working sets of features; the exact step with absolute values in it
+    _few_features, _sparse_step, _dual_newton
+                    of splitting: working sets of features; the exact step with absolute values in it; Newton's method
+                    for few rows
     _coordinate/    of coordinate descent
     _fused/         of the interior-point method
     _rows/          of newton, accelerated and factored

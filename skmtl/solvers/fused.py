@@ -43,7 +43,7 @@ from skmtl.solvers._quadratic import Quadratic
 from skmtl.solvers.solution import ROUNDING, on_nodes, solve, solve_one
 from skmtl.solvers.splitting import Found, minimize, solution_found, solve_by_splitting
 
-__all__ = ["SparseChain"]  # and a solver, found through `solve`
+__all__ = ["OnChain"]  # and a solver, found through `solve`
 
 _FAR = 100.0  # times the length of W: there, rounding errors would decide
 _TO_BOUNDARY = 0.995  # the share of the way to the boundary of the cones that a step goes
@@ -59,8 +59,8 @@ _MOST_PAIRS = 5e4  # with more, one prox for all pairs is faster
 _PATIENCE = 100  # iterations of splitting before Newton's method
 
 
-class SparseChain(FusedTasks):
-    """`Temporal` weights as fused tasks on a chain: ``alpha |w_s - w_t|_1`` along edges plus ``alpha_l1 |W|_1``."""
+class OnChain(FusedTasks):
+    """`Temporal` weights that jump, as fused tasks: ``alpha |w_s - w_t|_1`` along a chain, plus ``alpha_l1 |W|_1``."""
 
     def __init__(self, temporal, graph):
         super().__init__(temporal.alpha, graph, norm=1, alpha_ridge=temporal.alpha_ridge)
@@ -93,9 +93,9 @@ def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=100
             if problem.zero_is_optimal():
                 found = Found()
                 found.improve([problem.zero()], problem.bound_at_zero())
-            elif (simple := _of_one_prox(one)) is not None or not fuses:
+            elif not fuses or _goes_first(one):
                 few = min(_PATIENCE, max_iter) if fuses else max_iter
-                found = minimize(Together(simple or one, quadratic), goal, few, state)
+                found = minimize(Together(_of_one_prox(one) or one, quadratic), goal, few, state)
                 state = found.state
             if not found.converged and found.n_iter < max_iter:
                 method = method or _InteriorPoint(quadratic, problem)
@@ -105,9 +105,14 @@ def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=100
 
 def _of_one_prox(penalty):
     """The same penalty, as one of which all terms together have a prox; None if there is none."""
-    if isinstance(penalty, SparseChain):
+    if isinstance(penalty, OnChain):
         return penalty.temporal
     return penalty if penalty.graph is None and float(penalty.norm) == 1 else None
+
+
+def _goes_first(penalty):
+    """Whether splitting with one prox may be the faster method; it is not for jumps alone."""
+    return _of_one_prox(penalty) is not None and (not isinstance(penalty, OnChain) or penalty.alpha_l1 > 0)
 
 
 def _joined(found, more, goal):

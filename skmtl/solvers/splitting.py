@@ -26,6 +26,7 @@ import numpy as np
 
 from skmtl._threads import crew
 from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific
+from skmtl.solvers import _dual_newton
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._few_features import on_few_features
@@ -61,7 +62,10 @@ def _along(path, moments, kept, c, quadratic, tol, max_iter, init):
             parts = one.parts_of(solution.W, kept) if one.decomposition else None
             yield replace(solution, parts=parts, seen=kept)
             continue
-        found = minimize(problem, max(tol, ROUNDING) * quadratic.f0, max_iter, state)
+        goal, newton = max(tol, ROUNDING) * quadratic.f0, _dual_newton.suits(problem)
+        found = minimize(problem, goal, min(max_iter, _dual_newton.patience(problem)) if newton else max_iter, state)
+        if newton and not found.converged:
+            found = _dual_newton.minimize_by_newton(problem, found, goal, max_iter - found.n_iter)
         state = found.state
         yield solution_found(one, moments, kept, quadratic, found)
 

@@ -1,16 +1,14 @@
 """Temporal models without lengths of features are tasks on a chain, and solved as such.
 
-Jumps are fused tasks, to each other and perhaps to zero: there the splitting would need thousands of iterations where
-tasks have fewer rows than features, since what no row of a task sees is carried along the chain by small steps.  Smooth
-changes are a task graph.
+Jumps are fused tasks, to each other and perhaps to zero.  Smooth changes are a task graph.
 """
 
 from itertools import pairwise
 
 import numpy as np
 
-from skmtl.penalties import FusedTasks, TaskGraph, Temporal
-from skmtl.solvers.fused import SparseChain
+from skmtl.penalties import TaskGraph, Temporal
+from skmtl.solvers.fused import OnChain
 from skmtl.solvers.solution import solution_of, solve
 from skmtl.solvers.splitting import solve_by_splitting
 
@@ -27,10 +25,8 @@ def solve_temporal(penalty: Temporal, path, moments, c, **request):
     chain = dict.fromkeys(pairwise(few.tasks[penalty.places(few.tasks)].tolist()), 1.0)
     if penalty.smooth:
         on_chain = [TaskGraph(one.alpha, chain, one.alpha_ridge) for one in path]
-    elif penalty.alpha_l1 > 0:
-        on_chain = [SparseChain(one, chain) for one in path]
     else:
-        on_chain = [FusedTasks(one.alpha, chain, norm=1, alpha_ridge=one.alpha_ridge) for one in path]
+        on_chain = [OnChain(one, chain) for one in path]
     if request.get("init") is not None:
         request["init"] = request["init"][moments.active]
     for solution in solve(on_chain[0], on_chain, few, c[moments.active], **request):

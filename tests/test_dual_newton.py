@@ -1,0 +1,172 @@
+"""Newton's method for tasks of few rows: derivatives of proxes, and the splitting's minimum to more digits."""
+
+import warnings
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import sparse
+from scipy.linalg import LinAlgError
+from sklearn.exceptions import ConvergenceWarning
+
+from skmtl import MultiTaskRegressor
+from skmtl.penalties import L1, Dirty, FusedTasks, JointFeature, Penalty, Temporal, TraceNorm
+from skmtl.penalties.base import Chain
+from skmtl.penalties.sparse import RowNorm
+from skmtl.penalties.temporal import TotalVariation
+from skmtl.solvers import _dual_newton, coordinate, fused
+
+T, D = 5, 60
+KINDS = ["shared", "own", "uneven", "sparse", "weights"]
+PENALTIES = {
+    "maximum norm": lambda a: JointFeature(a, norm=np.inf),
+    "maximum norm, l1, factors": lambda a: JointFeature(
+        a, norm=np.inf, alpha_l1=0.1 * a, feature_weights=np.linspace(0.5, 2.0, D)
+    ),
+    "maximum norm, positive": lambda a: JointFeature(a, norm=np.inf, positive=True),
+    "dirty": lambda a: Dirty(a, 0.6 * a),
+    "dirty, maximum norm": lambda a: Dirty(1.5 * a, 0.6 * a, norm=np.inf),
+    "jumps": lambda a: Temporal(a),
+    "jumps, order, l1": lambda a: Temporal(a, alpha_l1=0.3 * a, order=[3, 0, 4, 1, 2]),
+    "jumps, l1, group": lambda a: Temporal(0.5 * a, alpha_l1=0.1 * a, alpha_group=0.5 * a),
+}
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        L1(0.5),
+        RowNorm(1.5),
+        RowNorm(1.5, np.linspace(0.5, 1.5, D)),
+        RowNorm(1.5, norm=np.inf),
+        TotalVariation(0.5, np.array([3, 0, 4, 1, 2])),
+        JointFeature(1.0, alpha_l1=0.5),
+        JointFeature(1.0, alpha_l1=0.5, norm=np.inf),
+        JointFeature(1.0, positive=True),
+        JointFeature(1.0, positive=True, alpha_l1=0.3, norm=np.inf),
+        *Temporal(0.4, alpha_l1=0.3, alpha_group=0.8).terms(np.arange(T)),
+        Chain(TotalVariation(0.4, np.arange(T)), RowNorm(1.0, norm=np.inf)),
+    ],
+    ids=lambda term: "+".join(type(norm).__name__ for norm in term.norms),
+)
+def test_directions_are_the_derivative_of_the_prox(term, rng):
+    """``J E = sum_k b_k <b_k, E_j(k)>`` is the difference of proxes on both sides of V."""
+    V, E, h = 2.0 * rng.normal(size=(T, D)), rng.normal(size=(T, D)), 1e-6
+    directions = term.directions(V, 1.0) if isinstance(term, Chain) else term.directions(V, term.prox(V, 1.0), 1.0)
+    features, B = directions
+    JE = np.zeros((T, D))
+    np.add.at(JE.T, features, (B * np.einsum("tk,tk->k", B, E[:, features])).T)
+    difference = (term.prox(V + h * E, 1.0) - term.prox(V - h * E, 1.0)) / (2.0 * h)
+    assert JE.any()
+    assert_allclose(JE, difference, atol=1e-7)
+
+
+def instance(kind, rng, n=12):
+    """Arguments of fit: five tasks of few rows."""
+    X = rng.normal(size=(n, D))
+    W = np.zeros((T, D))
+    W[:, :6] = rng.normal(size=6) + 0.3 * rng.normal(size=(T, 6))
+    Y, task = X @ W.T + 0.3 * rng.normal(size=(n, T)), None
+    if kind in ("own", "uneven"):
+        sizes = [6] * T if kind == "own" else [2, 3, 5, 8, 11]
+        task = np.repeat(np.arange(T), sizes)
+        X = rng.normal(size=(len(task), D))
+        Y = np.einsum("ij,ij->i", X, W[task]) + 0.3 * rng.normal(size=len(task))
+    if kind == "sparse":
+        X = sparse.csr_array(X * (rng.random(X.shape) < 0.5))
+    return {"X": X, "y": Y, "task": task, "sample_weight": rng.uniform(0.5, 2.0, n) if kind == "weights" else None}
+
+
+@pytest.fixture
+def rounds(monkeypatch):
+    """The steps of every round, which begin after three iterations of the splitting."""
+    steps, usual = [], _dual_newton._Multipliers.round
+    monkeypatch.setattr(coordinate, "_LONG", 0)  # what has another method before
+    monkeypatch.setattr(coordinate, "_BRIEF", 0)
+    monkeypatch.setattr(fused, "_COSTLIEST", 0)
+    monkeypatch.setattr(_dual_newton, "patience", lambda problem: 3)
+    monkeypatch.setattr(_dual_newton._Multipliers, "round", lambda *args: steps.append(usual(*args)) or steps[-1])
+    return steps
+
+
+def by_splitting(model, data, monkeypatch):
+    with monkeypatch.context() as usual:
+        usual.setattr(_dual_newton, "suits", lambda problem: False)
+        return model.fit(**data)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_it_finds_the_minimum_of_the_splitting(kind, penalty, rounds, rng, monkeypatch):
+    data = instance(kind, rng)
+    a = 0.1 * MultiTaskRegressor(JointFeature(1.0)).alpha_max(**data)
+    usual = by_splitting(MultiTaskRegressor(PENALTIES[penalty](a), max_iter=20_000), data, monkeypatch)
+    value, gap = usual.objective_, usual.dual_gap_
+    assert not rounds
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        model = MultiTaskRegressor(PENALTIES[penalty](a), tol=1e-11).fit(**data)
+    assert any(rounds)
+    assert value - gap <= model.objective_ * (1.0 + 1e-9)
+    assert model.objective_ - model.dual_gap_ <= value * (1.0 + 1e-9)
+    parts = (model.structured_coef_, model.deviation_coef_) if model.penalty.decomposition else (model.coef_,)
+    assert_allclose(sum(parts), model.coef_, atol=1e-12)
+
+
+@pytest.mark.parametrize("penalty", ["dirty", "jumps, l1, group", "jumps, order, l1"])
+def test_a_path_goes_on_from_it(penalty, rounds, rng):
+    """The splitting starts from where Newton's method ends: at an alpha nearby a few iterations are enough."""
+    data = instance("shared", rng)
+    a = 0.1 * MultiTaskRegressor(JointFeature(1.0)).alpha_max(**data)
+    model = MultiTaskRegressor(PENALTIES[penalty](a), tol=1e-8)
+    path = model.path(data["X"], data["y"], alphas=[a, a * (1.0 - 1e-10)])
+    assert rounds
+    first = sum(rounds)
+    again = model.path(data["X"], data["y"], alphas=[a])
+    assert sum(rounds) == 2 * first  # none for the second alpha
+    assert_allclose(path.coefs[1], again.coefs[0], atol=1e-5)
+
+
+def test_max_iter_counts_its_steps(rounds, rng):
+    data = instance("own", rng)
+    a = 0.01 * MultiTaskRegressor(JointFeature(1.0)).alpha_max(**data)
+    with pytest.warns(ConvergenceWarning, match="max_iter=8"):
+        model = MultiTaskRegressor(Dirty(a, 0.6 * a), max_iter=8).fit(**data)
+    assert (model.n_iter_, sum(rounds)) == (8, 5)
+
+
+def test_a_system_that_cannot_be_solved_leaves_an_honest_gap(rounds, rng, monkeypatch):
+    data = instance("own", rng)
+    a = 0.1 * MultiTaskRegressor(JointFeature(1.0)).alpha_max(**data)
+    least = MultiTaskRegressor(Dirty(a, 0.6 * a), tol=1e-9).fit(**data).objective_
+
+    def fails(K):
+        raise LinAlgError
+
+    monkeypatch.setattr(_dual_newton, "cho_factor", fails)
+    with pytest.warns(ConvergenceWarning):
+        model = MultiTaskRegressor(Dirty(a, 0.6 * a)).fit(**data)
+    assert least < model.objective_ <= least * (1.0 + 1e-9) + model.dual_gap_
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        Dirty(0.1, 0.1, alpha_ridge=0.1),
+        TraceNorm(0.1),
+        TraceNorm(0.1) + JointFeature(0.1),
+        FusedTasks(0.1, list(pairwise(range(T)))) + JointFeature(0.1),
+        Temporal(0.1, smooth=True, alpha_group=0.1),
+    ],
+    ids=lambda penalty: type(penalty).__name__,
+)
+def test_other_penalties_are_left_to_the_splitting(penalty: Penalty, rounds, rng):
+    MultiTaskRegressor(penalty, max_iter=5000).fit(**instance("own", rng))
+    assert not rounds
+
+
+def test_tasks_of_many_rows_are_left_to_the_splitting(rounds, rng):
+    X = rng.normal(size=(2 * D, D))
+    MultiTaskRegressor(Dirty(0.1, 0.1)).fit(X, X[:, :T] + rng.normal(size=(2 * D, T)))
+    assert not rounds
