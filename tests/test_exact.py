@@ -699,6 +699,24 @@ def test_a_node_beyond_the_columns_of_y_links_those_it_is_tied_to(instance, alph
     assert model.objective_ == pytest.approx(oracle.value(expected), rel=1e-9)
 
 
+@pytest.mark.parametrize("normalized", [False, True])
+def test_a_node_beyond_the_columns_of_y_needs_no_ridge(normalized, rng):
+    """Where labels are missing, too: as a task without rows of a long table, in a path as in a fit."""
+    X, Y = rng.normal(size=(20, 3)), rng.normal(size=(20, 3))
+    Y[::3, 0] = np.nan
+    graph = [(0, 1), (1, 7), (7, 2)]
+    model = TaskGraphRegressor(0.3, graph=graph, alpha_ridge=0.0, normalized=normalized)
+    seen = ~np.isnan(Y)
+    long = clone(model).fit(np.vstack([X[s] for s in seen.T]), Y.T[seen.T], task=np.nonzero(seen.T)[0])
+    assert_array_equal(long.tasks_, [0, 1, 2, 7])
+    wide = model.fit(X, Y)
+    assert_allclose(wide.coef_, long.coef_[:3], rtol=0, atol=1e-9)
+    assert_allclose(wide.intercept_, long.intercept_[:3], rtol=0, atol=1e-9)
+    assert wide.objective_ == pytest.approx(long.objective_, rel=1e-10)
+    assert wide.dual_gap_ <= 1e-10 * wide.objective_
+    assert_allclose(model.path(X, Y, alphas=[3.0, 0.3]).coefs[1], wide.coef_, rtol=0, atol=1e-9)
+
+
 BAD_GRAPHS = {
     "negative weight": ({("t00", "t01"): -1.0}, ValueError, "finite and >= 0"),
     "missing weight": ({("t00", "t01"): np.nan}, ValueError, "finite and >= 0"),

@@ -25,6 +25,7 @@ from skmtl.solvers.solution import (
     largest_of,
     loss_at_zero,
     loss_of,
+    on_nodes,
     residual_norm,
     solution_of,
     solve,
@@ -51,10 +52,14 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
         yield from _complete_graph(path, moments, c)
         return
     nodes = penalty.all_tasks(moments.tasks)
+    if len(nodes) > moments.n_tasks and not moments.shared:  # what a graph without ridge cannot see is over all nodes
+        how = {"tol": tol, "max_iter": max_iter, "init": init}
+        yield from on_nodes(solve_task_graph)(penalty, path, moments, c, **how)
+        return
     seen = lookup(moments.tasks, nodes)
     L = penalty.laplacian(nodes)
     hidden = np.setdiff1d(np.arange(len(nodes)), seen)
-    if moments.shared or len(hidden):
+    if moments.shared:
         L = L.toarray()
     order = np.concatenate([seen, hidden])
     nodes, L = nodes[order], L[order][:, order]
