@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from skmtl import DirtyRegressor, MultiTaskRegressor, TraceNormRegressor
+from skmtl import DirtyRegressor, MeanRegularizedRegressor, MultiTaskRegressor, TraceNormRegressor
 from skmtl._threads import crew, one_blas_thread
 from skmtl.moments import TaskMoments
 from skmtl.moments._incomplete import IncompleteMoments
@@ -541,7 +541,7 @@ def test_a_fit_that_does_not_converge_says_how_far_it_is_and_what_to_do(rng):
 class EveryOtherStepFails:
     """A problem whose extrapolations never help, the certificate of which is good from the 50th step on."""
 
-    quadratic = SimpleNamespace(null=1.0)
+    quadratic = SimpleNamespace(null=1.0, f0=1.0)
     n_steps = 0
 
     def zero_is_optimal(self):
@@ -612,3 +612,17 @@ def test_some_point_meets_all_constraints(rng):
         assert objective == pytest.approx(quadratic.value(W) + penalty.value(W), rel=1e-12)
         assert (W >= 0).all()
         assert_array_equal(W[0], W[1])
+
+
+@pytest.mark.parametrize("mu", [-10.0, -33.0, -100.0])
+def test_extrapolation_along_what_the_loss_does_not_see_comes_back(mu, rng):
+    """Weights of a constant feature, alike in all tasks, are an intercept, and those are drawn to a free b_0."""
+    task = np.repeat(np.arange(6), 20)
+    y = rng.normal(size=120)
+    y[task == 2] += mu
+    fit = {"X": np.ones((120, 1)), "y": y, "task": task}
+    strengths = {"alpha": 1e-3, "alpha_l1": 0.05, "alpha_intercept": 2.9}
+    model = MeanRegularizedRegressor(**strengths, alpha_shared=0.0, tol=1e-9).fit(**fit)
+    near = MeanRegularizedRegressor(**strengths, alpha_shared=1e-7, tol=1e-9).fit(**fit)
+    assert model.objective_ == pytest.approx(near.objective_, rel=1e-5)
+    assert np.abs(model.coef_).max() < 2.0 * abs(mu)

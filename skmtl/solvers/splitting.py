@@ -38,6 +38,7 @@ __all__ = ["Found", "minimize", "solution_found", "solve_by_splitting"]
 
 _BALANCED = 60  # iterations after which rho changes rarely
 _ACCELERATE = 10  # iterations before extrapolation
+_ASTRAY = 10.0  # F(0) by which an iteration may be above the best point
 
 
 @solve.register
@@ -151,6 +152,7 @@ def minimize(problem, goal, max_iter, state):
         return found
     z, rho = problem.start(state)
     mixing, y_before, plain, shortest, waiting = Anderson(), None, None, np.inf, True
+    accelerate = _ACCELERATE
     for n_iter in range(1, max_iter + 1):
         v, y, r = problem.step(z, rho)
         length = np.linalg.norm(r)
@@ -163,7 +165,15 @@ def minimize(problem, goal, max_iter, state):
         shortest = min(shortest, float(length))
         if waiting:  # also for an iteration later, where the one in turn went back
             waiting = False
-            found.improve(*problem.certify(z, v, y, rho))
+            points, *bound = problem.certify(z, v, y, rho)
+            least = min(point[0] for point in points)
+            if found.objective + _ASTRAY * problem.quadratic.f0 < least < np.inf and n_iter < max_iter:
+                # extrapolated along what the loss does not see, where in the end bounds are rounding errors
+                z, rho = problem.start([*(found.parts or (found.W,))])
+                y_before, plain, shortest, accelerate = None, None, np.inf, 2 * n_iter
+                mixing.reset()
+                continue
+            found.improve(points, *bound)
             if found.gap <= goal and (found.W.any() or found.gap <= ROUNDING * problem.quadratic.f0):
                 break
         due = y_before is not None and _due(n_iter)
@@ -172,7 +182,7 @@ def minimize(problem, goal, max_iter, state):
             mixing.reset()
             continue
         plain, y_before = z + r, y
-        z = mixing.propose(z, r) if n_iter >= _ACCELERATE else plain
+        z = mixing.propose(z, r) if n_iter >= accelerate else plain
     found.n_iter, found.converged, found.state = n_iter, found.gap <= goal, (z, rho)
     return found
 
