@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import expit, softmax
+from scipy.special import expit, logsumexp, softmax
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import DataConversionWarning
@@ -45,7 +45,7 @@ from skmtl.classification import (
     TraceNormClassifier,
 )
 from skmtl.metrics import masked_scorer
-from skmtl.penalties import Ridge
+from skmtl.penalties import JointFeature, Ridge, SharedPlusSpecific, SharedSubspace, TaskGraph
 from skmtl.preprocessing import to_long
 from tests.many_tasks import on_many_tasks
 
@@ -861,3 +861,25 @@ def test_scores_of_a_classifier_take_labels_and_weights_as_fits_do(rng):
         model.score(X, y, -np.ones(len(X)), task=task)
     with pytest.raises(ValueError, match=r"contains NaN, first in row 0\. Missing labels are understood in a 2-D y"):
         model.score(X, np.r_[None, y[1:]], task=task)
+
+
+def test_a_belief_about_features_sees_each_class_in_any_sum(rng):
+    """Also inside a sum of sums, and where it grows like a square: the value of the objective says so."""
+    X, task, y = rng.normal(size=(60, 3)), np.repeat([0, 1, 2], 20), rng.integers(0, 3, size=60)
+    graph, features = TaskGraph(0.1), JointFeature(0.05, feature_weights=[1.0, 2.0, 0.5])
+    subspace = SharedSubspace(0.1, n_components=1, eta=0.3)
+    for about_tasks, about_features in (
+        ([SharedPlusSpecific(0.1), graph], features),
+        ([graph, SharedPlusSpecific(0.1)], subspace),
+        ([graph], subspace),
+    ):
+        penalty = about_tasks[0] + about_features
+        for other in about_tasks[1:]:
+            penalty = penalty + other
+        model = MultiTaskClassifier(penalty, tol=1e-9).fit(X, y, task=task)
+        eta = model.decision_function(X, task=task)
+        loss = 3 / 60 * (logsumexp(eta, axis=1) - eta[np.arange(60), y]).sum()
+        W = model.coef_
+        prices = [part.value(W.reshape(3, -1)) for part in about_tasks] + [about_features.value(W.reshape(9, 3))]
+        assert model.objective_ == pytest.approx(loss + sum(prices), rel=1e-9)
+        assert model.dual_gap_ <= 1e-9 * np.log(3) * 3

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from skmtl.penalties.base import Chain, Norm, Penalty
+from skmtl.penalties.base import Chain, Norm, Penalty, Square
 from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, ReducedRank
 from skmtl.penalties.shared import Ridge, SharedPlusSpecific
 from skmtl.penalties.sparse import L1
@@ -57,10 +57,10 @@ class Sum(Penalty):
 
     def of_classes(self, n_classes):
         """Where one part sees tasks and the other classes, both as functions of what the first sees."""
-        if n_classes == 1 or self.a.unfolds == self.b.unfolds:
+        if n_classes == 1 or not self.unfolds:
             return self
-        a, b = (part if part.unfolds else OfClasses(part, n_classes) for part in (self.a, self.b))
-        return Sum(a, b, self.alpha)
+        a, b = (part.of_classes(n_classes) if part.unfolds else OfClasses(part, n_classes) for part in (self.a, self.b))
+        return self if a is self.a and b is self.b else Sum(a, b, self.alpha)
 
     @property
     def has_nodes(self):
@@ -198,7 +198,7 @@ class OfClasses(Penalty):
     def _of_classes(self, term):
         if isinstance(term, Chain):
             return Chain(*map(self._of_classes, term.norms))
-        return _NormOfClasses(term, self)
+        return _SquareOfClasses(term, self) if isinstance(term, Square) else _NormOfClasses(term, self)
 
 
 class _NormOfClasses(Norm):
@@ -218,3 +218,22 @@ class _NormOfClasses(Norm):
 
     def dual_norm(self, Z):
         return self.norm.dual_norm(self.fold.unfolded(Z))
+
+
+class _SquareOfClasses(Square):
+    """Likewise a function that grows like a square."""
+
+    def __init__(self, square, fold):
+        self.square = square
+        self.fold = fold
+        self.alpha = square.alpha
+        self.constrains = square.constrains
+
+    def value(self, W):
+        return self.square.value(self.fold.unfolded(W))
+
+    def prox(self, V, step):
+        return self.fold.folded(self.square.prox(self.fold.unfolded(V), step))
+
+    def conjugate(self, U):
+        return self.square.conjugate(self.fold.unfolded(U))
