@@ -222,6 +222,16 @@ def test_gradnorm_takes_the_first_step_of_adam(rng):
     assert_allclose(w, sum_to(4, 1 - 0.025 * np.sign(norms - norms.mean())), rtol=1e-6)
 
 
+def test_gradnorm_learns_nothing_from_batches_of_one_task(rng):
+    weighting = Weighting("gradnorm", np.ones(3))
+    weighting.end_epoch(np.ones(3))
+    for step in range(60):
+        gram, task = np.zeros((3, 3)), step % 3
+        gram[task, task] = rng.uniform(0.1, 10.0)
+        from_gram("gradnorm", gram, losses=rng.uniform(0.1, 10.0, size=3), weighting=weighting)
+    assert_array_equal(weighting.memory.learned[0], 1.0)
+
+
 @each_rule
 @pytest.mark.parametrize("T", [1, 2, 5])
 def test_without_conflict_in_an_orthonormal_basis_all_weights_are_one(rule, T):
