@@ -528,6 +528,14 @@ def test_a_student_learns_from_its_teacher(rng):
     assert_array_equal(model.classes_["a"], teacher.classes_)
 
 
+def test_a_high_temperature_is_no_training_gone_astray(rng):
+    """Losses are multiplied by its square; warnings are errors here."""
+    X = rng.normal(size=(100, 3))
+    teacher = LogisticRegression().fit(X, np.digitize(X[:, 0], [-0.5, 0.5]))
+    model = MultiTaskMLP({"a": distill(teacher, 20.0)}, (5,), max_iter=3, random_state=0).fit(X, {})
+    assert model.loss_curve_["a"][-1] > 300.0
+
+
 # --------------------------------------------------------------------------------------------------------- training
 
 

@@ -6,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmtl._ids import describe
 from skmtl.neural._lbfgs import train_by_lbfgs
-from skmtl.neural._losses import POISSON
+from skmtl.neural._losses import POISSON, SOFT
 from skmtl.neural._training import Epochs
 
 __all__ = ["train", "warn_if_lost", "warn_unless_converged"]
@@ -48,10 +48,11 @@ def warn_if_lost(model):
     """Where labels have no units and the last loss is far above that of a constant answer."""
     scaled = getattr(model, "standardize_y", True)
     losses = model._states[model._best].losses
+    parts = zip(model._names.tolist(), model._heads, losses[-1] if losses else [], strict=False)
     lost = [
         name
-        for name, head, loss in zip(model._names.tolist(), model._heads, losses[-1] if losses else [], strict=False)
-        if loss > _LOST and head.loss != POISSON and (scaled or not head.numeric)
+        for name, head, loss in parts
+        if loss > _LOST * _unit(head) and head.loss != POISSON and (scaled or not head.numeric)
     ]
     if lost and not model.early_stopping:
         warnings.warn(
@@ -60,3 +61,8 @@ def warn_if_lost(model):
             ConvergenceWarning,
             stacklevel=3,
         )
+
+
+def _unit(head):
+    """What a constant answer of a head is about: at a temperature above 1, losses are multiplied by its square."""
+    return max(1.0, head.constant**2) if head.loss == SOFT else 1.0
