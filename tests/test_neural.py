@@ -973,6 +973,13 @@ def test_a_rate_that_diverges_is_an_error_with_advice_and_leaves_the_model_alone
     assert_array_equal(model.predict(X), before)
 
 
+def test_a_loss_without_bound_is_no_matter_of_a_rate_that_lbfgs_does_not_have(rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPRegressor((20,), loss="poisson", solver="lbfgs", random_state=0)
+    with pytest.raises(ValueError, match=r"training diverges\. Standardise the features\.$"):
+        model.fit(1e4 * X, np.abs(Y))
+
+
 def test_a_pull_that_diverges_is_an_error_with_advice(rng):
     X, Y = data(rng)
     pulled = MultiTaskMLPRegressor((8,), sharing="soft", alpha_soft=1e5, solver="sgd", learning_rate_init=0.01)

@@ -110,8 +110,8 @@ def share_out(packed, theta):
 def gradnorm(packed, theta, rule, n, nonnegative):
     r"""A step of Adam on :math:`\sum_t |w_t |g_t| - \overline{w |g|} r_t^{1.5}|` with the mean held fixed.
 
-    r_t is how much is left of the first epoch's loss, relative to the mean of that; in the first epoch nothing moves, nor
-    in a batch of one task, which is its own mean but for rounding.
+    r_t is how much is left of the first epoch's loss, relative to the mean of that; in the first epoch nothing moves,
+    nor in a batch of one task, which is its own mean but for rounding.
     """
     losses, seen, rate, weight = take(packed, theta, "losses seen rate weight")
     learned, reference, V, scores, p = take(packed, theta, "learned reference vectors scores importance")

@@ -193,11 +193,16 @@ class Epochs:
         losses = self.training.losses
         bad = self.problem.tasks[~np.isfinite(losses)]
         of, settings = f" of task {describe(bad)}" if len(bad) else "", self.problem.settings
-        pull = f" or alpha_soft ({settings.alpha_soft:g})" if settings.sharing == "soft" else ""
+        batches = settings.solver != "lbfgs"  # which has no rate, and takes no bound
+        strengths = [f"learning_rate_init ({settings.learning_rate_init:g})"] if batches else []
+        strengths += [f"alpha_soft ({settings.alpha_soft:g})"] if settings.sharing == "soft" else []
+        remedies = [f"lower {' or '.join(strengths)}"] if strengths else []
+        remedies += ["standardise the features", *(["bound the weights with max_norm"] if batches else [])]
+        *others, last = remedies
+        advice = f"{', '.join(others)}, or {last}" if others else last
         raise ValueError(
-            f"The loss{of} is no longer finite in epoch {len(self.state.objectives) + 1}: training diverges. Lower "
-            f"learning_rate_init ({settings.learning_rate_init:g}){pull}, standardise the features, or bound the "
-            "weights with max_norm."
+            f"The loss{of} is no longer finite in epoch {len(self.state.objectives) + 1}: training diverges. "
+            f"{advice[0].upper()}{advice[1:]}."
         )
 
     def _deal(self):
