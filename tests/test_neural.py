@@ -1171,6 +1171,8 @@ def test_bad_heads_labels_and_tasks_are_named(rng):
         MultiTaskMLPRegressor(task_weight={9: 1.0}).fit(X, Y)
     with pytest.raises(ValueError, match="counts"):
         MultiTaskMLPRegressor(loss="poisson").fit(X, Y)
+    with pytest.raises(ValueError, match="counts"):
+        MultiTaskMLPRegressor(loss="poisson", max_iter=1).fit(X, abs(Y), validation_data=(X, Y))
 
 
 # ---------------------------------------------------------------------------------- rows in dicts, weights, heads

@@ -159,6 +159,7 @@ class NetworkReader(FittedNetwork):
             or kinds[0] != kinds[1]
         ):
             raise ValueError("Rows to score must have the features, the tasks and the kinds of labels of the fit.")
+        self._check_numbers(reading.table)
         reader._task_position = self._task_position
         heads = [replace(head, classes=read.classes) for head, read in zip(self._heads, reading.heads, strict=True)]
         return heads, reading.table if self._columns is None else reading.table.split_columns(self._columns)
