@@ -726,7 +726,7 @@ def test_partial_fit_is_epochs_of_fit(rng):
     labels = np.array(list("aab"))
     model = MultiTaskMLPClassifier((5,)).partial_fit(X[:3], labels, classes=list("abc"))
     assert model.partial_fit(X[:2], ["c", "a"]).predict_proba(X).shape == (200, 3)
-    with pytest.raises(ValueError, match="labels that the last fit did not"):
+    with pytest.raises(ValueError, match="labels that neither the last fit nor classes had"):
         model.partial_fit(X[:2], ["c", "z"])
 
 
@@ -1552,6 +1552,10 @@ def test_classes_to_come_are_announced(rng):
     labels = (Y > 0).astype(int)
     classifier = MultiTaskMLPClassifier((5,)).partial_fit(X, np.zeros_like(labels), classes=[0, 1])
     assert_array_equal(classifier.partial_fit(X, labels).classes_, [[0, 1]] * 3)
+    with pytest.raises(ValueError, match="labels that neither the last fit nor classes had: 1"):
+        MultiTaskMLPClassifier().partial_fit(X, labels, classes=[0])
+    with pytest.raises(ValueError, match=r"one for each of the 3 columns of y\. Got 2"):
+        MultiTaskMLPClassifier().partial_fit(X, labels, classes=[[0, 1], [0, 1]])
     heads = {"a": "classification", "b": "multilabel", "c": "regression"}
     y = {"a": np.where(Y[:, 0] > 0, "u", "v"), "b": Y[:, :2] > 0, "c": Y[:, 0]}
     first = {"a": np.full(200, "u"), "b": np.ones((200, 2), dtype=bool), "c": Y[:, 0]}

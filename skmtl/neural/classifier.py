@@ -339,7 +339,8 @@ def recode(codes, labels, known):
         own = labels.coded(t).tolist()
         if new := [own[int(c)] for c in np.unique(column[rows]) if own[int(c)] not in position]:
             raise ValueError(
-                f"y has labels that the last fit did not: {describe(new)}. It knew {describe(list(position))}."
+                f"y has labels that neither the last fit nor classes had: {describe(new)}. Known are "
+                f"{describe(list(position))}."
             )
         column[rows] = [position[own[int(c)]] for c in column[rows]]
     return columns.reshape(values.shape)
@@ -355,6 +356,10 @@ def _sets_of(classes, n_columns):
         if n_columns in ((), (1,)):
             return encode_labels(np.asarray(classes))[0]
         lists = [lists] * n_columns[0]
+    if n_columns and len(lists) != n_columns[0]:
+        raise ValueError(
+            f"classes must be a list of labels, or one for each of the {n_columns[0]} columns of y. Got {len(lists)}."
+        )
     table = np.full((max(map(len, lists)), len(lists)), None, dtype=object)
     for t, labels in enumerate(lists):
         table[: len(labels), t] = list(labels)
