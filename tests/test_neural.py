@@ -1160,6 +1160,8 @@ def test_bad_heads_labels_and_tasks_are_named(rng):
         ({"a": "regression"}, {"b": Y[:, 0]}, "no labels of the heads 'a'"),
         ({"a": "poisson"}, {"a": Y[:, 0]}, "Poisson head 'a' must be >= 0"),
         ({"a": "multilabel"}, {"a": np.arange(200) % 3}, "must have shape"),
+        ({"a": "multilabel"}, {"a": [["high"], ["high", "low"]] * 100}, "multilabel head 'a'.*MultiLabelBinarizer"),
+        ({("a", 1): "regression"}, {("a", 1): Y[:, 0]}, "heads must have text or numbers for names.*'a', 1"),
         ({"a": "regression", "b": "classification"}, {"a": Y[:, 0], "b": Y[:, 0]}, "head 'b': .*continuous"),
         ({"a": "regression", "b": "multilabel"}, {"a": Y[:, 0], "b": Y[:, :2]}, "head 'b': .*continuous"),
         ({"a": "regression", "b": "huber"}, {"a": Y[:, 0], "b": ["high"] * 200}, "head 'b': y must be numeric"),

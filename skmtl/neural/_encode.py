@@ -120,9 +120,14 @@ def announced_heads(classes, heads):
 
 
 def _multilabel(name, labels, known):
-    if np.ndim(labels) != 2:
+    try:
+        ndim, got = np.ndim(labels), f"{np.shape(labels)}"
+    except ValueError:  # lists of different lengths
+        ndim, got = 1, "a list of tags per row"
+    if ndim != 2:
         raise ValueError(
-            f"Labels of the multilabel head {name!r} must have shape (n_samples, n_columns). Got {np.shape(labels)}."
+            f"Labels of the multilabel head {name!r} must have shape (n_samples, n_columns), as MultiLabelBinarizer "
+            f"makes of lists of tags. Got {got}."
         )
     if np.shape(labels)[1] == 1:
         sets, codes = _of_head(name, encode_labels, np.ravel(labels))

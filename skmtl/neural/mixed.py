@@ -434,6 +434,8 @@ class MultiTaskMLP(BaseNetwork):
                 f"'regression', 'sold': 'classification'}}. Got {heads!r} instead."
             )
         for name, kind in heads.items():
+            if isinstance(name, tuple):  # columns of a frame with levels
+                raise ValueError(f"heads must have text or numbers for names. Got the tuple {name!r}.")
             if not isinstance(kind, distill) and kind not in KINDS:
                 raise ValueError(
                     f"heads[{name!r}] must be one of {', '.join(map(repr, KINDS))} or distill(teacher). Got {kind!r}."
