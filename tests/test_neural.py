@@ -659,6 +659,19 @@ def test_every_task_keeps_labels_to_learn_from(rng):
         assert abs(model.fit(X, Y).predict(X)[:, 1] - 1001.0).max() < 20.0
 
 
+def test_small_tasks_are_validated_on_in_turn(rng):
+    """A tenth of 4 rows is none: of 100 such tasks 40 lend one, beside a share of a task that has enough."""
+    X, ids = rng.normal(size=(500, 3)), np.append(np.repeat(np.arange(100), 4), np.full(100, 100))
+    model = MultiTaskMLPRegressor((4,), early_stopping=True, max_iter=1, random_state=0).fit(X, X[:, 0], task=ids)
+    held_out = np.isfinite(list(model.validation_scores_.values()))[:, 0]
+    assert held_out[:100].sum() == 40
+    assert held_out[100]
+    model.fit(X[:400], X[:400, 0], task=ids[:400])  # there are no others
+    single = MultiTaskMLPRegressor((4,), early_stopping=True)
+    with pytest.raises(ValueError, match=r"validation_fraction=0.1 of 100 row\(s\) leaves none"):
+        single.fit(X[:100], X[:100, 0], task=np.arange(100))
+
+
 def test_every_column_of_a_head_keeps_labels_to_learn_from(rng):
     X, Y = data(rng)
     Y[1:, 1] = np.nan

@@ -256,16 +256,20 @@ class BaseNetwork(NetworkReader):
     def _hold_out(self, table):
         """Items to train on, and to validate on: a share of those of every task, if an item belongs to one.
 
-        Every column of labels keeps one to learn from.
+        Tasks with too few items for one each lend one in turn. Every column of labels keeps one to learn from.
         """
         rng = np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
         if table.one_task_a_row:
             _, *groups = rows_by_code(table.task_of_item(), table.n_tasks)
         else:
             groups = [np.arange(table.n_items)]
-        held = np.zeros(table.n_items, dtype=bool)
+        held, owed = np.zeros(table.n_items, dtype=bool), 0.0
         for group in groups:
             n = min(round(self.validation_fraction * len(group)), len(group) - 1)
+            if n == 0 and len(group) > 1:
+                owed += self.validation_fraction * len(group)
+                n = round(owed)
+                owed -= n
             held[rng.permutation(group)[: max(n, 0)]] = True
         for t in range(table.n_tasks):
             for own in table.items_of(t):

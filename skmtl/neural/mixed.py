@@ -106,7 +106,7 @@ class MultiTaskMLP(BaseNetwork):
     early_stopping : bool, default=False
         Stop when no task's validation score improves any more, and go back to the weights with the best mean score.
     validation_fraction : float, default=0.1
-        Share of rows set apart for that, of every task.
+        Share of rows set apart for that, of every task; of tasks with too few for one each, one of some.
     metrics : callable or dict {task: callable}, default=None
         Scores for validation, ``metric(y_true, y_pred)`` of labels, greater is better; of several columns on rows that
         have all of them. None: R2, accuracy or explained deviance.
