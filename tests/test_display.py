@@ -60,6 +60,17 @@ def test_without_validation_there_are_two_panels(plt, rows):
     assert [text.get_text() for text in display.axes_[0].get_legend().get_texts()] == ["0", "1"]
 
 
+def test_a_single_epoch_is_points(plt, rows):
+    """Of one there is no line to see; and there is no epoch 0.98."""
+    X, Y = rows
+    model = MultiTaskMLPRegressor((4,), max_iter=1, random_state=0).fit(X, Y, validation_data=(X, Y))
+    for markers in ["o", "o", "o"], ["None", "o", "None"]:
+        display = TrainingDisplay.from_estimator(model)
+        assert [{line.get_marker() for line in panel.values()} for panel in display.lines_] == [{m} for m in markers]
+        assert all(tick == round(tick) for tick in display.axes_[0].get_xticks())
+        model.partial_fit(X, Y)
+
+
 def test_a_pipeline_and_mixed_heads(plt, rows):
     X, Y = rows
     heads = {"number": "regression", "sign": "classification"}

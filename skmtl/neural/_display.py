@@ -154,6 +154,8 @@ def _draw(ax, title, curves, line_kwargs):
     """The lines of a panel, by task."""
     few = len(curves) <= _MOST_NAMES
     style = {"linewidth": 1.5} if few else {"linewidth": 0.5, "color": "0.6"}
+    if all(np.isfinite(curve).sum() <= 1 for curve in curves.values()):  # a line of one point is none
+        style["marker"] = "o"
     lines = {}
     for task, curve in curves.items():
         epochs = np.arange(1, len(curve) + 1)
@@ -163,4 +165,6 @@ def _draw(ax, title, curves, line_kwargs):
         known = np.isfinite(table).any(axis=1)  # a task without rows to validate on has no score
         ax.legend(handles=ax.plot(epochs, table[known].mean(axis=0), color="black", lw=2, label="mean of tasks"))
     ax.set(title=title, xlabel="epoch")
+    if ax.get_xscale() == "linear":
+        ax.locator_params(axis="x", integer=True, min_n_ticks=1)
     return lines
