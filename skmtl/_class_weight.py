@@ -7,10 +7,10 @@ import numpy as np
 
 from skmtl._ids import canonical_ids, describe, lookup
 
-__all__ = ["balanced", "refuse_unknown_labels", "weigh_classes"]
+__all__ = ["balanced", "factors_of_labels", "refuse_unknown_labels", "weigh_classes"]
 
 
-def weigh_classes(data, labels, class_weight):
+def weigh_classes(data, labels, class_weight, keep_rows=False):
     """Multiply the weights of `data`, whose y holds codes, by those of the labels' classes.
 
     Parameters
@@ -19,6 +19,8 @@ def weigh_classes(data, labels, class_weight):
     labels : LabelSets
     class_weight : "balanced", a dict {label: weight}, or a dict of such by task id
         "balanced": every class of a task has the same sum of weights, and the task as much as before.
+    keep_rows : bool
+        Whether a row whose class weighs nothing stays, with a weight of 0, in the long layout, too.
 
     Raises
     ------
@@ -26,16 +28,21 @@ def weigh_classes(data, labels, class_weight):
         An unknown label instead of one that is there, an unknown task, or no weight left.
     """
     codes = data.y.astype(np.intp)
-    weight = data.label_weight()
     task = np.broadcast_to(np.arange(data.n_tasks), codes.shape) if data.shared else data.task_of_row
-    counts = np.bincount(
-        (task * labels.n_classes + codes).ravel(), weight.ravel(), minlength=data.n_tasks * labels.n_classes
-    ).reshape(data.n_tasks, labels.n_classes)
-    weight = weight * _factors(counts, labels, class_weight, data.tasks)[task, codes]
+    weight = data.label_weight()
+    weight = weight * factors_of_labels(codes, weight, task, labels, class_weight, data.tasks)
     if not weight.any():
         raise ValueError("Every label has weight zero: class_weight must be positive for at least one class with rows.")
     weighed = replace(data, weight=weight)
-    return weighed if weight.ndim == 2 or weight.all() else weighed.take(weight > 0)
+    return weighed if keep_rows or weight.ndim == 2 or weight.all() else weighed.take(weight > 0)
+
+
+def factors_of_labels(codes, weight, task, labels, class_weight, tasks):
+    """What labels are multiplied by; their codes, weights and the positions of their tasks are arrays of one shape."""
+    counts = np.bincount(
+        (task * labels.n_classes + codes).ravel(), weight.ravel(), minlength=len(tasks) * labels.n_classes
+    ).reshape(len(tasks), labels.n_classes)
+    return _factors(counts, labels, class_weight, tasks)[task, codes]
 
 
 def _factors(counts, labels, class_weight, tasks):

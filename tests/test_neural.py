@@ -727,6 +727,46 @@ def test_scores_to_stop_by_count_rows_whatever_classes_weigh(rng):
     assert_array_equal(*scores)
 
 
+@pytest.mark.parametrize("layout", ["single", "ids", "dict", "wide"])
+def test_rows_to_validate_on_are_none_to_train_on_whatever_classes_weigh(layout, rng):
+    """A class of weight 0 has rows, too; their labels are no news in training, and count in scores."""
+    X, ids, labels = rng.normal(size=(90, 2)), np.arange(90) % 2, rng.integers(3, size=90)
+    weight = {0: 0.0, 1: 1.0, 2: 5.0}
+    for Network in MultiTaskMLPClassifier, MultiTaskMLP:
+        model = Network(early_stopping=True, validation_fraction=0.4, class_weight=weight, random_state=0)
+        if Network is MultiTaskMLP:
+            model.set_params(heads=dict.fromkeys([0, 1], "classification"), class_weight=dict.fromkeys([0, 1], weight))
+        data = {
+            "single": (X, np.column_stack([labels, labels])) if Network is MultiTaskMLP else (X, labels),
+            "ids": (X, labels),
+            "dict": ({t: (X[ids == t], labels[ids == t]) for t in (0, 1)}, None),
+            "wide": (X, np.column_stack([labels, labels])),
+        }[layout]
+        problem = posed(model, *data, task=ids if layout == "ids" else None).problem
+        inputs, values, weights = problem.validation
+        for t in range(problem.table.n_tasks):
+            held_out = (inputs[t] if isinstance(inputs, list) else inputs)[:, 0].tolist()
+            x = problem.table.inputs[t if len(problem.table.inputs) > 1 else 0][:, 0]
+            rows = problem.table.rows_of(t, problem.items)[0]
+            assert not set(held_out) & set(x[rows].tolist())
+            truth = dict(zip(X[:, 0].tolist(), labels.tolist(), strict=True))
+            assert_array_equal(values[t][:, 0], [truth[row] for row in held_out])
+            assert_array_equal(weights[t], 1.0)
+
+
+def test_classes_weigh_in_every_layout(rng):
+    X, ids, labels = rng.normal(size=(80, 2)), np.arange(80) % 2, (rng.random(80) < 0.2).astype(int)
+    parts = {t: (X[ids == t], labels[ids == t]) for t in (0, 1)}
+    settings = {"max_iter": 5, "shuffle": False, "random_state": 0}
+    for weight in ("balanced", {0: 1.0, 1: 30.0}, {0: "balanced", 1: {0: 2.0, 1: 3.0}}):
+        dicts = MultiTaskMLPClassifier((5,), class_weight=weight, sharing="private", **settings).fit(parts)
+        rows = MultiTaskMLPClassifier((5,), class_weight=weight, sharing="private", **settings).fit(X, labels, task=ids)
+        for a, b in zip(dicts.predict_proba({0: X, 1: X}).items(), (0, 1), strict=True):
+            assert_allclose(a[1], rows.predict_proba(X, task=np.full(80, b)), rtol=1e-6)
+    with pytest.raises(ValueError, match="class_weight leaves no label of the tasks 1 a weight above zero"):
+        MultiTaskMLPClassifier(class_weight={1: {0: 0.0, 1: 0.0}}).fit(parts)
+
+
 def test_partial_fit_is_epochs_of_fit(rng):
     X, Y = data(rng)
     whole = full_batch(max_iter=5, shuffle=False).fit(X, Y)

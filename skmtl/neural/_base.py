@@ -183,7 +183,10 @@ class BaseNetwork(NetworkReader):
         self._check_numbers(reading.table)
         self._n_read = reading.table.n_features
         self._columns = self._own_features(reading)  # what predict goes by, whatever becomes of the parameter
-        table = reading.table if self._columns is None else reading.table.split_columns(self._columns)
+        table, counted = (
+            part if part is None or self._columns is None else part.split_columns(self._columns)
+            for part in (reading.table, reading.counted)
+        )
         self._architecture = self._architecture_for(table, reading.heads)
         losses = [(head.kind, head.constant) for head in reading.heads]
         self._objective = losses, getattr(self, "standardize_y", True), self._columns
@@ -198,9 +201,7 @@ class BaseNetwork(NetworkReader):
         parts = enumerate(last._heads if continued else reading.heads)
         self._heads = [standardize(head, *table.labels_of(t, items)) for t, head in parts]
         self._check_range(reading.tasks, table)
-        raw, table = table, self._encoded(table)
-        if held_out is not None and getattr(self, "class_weight", None) is not None:  # a metric counts rows
-            _, raw = self._read_to_score(X if isinstance(X, Mapping) else (X, y, task), sample_weight)
+        raw, table = table if counted is None else counted, self._encoded(table)
         validation = self._validation(validation_data, raw, held_out)
         metrics = [self._metric(name) for name in reading.tasks]
         problem = Problem(self, self._architecture, self._heads, reading.tasks, table, items, validation, metrics)

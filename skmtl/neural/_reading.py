@@ -29,6 +29,8 @@ class Reading:
         Its labels in their units, or codes of classes.
     source, task_position
         As in `TaskData`.
+    counted : Table, or None
+        The same rows without the weights of classes, if there are such: metrics count rows.
     """
 
     tasks: np.ndarray
@@ -36,6 +38,7 @@ class Reading:
     table: Table
     source: str
     task_position: int | None = None
+    counted: Table | None = None
 
 
 class NetworkReader(FittedNetwork):
@@ -57,7 +60,7 @@ class NetworkReader(FittedNetwork):
         y = self._encode_labels(y, as_before)
         options = {"task": task, "task_column": self.task, "estimator": self, "empty": known, "keep_float32": True}
         data = check_data(X, y, sample_weight, **options)
-        data = self._weigh(data)
+        counted, data = data, self._weigh(data)
         if known and not data.shared:
             if (lookup(data.tasks, self._names) < 0).any():
                 raise ValueError(
@@ -65,12 +68,15 @@ class NetworkReader(FittedNetwork):
                 )
             data, kept = data.reindex(self._names), np.arange(len(self._names))
         else:
-            totals = data.label_weight().sum(axis=0) if data.shared else np.diff(data.starts)
+            totals = data.task_weight()
+            if not data.shared and not totals.all():  # of a task whose classes weigh nothing
+                counted, data = (part.take(totals[part.task_of_row] > 0) for part in (counted, data))
             if known and np.array_equal(data.tasks, self.tasks_):
                 totals = np.where(lookup(data.tasks, self._names) >= 0, 1.0, totals)
             self.tasks_, kept = data.tasks, np.flatnonzero(totals)
         heads, table = self._make_heads(data, kept), _table_of(data, kept)
-        return Reading(data.tasks[kept], heads, table, data.source, data.task_position)
+        counted = None if partial or self._weighs_alike else _table_of(counted, kept)
+        return Reading(data.tasks[kept], heads, table, data.source, data.task_position, counted)
 
     def _read_parts(self, X, y, sample_weight, task, as_before, partial):
         """Validate a dict {task: (X, y)}."""
@@ -129,6 +135,11 @@ class NetworkReader(FittedNetwork):
 
     def _weigh(self, data):
         return data
+
+    @property
+    def _weighs_alike(self):
+        """Whether all classes weigh the same."""
+        return getattr(self, "class_weight", None) is None
 
     def _check_numbers(self, table):
         """Raise ValueError for labels that a loss cannot take."""

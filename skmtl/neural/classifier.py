@@ -2,10 +2,11 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from skmtl._class_weight import weigh_classes
+from skmtl._class_weight import factors_of_labels, weigh_classes
 from skmtl._ids import describe
 from skmtl._labels import encode_labels, named
 from skmtl.classification._base import MultiTaskClassifierMixin
@@ -316,7 +317,23 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         return codes
 
     def _weigh(self, data):
-        return data if self.class_weight is None else weigh_classes(data, self._labels, self.class_weight)
+        if self._weighs_alike:
+            return data
+        return weigh_classes(data, self._labels, self.class_weight, keep_rows=True)
+
+    def _read_parts(self, X, y, sample_weight, task, as_before, partial):
+        reading = super()._read_parts(X, y, sample_weight, task, as_before, partial)
+        if self._weighs_alike:
+            return reading
+        table, tasks = reading.table, reading.tasks
+        codes, of_row = table.Y[:, 0].astype(np.intp), table.task_of_item()
+        weight = np.ones(len(codes)) if table.weight is None else table.weight
+        weight = weight * factors_of_labels(codes, weight, of_row, self._labels, self.class_weight, tasks)
+        empty = np.bincount(of_row, minlength=len(tasks)) > 0
+        empty &= np.bincount(of_row, weight, minlength=len(tasks)) == 0
+        if empty.any() and not partial:
+            raise ValueError(f"class_weight leaves no label of the tasks {describe(tasks[empty])} a weight above zero.")
+        return replace(reading, table=replace(table, weight=weight), counted=table)
 
     def _make_heads(self, data, kept):
         labels = self._labels

@@ -421,7 +421,8 @@ class MultiTaskMLP(BaseNetwork):
             reading = self._read_wide(X, y, sample_weight, heads, known)
         self.tasks_ = reading.tasks
         made = dict(zip(reading.tasks.tolist(), reading.heads, strict=True))
-        reading = replace(reading, table=weigh_labels(self.class_weight, made, reading.table))
+        table = weigh_labels(self.class_weight, made, reading.table)
+        reading = replace(reading, table=table, counted=None if self._weighs_alike else reading.table)
         if not may_lack:
             _refuse_weightless(reading)
         return reading
