@@ -153,7 +153,7 @@ def _divide(ax, n_panels):
 def _draw(ax, title, curves, line_kwargs):
     """The lines of a panel, by task."""
     few = len(curves) <= _MOST_NAMES
-    style = {"linewidth": 1.5} if few else {"linewidth": 0.5, "color": "0.6"}
+    style: dict[str, object] = {"linewidth": 1.5} if few else {"linewidth": 0.5, "color": "0.6"}
     if all(np.isfinite(curve).sum() <= 1 for curve in curves.values()):  # a line of one point is none
         style["marker"] = "o"
     lines = {}
