@@ -334,6 +334,16 @@ def test_wide_and_long_labels_give_the_same_network(rng):
         assert_allclose(b, a, rtol=1e-9, atol=1e-11)
 
 
+def test_rows_without_the_ids_that_the_fit_had_are_refused(rng):
+    X, Y = data(rng)
+    ids = rng.choice(["a", "b"], size=200)
+    model = MultiTaskMLPRegressor((5,), max_iter=2).fit(X, Y[:, 0], task=ids)
+    with pytest.raises(ValueError, match="fitted with task ids beside X, and these rows come without"):
+        model.partial_fit(X, Y[:, 0])
+    with pytest.raises(ValueError, match="the third of validation_data"):
+        model.fit(X, Y[:, 0], task=ids, validation_data=(X, Y[:, 0]))
+
+
 def test_ids_beside_x_and_in_a_column_are_the_same(rng):
     X, ids = rng.normal(size=(60, 3)), rng.choice(list("abc"), size=60)
     y = X[:, 0]

@@ -63,6 +63,11 @@ class NetworkReader(FittedNetwork):
         counted, data = data, self._weigh(data)
         if known and not data.shared:
             if (lookup(data.tasks, self._names) < 0).any():
+                if data.source == "single" and self._source == "metadata":
+                    raise ValueError(
+                        "The network was fitted with task ids beside X, and these rows come without: give them as "
+                        "task, or as the third of validation_data, (X, y, task)."
+                    )
                 raise ValueError(
                     f"The rows are of the tasks {describe(data.tasks)}; the network knows {describe(self._names)}."
                 )
