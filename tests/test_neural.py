@@ -334,16 +334,6 @@ def test_wide_and_long_labels_give_the_same_network(rng):
         assert_allclose(b, a, rtol=1e-9, atol=1e-11)
 
 
-def test_rows_without_the_ids_that_the_fit_had_are_refused(rng):
-    X, Y = data(rng)
-    ids = rng.choice(["a", "b"], size=200)
-    model = MultiTaskMLPRegressor((5,), max_iter=2).fit(X, Y[:, 0], task=ids)
-    with pytest.raises(ValueError, match="fitted with task ids beside X, and these rows come without"):
-        model.partial_fit(X, Y[:, 0])
-    with pytest.raises(ValueError, match="the third of validation_data"):
-        model.fit(X, Y[:, 0], task=ids, validation_data=(X, Y[:, 0]))
-
-
 def test_ids_beside_x_and_in_a_column_are_the_same(rng):
     X, ids = rng.normal(size=(60, 3)), rng.choice(list("abc"), size=60)
     y = X[:, 0]
@@ -804,6 +794,25 @@ def test_curves_are_made_when_they_are_asked_for(rng, monkeypatch):
     assert made == []
     assert model.loss_curve_[0].shape == model.objective_curve_.shape == (3,)
     assert made == [3]
+
+
+FORGOTTEN = {
+    "partial_fit": lambda m, X, y, task: m.partial_fit(X, y, task=task).partial_fit(X, y),
+    "validation_data": lambda m, X, y, task: m.fit(X, y, task=task, validation_data=(X, y)),
+}
+
+
+@pytest.mark.parametrize("Network", [MultiTaskMLPRegressor, MultiTaskMLPClassifier])
+@pytest.mark.parametrize("use", FORGOTTEN.values(), ids=FORGOTTEN)
+def test_rows_without_ids_are_not_those_of_the_task_0(use, Network, rng):
+    X, task = rng.normal(size=(30, 3)), np.arange(30) % 3
+    y = (X[:, 0] > 0).astype(int)
+    with pytest.raises(ValueError, match=r"fitted with task ids, but these rows come without .*\(X, y, ids\)"):
+        use(Network((4,), max_iter=1), X, y, task)
+    single = Network((4,), max_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match="fitted without task ids, but these rows come with"):
+        single.partial_fit(X, y, task=np.zeros(30))
+    assert single.partial_fit(X, y).predict(X).shape == (30,)
 
 
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning")

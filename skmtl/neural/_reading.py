@@ -60,14 +60,11 @@ class NetworkReader(FittedNetwork):
         y = self._encode_labels(y, as_before)
         options = {"task": task, "task_column": self.task, "estimator": self, "empty": known, "keep_float32": True}
         data = check_data(X, y, sample_weight, **options)
+        if known:
+            self._check_source(data.source)
         counted, data = data, self._weigh(data)
         if known and not data.shared:
             if (lookup(data.tasks, self._names) < 0).any():
-                if data.source == "single" and self._source == "metadata":
-                    raise ValueError(
-                        "The network was fitted with task ids beside X, and these rows come without: give them as "
-                        "task, or as the third of validation_data, (X, y, task)."
-                    )
                 raise ValueError(
                     f"The rows are of the tasks {describe(data.tasks)}; the network knows {describe(self._names)}."
                 )
@@ -103,6 +100,15 @@ class NetworkReader(FittedNetwork):
         if known and not isinstance(X, Mapping):
             validate_data(self, X, reset=False, skip_check_array=True)  # in scikit-learn's words
         return known
+
+    def _check_source(self, source):
+        """Raise ValueError if the fit had task ids and these rows have none, so would be of task 0; or vice versa."""
+        if "single" in (self._source, source) and {self._source, source} & {"column", "metadata"}:
+            had, have = ("without", "with") if self._source == "single" else ("with", "without")
+            raise ValueError(
+                f"This {type(self).__name__} was fitted {had} task ids, but these rows come {have} them. Ids are given "
+                "as task=ids, in validation_data as (X, y, ids), or in a column of X that the parameter task names."
+            )
 
     def _name_features(self, parts):
         """Where tasks have features of their own, there is no one number of them."""
