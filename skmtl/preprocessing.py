@@ -256,14 +256,17 @@ class TaskWise(TransformerMixin, BaseEstimator):
 
     def _check_columns(self):
         """Raise if a task has columns of its own: stacked, they would mean different things in different rows."""
-        if not hasattr(self.shared_transformer_, "get_feature_names_out"):
+        try:
+            expected, *named = [
+                list(t.get_feature_names_out()) for t in (self.shared_transformer_, *self.transformers_)
+            ]
+        except AttributeError:  # there are no names, or a pipeline has the method and the transformer in it has not
             return
-        expected = list(self.shared_transformer_.get_feature_names_out())
-        for t, transformer in enumerate(self.transformers_):
-            if (names := list(transformer.get_feature_names_out())) != expected:
+        for t, names in enumerate(named):
+            if names != expected:
                 raise ValueError(
                     f"The transformer must give the same columns for every task. All rows give {describe(expected)}, "
-                    f"but task {self.tasks_[t]!r} gives {describe(names)}."
+                    f"but task {self.tasks_.tolist()[t]!r} gives {describe(names)}."
                 )
 
     def _output_kind(self, X):

@@ -309,11 +309,22 @@ def test_an_unknown_task_is_an_error_or_shared(frame):
     )
 
 
+def test_a_transformer_inside_another_may_give_no_names():
+    """A pipeline and a ColumnTransformer have get_feature_names_out also where what is inside has not."""
+    numbers, table = X[["age", "iq"]].to_numpy(), X[["age", "iq", "school"]]
+    inner = make_pipeline(StandardScaler(), FunctionTransformer(np.abs))
+    expected = np.abs(TaskWise().fit_transform(numbers, task=X["school"]))
+    assert_allclose(TaskWise(inner).fit(numbers, task=X["school"]).transform(numbers, task=X["school"]), expected)
+    assert_allclose(TaskWise(inner).fit_transform(numbers, task=X["school"]), expected)
+    inner = make_column_transformer((FunctionTransformer(np.abs), ["age", "iq"]), verbose_feature_names_out=False)
+    assert columns_of(TaskWise(inner, task="school").fit_transform(table)) == ["age", "iq", "school"]
+
+
 def test_a_task_with_columns_of_its_own_is_an_error():
     table = pd.DataFrame({"school": ["a", "a", "b", "b"], "sex": ["f", "m", "f", "x"]})
     with pytest.raises(ValueError, match=r"same columns for every task.* task 'a' gives 'sex_f', 'sex_m'"):
         TaskWise(OneHotEncoder(sparse_output=False), task="school").fit(table)
-    with pytest.raises(ValueError, match="same columns for every task"):
+    with pytest.raises(ValueError, match=r"same columns for every task.* task 1 gives"):
         TaskWise(SelectKBest(f_regression, k=1), task=-1).fit_transform(
             [[1.0, 0.0, 0], [2.0, 1.0, 0], [4.0, 9.0, 0], [0.0, 1.0, 1], [1.0, 2.0, 1], [9.0, 4.0, 1]],
             [1, 2, 4, 1, 2, 4],
