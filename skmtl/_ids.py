@@ -1,10 +1,12 @@
 """Task ids: compared as they are, never as numbers that merely look alike.
 
-``canonical_ids`` gives every container one form (object array of ``str``, integers, floats or datetimes) and a mask of
-the missing ones; ``number_tasks`` numbers the ids of a fit, ``find_tasks`` finds the ids of a prediction among them.
+``canonical_ids`` gives every container one form (object array of ``str``, integers, floats, datetimes or timedeltas)
+and a mask of the missing ones; ``number_tasks`` numbers the ids of a fit, ``find_tasks`` finds the ids of a prediction
+among them.
 """
 
 import warnings
+from datetime import timedelta
 from itertools import repeat
 
 import narwhals as nw
@@ -30,7 +32,7 @@ def canonical_ids(ids, name="task"):
     Parameters
     ----------
     ids : array-like of shape (n_samples,)
-        Strings, numbers, booleans or datetimes; a list, array or any Series that narwhals reads.
+        Strings, numbers, booleans, datetimes or timedeltas; a list, array or any Series that narwhals reads.
     name : str
         What the messages call them.
 
@@ -153,6 +155,8 @@ def _canonical_objects(ids, name):
         text = np.full(len(ids), None, dtype=object)
         text[~missing] = [str.__str__(v) for v, gone in zip(values, missing, strict=True) if not gone]
         return text, missing
+    if all(issubclass(kind, (timedelta, np.timedelta64)) for kind in kinds):  # np.timedelta64 is a np.number
+        return _times(ids, missing, "timedelta64[us]", name)
     if all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
         numbers = np.zeros(len(ids), dtype=np.int64)
         known, gone = _canonical_numbers(np.array(ids[~missing].tolist()), name)
@@ -161,16 +165,20 @@ def _canonical_objects(ids, name):
         missing[~missing] = gone
         return numbers, missing
     if all(issubclass(kind, np.datetime64) or hasattr(kind, "isoformat") for kind in kinds):
-        times = np.full(len(ids), np.datetime64("NaT", "us"))
-        try:
-            times[~missing] = ids[~missing].astype("datetime64[us]")
-        except ValueError:
-            raise TypeError(f"The ids in {name} must be strings, numbers or dates. Got {ids[~missing][0]!r}.") from None
-        return times, missing
+        return _times(ids, missing, "datetime64[us]", name)
     raise TypeError(
         f"The ids in {name} must be uniformly strings or numbers; got {sorted(kind.__name__ for kind in kinds)}. "
         "Convert them to one type first."
     )
+
+
+def _times(ids, missing, dtype, name):
+    times = np.full(len(ids), "NaT", dtype=dtype)
+    try:
+        times[~missing] = ids[~missing].astype(dtype)
+    except ValueError:
+        raise TypeError(f"The ids in {name} must be strings, numbers or dates. Got {ids[~missing][0]!r}.") from None
+    return times, np.isnat(times)
 
 
 def _canonical_numbers(ids, name):

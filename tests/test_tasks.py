@@ -659,6 +659,24 @@ def test_dates_are_the_same_in_every_unit(unit, rows):
     assert_array_equal(model.predict(rows.X, task=pl.Series(days)), predicted)
 
 
+def test_durations_are_the_same_in_every_container(rows):
+    """Also where ids are read from a list, as by a graph."""
+    hours = np.arange(4).astype("timedelta64[h]")[rows.number]
+    expected = TemporalRegressor(1.0).fit(rows.X, rows.y, task=rows.number)
+    model = TemporalRegressor(1.0).fit(rows.X, rows.y, task=hours)
+    assert_array_equal(model.coef_, expected.coef_)
+    assert_array_equal(model.tasks_, np.unique(hours))
+    predicted = expected.predict(rows.X, task=rows.number)
+    for ids in (
+        hours.tolist(),
+        list(hours),
+        list(pd.to_timedelta(hours)),
+        hours.astype("m8[ns]"),
+        pl.Series(hours.astype("m8[us]")),
+    ):
+        assert_array_equal(model.predict(rows.X, task=ids), predicted)
+
+
 def test_booleans_are_two_tasks(rows):
     ids = rows.number > 1
     expected = MeanRegularizedRegressor().fit(rows.X, rows.y, task=ids.astype(int))
@@ -712,6 +730,8 @@ MISSING = {
     "number, NA": ([0, 1, 2, 3], pd.NA, "Int64"),
     "number, pyarrow": ([0, 1, 2, 3], pd.NA, "int64[pyarrow]"),
     "date, NaT": (list(np.arange(4).astype("datetime64[D]")), pd.NaT, "datetime64[ns]"),
+    "duration, NaT": (list(np.arange(4).astype("timedelta64[h]")), pd.NaT, "timedelta64[ns]"),
+    "duration, object": (list(np.arange(4).astype("timedelta64[h]")), np.timedelta64("NaT"), object),
 }
 
 
