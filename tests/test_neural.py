@@ -292,6 +292,22 @@ def test_scikit_learn_accepts_them(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize("Network", [MultiTaskMLPRegressor, MultiTaskMLPClassifier, MultiTaskMLP])
+def test_what_takes_no_steps_has_no_partial_fit(Network):
+    """As scikit-learn's networks: learning_curve and others ask whether there is one."""
+    assert hasattr(Network(), "partial_fit")
+    assert not hasattr(Network(solver="lbfgs"), "partial_fit")
+    with pytest.raises(AttributeError, match="no attribute 'partial_fit'") as caught:
+        Network(solver="lbfgs").partial_fit([[1.0]], [1.0])
+    assert "all rows at once" in str(caught.value.__cause__)
+
+
+def test_one_row_is_too_few_to_hold_some_out():
+    """In the words that check_fit2d_1sample looks for."""
+    with pytest.raises(ValueError, match="of n_samples=1 leaves none to validate on"):
+        MultiTaskMLPRegressor(early_stopping=True).fit([[1.0, 2.0]], [3.0])
+
+
 @parametrize_with_checks([MultiTaskMLPRegressor(max_iter=60), MultiTaskMLPClassifier(max_iter=60)])
 def test_scikit_learn_accepts_them_with_routing(estimator, check):
     with sklearn.config_context(enable_metadata_routing=True):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 
 from skmtl._ids import describe, refuse_unknown, rows_by_code
 from skmtl._params import check_parameters
@@ -20,7 +21,14 @@ from skmtl.neural._reading import NetworkReader
 from skmtl.neural._report import Reporter
 from skmtl.neural._solvers import train, warn_if_lost, warn_unless_converged
 
-__all__ = ["BaseNetwork"]
+__all__ = ["BaseNetwork", "takes_steps"]
+
+
+def takes_steps(network):
+    """Whether there is a partial_fit, as scikit-learn's tools ask by hasattr."""
+    if network.solver == "lbfgs":
+        raise AttributeError("partial_fit takes steps on batches; solver='lbfgs' needs all rows at once.")
+    return True
 
 
 class BaseNetwork(NetworkReader):
@@ -80,10 +88,12 @@ class BaseNetwork(NetworkReader):
         warn_if_lost(self)
         return self
 
+    @available_if(takes_steps)
     def partial_fit(self, X, y=None, sample_weight=None, *, task=None):
         """Train for one more epoch, on these rows: of the tasks, features and classes of the first call.
 
-        No rows are validated on: ``task_weight="priority"`` keeps the weights of the last `fit`, or equal ones.
+        With ``solver="lbfgs"`` there is no such method. No rows are validated on: ``task_weight="priority"`` keeps the
+        weights of the last `fit`, or equal ones.
 
         Parameters
         ----------
@@ -138,8 +148,6 @@ class BaseNetwork(NetworkReader):
     def _take_epoch(self, fitted, X, y, sample_weight, task):
         """Train the copy `fitted` of this network for an epoch, and become it; an error leaves self as it was."""
         check_parameters(self)
-        if self.solver == "lbfgs":
-            raise ValueError("partial_fit takes steps on batches; solver='lbfgs' needs all rows at once.")
         first = not hasattr(self, "_states")
         problem, continued = fitted._pose(X, y, sample_weight, task, as_before=True, partial=True)
         if not first and not continued:
@@ -278,8 +286,8 @@ class BaseNetwork(NetworkReader):
                     held[rng.choice(own)] = False
         if not held.any():
             raise ValueError(
-                f"validation_fraction={self.validation_fraction} of {table.n_items} row(s) leaves none to validate on. "
-                "Give more rows, a larger share, or validation_data to fit."
+                f"validation_fraction={self.validation_fraction} of n_samples={table.n_items} leaves none to validate "
+                "on. Give more rows, a larger share, or validation_data to fit."
             )
         return np.flatnonzero(~held), np.flatnonzero(held)
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from sklearn.utils.metaestimators import available_if
 
 from skmtl._class_weight import factors_of_labels, weigh_classes
 from skmtl._ids import describe
 from skmtl._labels import encode_labels, named
 from skmtl.classification._base import MultiTaskClassifierMixin
-from skmtl.neural._base import BaseNetwork
+from skmtl.neural._base import BaseNetwork, takes_steps
 from skmtl.neural._fitted import collect
 from skmtl.neural._heads import Head
 from skmtl.neural._losses import CONSTANT, SIGMOID
@@ -284,7 +285,8 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
             out[:, own] = outputs
         return out
 
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None, *, task=None):  # type: ignore[override]
+    @available_if(takes_steps)
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, *, task=None):
         """Train for one more epoch, on these rows.
 
         Parameters

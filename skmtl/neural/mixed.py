@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 from sklearn.utils import _safe_indexing  # nothing public takes rows of X whatever it is, as a teacher is to see them
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import canonical_ids, describe, lookup, rows_by_code
-from skmtl.neural._base import BaseNetwork
+from skmtl.neural._base import BaseNetwork, takes_steps
 from skmtl.neural._encode import (
     announced_heads,
     columns_of_heads,
@@ -266,6 +267,7 @@ class MultiTaskMLP(BaseNetwork):
         self.task = task
         self.unknown_task = unknown_task
 
+    @available_if(takes_steps)
     def partial_fit(self, X, y=None, sample_weight=None, *, task=None, classes=None):
         """Train for one more epoch, on these rows: of the tasks, features and classes of the first call.
 
