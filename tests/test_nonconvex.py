@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import IndependentRegressor, JointFeatureRegressor, MultiTaskRegressor
 from skmtl.datasets import make_joint_features, make_low_rank_tasks
+from skmtl.moments._rows import Rows
 from skmtl.penalties import AdaptiveJointFeature, JointFeature, LatentBasis, ReducedRank
 from skmtl.regression.adaptive import AdaptiveJointFeatureRegressor
 from skmtl.regression.latent_basis import LatentBasisRegressor
@@ -172,6 +173,18 @@ def test_many_unknowns_take_conjugate_gradients_to_the_same_solution(rng, monkey
     monkeypatch.setattr("skmtl.solvers._alternating._DENSE", 0)
     iterated = ReducedRankRegressor(2, alpha_ridge=0.1, tol=1e-9).fit(**instance.arguments)
     assert_allclose(iterated.coef_, exact.coef_, rtol=0, atol=1e-6)
+
+
+def test_gram_matrices_of_tasks_with_few_rows_are_made_once_if_they_can_be_kept(rng, monkeypatch):
+    """Rank 1 of 40 drugs, 300 rows each, and 705 features made them in each of 77 steps: 150 s instead of 15."""
+    instance, made, cross = long_table(rng, [20, 5, 5, 6, 12], 8), [], Rows.cross
+    monkeypatch.setattr(Rows, "cross", lambda rows, other: made.extend(rows.tasks) or cross(rows, other))
+    kept = ReducedRankRegressor(2, alpha_ridge=0.1, tol=1e-9).fit(**instance.arguments)
+    assert len(made) == 3
+    assert kept.n_iter_ > 1
+    monkeypatch.setattr("skmtl.solvers._alternating._KEPT", 0)
+    again = ReducedRankRegressor(2, alpha_ridge=0.1, tol=1e-9).fit(**instance.arguments)
+    assert_allclose(again.coef_, kept.coef_, rtol=0, atol=1e-9)
 
 
 def test_a_path_of_reduced_rank_varies_the_ridge_term(rng):

@@ -23,6 +23,7 @@ __all__ = ["Components", "Step", "best_of", "descend", "relative_change", "seen_
 
 _DENSE = 800  # unknowns of the components: up to here their matrix is factorised, beyond by conjugate gradients
 _BLOCK = 2**21  # numbers of a matrix that is summed piece by piece
+_KEPT = 2**26  # numbers of the Gram matrices of tasks with few rows: up to here they are kept from step to step
 _SAFE = 1e-5  # smallest pivot of a Cholesky factor of unit diagonal; below, the matrix may be singular
 _ROUNDS = (6, 3), (12, 1)  # so many steps from each start, so many of the starts that are best then go on
 _DIGITS = 9  # of objectives in units of that at W = 0: what is closer is equally good
@@ -159,7 +160,10 @@ class Components:
         outer = (self.c[:, None, None] * S[:, :, None] * S[:, None, :]).reshape(-1, k * k)
         if len(moments.gram):
             A += outer[moments.full].T @ moments.gram.reshape(-1, d * d)
-        for rows in moments.rows:
+        if self._thin is not None:
+            tasks, grams = self._thin
+            A += outer[tasks].T @ grams
+        for rows in moments.rows if self._thin is None else ():
             at_once = max(1, _BLOCK // (d * d))
             for first in range(0, len(rows.tasks), at_once):
                 X = rows.A[first : first + at_once]
@@ -167,6 +171,15 @@ class Components:
         A = A.reshape(k, k, d, d).swapaxes(1, 2).reshape(k * d, k * d)
         A[np.diag_indices(k * d)] += self.ridge
         return A
+
+    @cached_property
+    def _thin(self):
+        """Positions and Gram matrices (n, d d) of the tasks that keep rows; None where they are too large to keep."""
+        few, d = [rows.tasks for rows in self.moments.rows], self.moments.n_features
+        if not few or sum(map(len, few)) * d * d > _KEPT:
+            return None
+        tasks = np.concatenate(few)
+        return tasks, self.moments.dense_gram(tasks).reshape(-1, d * d)
 
     def _by_conjugate_gradients(self, S, right, start):
         """Preconditioned as if every task had the mean of all G_t."""
