@@ -46,7 +46,7 @@ for name, values in together.predict(upper[test][:3]).items():
 
 # %%
 # Every head has the metric of its kind: R2 of the ink, accuracy of the digit and of the dark parts.  Sharing does not
-# help every task: here it helps the tags, and the ink is better off with a network of its own.
+# help every task: here it helps the digit and the tags, and the ink is better off with a network of its own.
 
 models = {"one network": together, "three networks": apart}
 scores = {name: model.head_scores(upper[test], truth) for name, model in models.items()}
