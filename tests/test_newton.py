@@ -321,6 +321,18 @@ def test_counts_that_are_all_zero_say_nothing_of_the_weights(penalty, rng):
         assert predicted[task == 1].max() < 0.1
 
 
+@pytest.mark.parametrize("penalty", [TaskGraph(0.1, {(0, 1): 1.0, (1, 2): 1.0}), FusedTasks(0.1, {(0, 1): 1.0})])
+@pytest.mark.parametrize("label", [[0, 0, 0], [0, 1, 1], [2, 0, 1]])
+def test_tasks_of_a_graph_that_have_one_class_each_are_certain_of_it(penalty, label, rng):
+    X, task = make_rows(rng, sizes=(6, 4, 5))
+    y = np.array(label)[task]
+    model = MultiTaskClassifier(penalty).fit(X, y, task=task)
+    assert not model.coef_.any()
+    assert model.dual_gap_ == 0.0
+    assert_array_equal(model.predict(X, task=task), y)
+    assert (model.predict_proba(X, task=task).max(axis=1) > 0.98).all()
+
+
 # Mixed losses
 
 

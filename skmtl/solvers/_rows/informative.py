@@ -39,7 +39,7 @@ class Informative:
     settled : bool array of shape (n_nodes, n_columns)
         The outputs that have no best intercept.
     rows : RowLoss or None
-        The rows of the kept ones; None if there are none.
+        The rows of the kept ones; None if no node is informative.
     place : int array of shape (n_tasks,)
         Where the tasks of the data are among the nodes.
     a_b : float
@@ -60,7 +60,7 @@ class Informative:
         self.weight = self.data.task_weight()
         self.informative = (self.weight > 0) & ~self.settled.all(axis=1)
         self.kept = np.ones(len(nodes), dtype=bool) if penalty.has_nodes else self.informative
-        self.rows = self._row_loss() if self.kept.any() else None
+        self.rows = self._row_loss() if self.informative.any() else None
 
     def _classes(self):
         """Which outputs have labels, and which have no best intercept; both (n_tasks, K), bool."""
