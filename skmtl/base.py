@@ -15,7 +15,6 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl._ids import lookup
 from skmtl._params import check_parameters, number
 from skmtl._problem import problem_of
 from skmtl._products import row_products
@@ -353,12 +352,9 @@ class LinearMultiTask(BaseMultiTask):
         y = self._encode_labels(y)
         data = check_data(X, y, sample_weight, task=task, task_column=self.task, estimator=self)
         data = self._weigh(data)
-        losses = self._losses(data)
         if not data.shared:  # nodes of a graph that have no rows are tasks, too
-            nodes = penalty.all_tasks(data.tasks)
-            losses = [losses[max(t, 0)] for t in lookup(nodes, data.tasks)]
-            data = data.reindex(nodes)
-        return data, penalty, losses
+            data = data.reindex(penalty.all_tasks(data.tasks))
+        return data, penalty, self._losses(data)
 
     def _encode_labels(self, y):
         """The labels as numbers: what a classifier does to its classes."""

@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.optimize import approx_fprime
+from scipy.special import expit
 from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegressor
 
 from skmtl import (
@@ -410,6 +411,33 @@ def test_an_unknown_task_has_no_loss_among_several(rng):
     model = MultiTaskRegressor(loss={0: "squared", 1: "logistic"}, unknown_task="shared").fit(X, y, task=task)
     with pytest.raises(ValueError, match="different losses"):
         model.predict(X, task=[7] * 18)
+
+
+@pytest.mark.parametrize("task_1", [{}, {1: "poisson"}])
+def test_a_task_without_rows_may_have_a_loss_among_several(task_1, rng):
+    X, task = make_rows(rng, sizes=(9, 9))
+    y, task = rng.integers(2, size=18).astype(float), 2 * task
+    penalty = TaskGraph(0.1, {(0, 1): 1.0, (1, 2): 1.0}, alpha_ridge=0.1)
+    model = MultiTaskRegressor(penalty, loss={0: "squared", 2: "logistic"} | task_1).fit(X, y, task=task)
+    eta = (X * model.coef_[task]).sum(axis=1) + model.intercept_[task]
+    assert_allclose(model.predict(X, task=task), np.where(task == 2, expit(eta), eta), rtol=1e-12)
+    assert list(model.task_scores(X, y, task=task)) == [0, 2]
+    assert np.isnan(model.task_scores(X, y, task=[1] * 18)[1]) == (not task_1)
+    if task_1:
+        assert_allclose(model.predict(X, task=[1] * 18), np.exp(X @ model.coef_[1] + model.intercept_[1]), rtol=1e-12)
+    else:
+        with pytest.raises(ValueError, match="names none for 1"):
+            model.predict(X, task=[1] * 18)
+
+
+@pytest.mark.parametrize("loss", ["huber", {0: "huber", 2: "huber"}], ids=["one", "a dict"])
+def test_a_task_without_rows_has_the_loss_of_all_others(loss, rng):
+    X, task = make_rows(rng, sizes=(9, 9))
+    y = rng.normal(size=18)
+    model = MultiTaskRegressor(TaskGraph(0.1, {(0, 1): 1.0, (1, 2): 1.0}), loss=loss).fit(X, y, task=2 * task)
+    assert [*map(repr, model.losses_)] == ["Huber()"] * 3
+    assert np.isfinite(model.predict(X, task=[1] * 18)).all()
+    assert list(model.task_scores(X, y, task=2 * task)) == [0, 2]
 
 
 # Sparse and wide rows

@@ -13,13 +13,19 @@ __all__ = ["explained", "losses_of", "means_of"]
 def losses_of(loss, data):
     """The loss of every task, a list of `Loss`, for a name, a `Loss` or a dict of task ids and these.
 
+    A task without rows, a node of a graph, need not be in the dict: it has the loss of the others or, if these differ,
+    None.
+
     Raises
     ------
     ValueError
-        If a task has no loss, a loss has no task, or labels are none that their loss knows.
+        If a task with rows has no loss, a loss has no task, or labels are none that their loss knows.
     """
-    losses = _of_tasks(loss, data.tasks)
+    has_rows = np.ones(data.n_tasks, dtype=bool) if data.shared else np.diff(data.starts) > 0
+    losses = _of_tasks(loss, data.tasks, has_rows)
     for t, one in enumerate(losses):
+        if one is None:
+            continue
         if isinstance(one, Multinomial):
             raise ValueError(
                 "loss=Multinomial(...) is for classes, and for MultiTaskClassifier, which chooses it itself."
@@ -29,31 +35,34 @@ def losses_of(loss, data):
     return losses
 
 
-def _of_tasks(loss, tasks):
+def _of_tasks(loss, tasks, has_rows):
     if not isinstance(loss, Mapping):
         one = loss_named(loss)
         return [one] * len(tasks)
     ids, _ = canonical_ids(list(loss), "loss")
     at = lookup(tasks, ids)
-    if (at < 0).any():
-        raise ValueError(f"loss names no loss for the tasks {describe(tasks[at < 0])}.")
+    if (lost := (at < 0) & has_rows).any():
+        raise ValueError(f"loss names no loss for the tasks {describe(tasks[lost])}.")
     unknown = lookup(ids, tasks) < 0
     if unknown.any():
         raise ValueError(f"loss names unknown tasks: {describe(ids[unknown])}. The tasks are {describe(tasks)}.")
-    values = list(loss.values())
-    return [loss_named(values[position]) for position in at]
+    values = list(map(loss_named, loss.values()))
+    others = values[0] if len(set(map(repr, values))) == 1 else None
+    return [others if position < 0 else values[position] for position in at]
 
 
-def means_of(losses, eta, codes):
+def means_of(losses, eta, codes, tasks):
     """What eta means in the units of the labels.
 
     Parameters
     ----------
     losses : list of Loss
-        One a task.
+        One a task; None where it is not known.
     eta : array of shape (n_samples,) or (n_samples, n_tasks)
     codes : int array of shape (n_samples,) or None
         The position of each row's task, -1 for one that is not known; None where columns are tasks, or there is one.
+    tasks : array of shape (n_tasks,)
+        The ids.
     """
     kinds = [repr(loss) for loss in losses]
     if len(set(kinds)) == 1:
@@ -63,6 +72,9 @@ def means_of(losses, eta, codes):
         return np.stack(columns, axis=1).astype(eta.dtype)
     if (codes < 0).any():
         raise ValueError("Tasks have different losses: for an unknown task there is none, and no prediction.")
+    unnamed = [t for t in np.unique(codes) if losses[t] is None]
+    if unnamed:
+        raise ValueError(f"Tasks have different losses, and loss names none for {describe(tasks[unnamed])}: name it.")
     out = np.empty_like(eta)
     for t in np.unique(codes):
         rows = codes == t
@@ -71,13 +83,13 @@ def means_of(losses, eta, codes):
 
 
 def explained(loss, y, eta, weight):
-    """``D^2``, one less the loss as a share of that of the best constant; NaN where this is zero or unknown.
+    """``D^2``, one less the loss as a share of that of the best constant; NaN where this is zero, or either is unknown.
 
     For the squared loss that is R^2, and so it is said of `Huber`, as scikit-learn does: what it is robust to are the
     outliers of a fit.
     """
     loss = Squared() if isinstance(loss, Huber) else loss
-    if not weight.any() or loss.settled(y):
+    if loss is None or not weight.any() or loss.settled(y):
         return np.nan
     least = weight @ loss.value(y, np.full(len(y), loss.best_constant(y, weight)))
     return 1.0 - (weight @ loss.value(y, eta)) / least if least > 0 else np.nan

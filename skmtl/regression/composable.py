@@ -28,7 +28,8 @@ class MultiTaskRegressor(LinearRegressor):
         ``penalty__alpha`` can be set only once a penalty object is given.
     loss : {"squared", "logistic", "poisson", "huber"}, Loss or dict, default="squared"
         :math:`\ell`, the price of a wrong prediction, see `skmtl.losses`; ``Huber(delta=2.0)`` is one with a parameter.
-        A dict ``{task: loss}`` gives every task its own, so that prices, sales and visits can share one penalty.
+        A dict ``{task: loss}`` gives every task its own, so that prices, sales and visits can share one penalty. It
+        names a task without rows, a node of a graph, only to have predictions for it.
     fit_intercept : bool, default=True
         Whether to fit an intercept for every task.
     task_weight : {"samples", "tasks", "auto"} or dict, default="samples"
@@ -71,7 +72,7 @@ class MultiTaskRegressor(LinearRegressor):
     penalty_ : Penalty
         The penalty of the fit.
     losses_ : list of Loss
-        The loss of every task.
+        The loss of every task; None for a task without rows that `loss` does not name, if those of the others differ.
     objective_ : float
         The value of the objective above.
     dual_gap_ : float
@@ -139,7 +140,8 @@ class MultiTaskRegressor(LinearRegressor):
 
     def _losses(self, data):
         self.losses_ = losses_of(self.loss, data)
-        return self.losses_
+        known = next(filter(None, self.losses_))
+        return [loss or known for loss in self.losses_]  # that of a task without rows multiplies nothing
 
     def predict(self, X, *, task=None):
         """Predict the expected targets of the rows.
@@ -163,7 +165,7 @@ class MultiTaskRegressor(LinearRegressor):
             knows what such a task would count.
         """
         eta, codes = self._decision_and_tasks(X, task)
-        return means_of(self.losses_, eta, codes)
+        return means_of(self.losses_, eta, codes, self.tasks_)
 
     def score(self, X, y, sample_weight=None, *, task=None):
         r"""Share of the loss that the model explains, :math:`D^2`; for the squared loss :math:`R^2`.
