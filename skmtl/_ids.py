@@ -5,8 +5,8 @@ and a mask of the missing ones; ``number_tasks`` numbers the ids of a fit, ``fin
 among them.
 """
 
+import datetime
 import warnings
-from datetime import timedelta
 from itertools import repeat
 
 import narwhals as nw
@@ -141,6 +141,12 @@ def _without_nanoseconds(ids):
     return coarse if np.array_equal(coarse.astype(ids.dtype), ids, equal_nan=True) else ids
 
 
+def _without_zone(time):
+    """A time in UTC, as NumPy, which knows no others, has those of a Series."""
+    aware = isinstance(time, datetime.datetime) and time.tzinfo is not None
+    return time.astimezone(datetime.UTC).replace(tzinfo=None) if aware else time
+
+
 def _canonical_objects(ids, name):
     values = ids.tolist()
     kinds = set(map(type, values))
@@ -155,7 +161,7 @@ def _canonical_objects(ids, name):
         text = np.full(len(ids), None, dtype=object)
         text[~missing] = [str.__str__(v) for v, gone in zip(values, missing, strict=True) if not gone]
         return text, missing
-    if all(issubclass(kind, (timedelta, np.timedelta64)) for kind in kinds):  # np.timedelta64 is a np.number
+    if all(issubclass(kind, (datetime.timedelta, np.timedelta64)) for kind in kinds):  # np.timedelta64 is a np.number
         return _times(ids, missing, "timedelta64[us]", name)
     if all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
         numbers = np.zeros(len(ids), dtype=np.int64)
@@ -175,7 +181,7 @@ def _canonical_objects(ids, name):
 def _times(ids, missing, dtype, name):
     times = np.full(len(ids), "NaT", dtype=dtype)
     try:
-        times[~missing] = ids[~missing].astype(dtype)
+        times[~missing] = np.array(list(map(_without_zone, ids[~missing])), dtype=dtype)
     except ValueError:
         raise TypeError(f"The ids in {name} must be strings, numbers or dates. Got {ids[~missing][0]!r}.") from None
     return times, np.isnat(times)

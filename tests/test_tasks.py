@@ -648,6 +648,14 @@ def test_floats_too_large_to_be_told_apart_are_refused(dtype, limit, rows):
         MeanRegularizedRegressor().fit(rows.X, rows.y, task=ids)
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_times_of_a_zone_are_those_of_a_series_in_any_container(zone, rows):
+    times = pd.Series(pd.Timestamp("2020-01-01", tz=zone) + pd.to_timedelta(rows.number, unit="h"))
+    expected = check_data(rows.X, rows.y, task=times).tasks
+    for ids in (times.to_list(), times.astype(object), np.array(times.dt.tz_convert("UTC").to_list(), dtype=object)):
+        assert_array_equal(check_data(rows.X, rows.y, task=ids).tasks, expected)
+
+
 @pytest.mark.parametrize("unit", ["D", "s", "ns"])
 def test_dates_are_the_same_in_every_unit(unit, rows):
     days = np.array(["2020-01-01", "2020-01-02", "2021-05-05", "1969-01-01"], dtype="datetime64[D]")[rows.number]
