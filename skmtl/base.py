@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from skmtl._ids import lookup
 from skmtl._params import check_parameters, number
 from skmtl._problem import problem_of
 from skmtl._products import row_products
@@ -369,14 +370,20 @@ class LinearMultiTask(BaseMultiTask):
         return [Squared()] * data.n_tasks
 
     def _start(self, data, penalty):
-        """Where a solver that iterates starts: at the last solution for the same tasks if `warm_start`."""
-        if not self.warm_start or not hasattr(self, "coef_") or not np.array_equal(self.tasks_, data.tasks):
+        """Where a solver that iterates starts if `warm_start`: at the last solution, new tasks at the shared one."""
+        if not self.warm_start or not hasattr(self, "coef_") or self.coef_.shape[-1] != data.X.shape[1]:
             return None
-        if self.coef_.shape[-1] != data.X.shape[1]:
+        at = lookup(data.tasks, self.tasks_)
+        if not (at >= 0).any():
             return None
+
+        def placed(last, shared):
+            return np.where((at >= 0).reshape(-1, *[1] * shared.ndim), last[at], shared).astype(np.float64)
+
         if penalty.decomposition and hasattr(self, "structured_coef_"):
-            return self.structured_coef_.astype(np.float64), self.deviation_coef_.astype(np.float64)
-        return self.coef_.astype(np.float64)
+            parts = self.structured_coef_, self.deviation_coef_
+            return tuple(map(placed, parts, penalty.shared_parts(*parts)))
+        return placed(self.coef_, self.shared_coef_)
 
     def _publish(self, data, penalty, solution):
         """Turn a solution into fitted attributes."""

@@ -22,9 +22,10 @@ from skmtl import (
     PooledRegressor,
     TaskGraphRegressor,
 )
-from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific, TaskGraph
+from skmtl.penalties import Dirty, Pooled, Ridge, RobustLowRank, SharedPlusSpecific, TaskGraph, TraceNorm
 from skmtl.penalties.quadratic import sparse_solver
 from skmtl.solvers import graph as graph_solver
+from skmtl.tasks import check_data
 from tests.oracles import INSTANCES, MODELS, Instance, Model, Task, adjacency, one_thread, task_factors
 
 EPS = np.finfo(float).eps
@@ -857,7 +858,7 @@ def test_a_warm_start_goes_on_from_the_last_solution(rng):
     assert model.n_iter_ <= 2
 
 
-def test_a_warm_start_for_other_tasks_is_a_cold_start(rng):
+def test_a_warm_start_for_fewer_tasks_or_features_finds_their_solution(rng):
     data = INSTANCES["uneven tasks"](rng)
     model = TaskGraphRegressor(1.0, graph={("t00", "t01"): 1.0}, warm_start=True).fit(**data.arguments)
     rows = data.task != "t06"
@@ -865,6 +866,26 @@ def test_a_warm_start_for_other_tasks_is_a_cold_start(rng):
     same(model, clone(model).fit(data.X[rows], data.y[rows], task=data.task[rows]), 1e-8)
     model.fit(data.X[:, :3], data.y, task=data.task)
     same(model, clone(model).fit(data.X[:, :3], data.y, task=data.task), 1e-8)
+
+
+@pytest.mark.parametrize("penalty", [TraceNorm(0.05), Dirty(0.05, 0.05), RobustLowRank(0.05, 0.05)])
+def test_a_warm_start_knows_tasks_by_their_ids(penalty, rng):
+    """Tasks come and go: those that stay start from where they were, new ones from the shared weights."""
+    data = INSTANCES["uneven tasks"](rng)
+    model = MultiTaskRegressor(penalty, tol=1e-9, warm_start=True, max_iter=5000)
+    rows = data.task != "t06"
+    model.fit(data.X[rows], data.y[rows], task=data.task[rows])
+    start = model._start(check_data(data.X, data.y, task=data.task), model.penalty_)
+    start, last = (
+        (start, (model.structured_coef_, model.deviation_coef_)) if penalty.decomposition else ([start], [model.coef_])
+    )
+    kept = data.ids != "t06"
+    for begin, part in zip(start, last, strict=True):
+        assert_array_equal(begin[kept], part)
+    assert_allclose(sum(begin[~kept][0] for begin in start), model.shared_coef_)
+    assert_allclose(model.fit(**data.arguments).objective_, clone(model).fit(**data.arguments).objective_, rtol=1e-6)
+    others = np.array(["other " + name for name in data.task])
+    assert model._start(check_data(data.X, data.y, task=others), model.penalty_) is None
 
 
 @pytest.mark.parametrize("instance", ["more features than rows", "shared, more features than rows, missing labels"])

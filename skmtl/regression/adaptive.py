@@ -59,7 +59,7 @@ class AdaptiveJointFeatureRegressor(LinearRegressor):
         best intercepts. Stages end when one lowers the objective by at most ``tol * F(0)``, or changes `coef_` by at
         most this share.
     warm_start : bool, default=False
-        Whether solvers that iterate start from the last `coef_`.
+        Whether solvers that iterate start from the last `coef_`; tasks that are new to it, from `shared_coef_`.
     n_jobs : int or None, default=None
         Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
         it.

@@ -32,7 +32,7 @@ class IndependentRegressor(LinearRegressor):
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
         best intercepts; quadratic models are solved exactly, whatever it is.
     warm_start : bool, default=False
-        Whether solvers that iterate start from the last `coef_`.
+        Whether solvers that iterate start from the last `coef_`; tasks that are new to it, from `shared_coef_`.
     n_jobs : int or None, default=None
         Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
         it.
@@ -152,7 +152,7 @@ class PooledRegressor(LinearRegressor):
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
         best intercepts; quadratic models are solved exactly, whatever it is.
     warm_start : bool, default=False
-        Whether solvers that iterate start from the last `coef_`.
+        Whether solvers that iterate start from the last `coef_`; tasks that are new to it, from `shared_coef_`.
     n_jobs : int or None, default=None
         Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
         it.
@@ -281,7 +281,7 @@ class MeanRegularizedRegressor(LinearRegressor):
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
         best intercepts; quadratic models are solved exactly, whatever it is.
     warm_start : bool, default=False
-        Whether solvers that iterate start from the last `coef_`.
+        Whether solvers that iterate start from the last `coef_`; tasks that are new to it, from `shared_coef_`.
     n_jobs : int or None, default=None
         Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
         it.

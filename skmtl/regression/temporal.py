@@ -45,7 +45,7 @@ class TemporalRegressor(LinearRegressor):
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
         best intercepts.
     warm_start : bool, default=False
-        Whether solvers that iterate start from the last `coef_`.
+        Whether solvers that iterate start from the last `coef_`; tasks that are new to it, from `shared_coef_`.
     n_jobs : int or None, default=None
         Threads for sums over rows and the algebra of many tasks; None is 1, -1 all cores. Results do not depend on
         it.
