@@ -19,7 +19,7 @@ from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
 from skmtl.moments._incomplete import IncompleteMoments, nearly_complete
-from skmtl.penalties import Penalty, Ridge, SharedPlusSpecific, Sum, TaskGraph
+from skmtl.penalties import LatentBasis, Penalty, ReducedRank, Ridge, SharedPlusSpecific, Sum, TaskGraph
 from skmtl.solvers import moments_for, solve
 from skmtl.solvers._coupling import matters
 from skmtl.solvers._sparse_step import with_absolute_values
@@ -64,13 +64,18 @@ def _moments_of(data, penalty, losses):
 
 def _bears_incomplete(penalty):
     """Whether the solver of a penalty asks no more of moments than products and resolvents."""
-    kind = _kind(penalty)
-    by_splitting = solve.dispatch(kind) is solve_by_splitting
-    return (by_splitting or kind in (Ridge, SharedPlusSpecific, TaskGraph)) and not penalty.penalizes_intercepts
+    by_products = _kind(penalty) in (Ridge, SharedPlusSpecific, TaskGraph, ReducedRank, LatentBasis)
+    return (by_products or _by_splitting(penalty)) and not penalty.penalizes_intercepts
+
+
+def _by_splitting(penalty):
+    return solve.dispatch(_kind(penalty)) is solve_by_splitting
 
 
 def _has_sparse_step(penalty, tasks):
     """Whether absolute values are part of the splitting's exact step, which needs Gram matrices."""
+    if not _by_splitting(penalty):
+        return False
     nodes = penalty.all_tasks(tasks)
     terms = () if penalty.decomposition else penalty.placed(nodes).terms(nodes)
     return with_absolute_values([term for term in terms if matters(term)])

@@ -7,8 +7,10 @@ from sklearn.base import clone
 from skmtl import (
     ClusteredRegressor,
     IndependentRegressor,
+    LatentBasisRegressor,
     MeanRegularizedRegressor,
     MultiTaskRegressor,
+    ReducedRankRegressor,
     RobustLowRankRegressor,
     TaskGraphRegressor,
     TaskRelationshipRegressor,
@@ -18,7 +20,7 @@ from skmtl import (
 from skmtl.moments import TaskMoments
 from skmtl.moments._incomplete import IncompleteMoments, nearly_complete
 from skmtl.penalties import L1, TaskGraph, TraceNorm
-from skmtl.solvers import newton
+from skmtl.solvers import _alternating, newton
 from skmtl.solvers._resolvents import IncompleteResolvent, _upper
 from skmtl.tasks import check_data
 
@@ -61,6 +63,9 @@ def test_sums_are_those_of_gram_matrices(share, shape, fit_intercept, weights):
     for name in ("n_rows", "weight", "x_mean", "y_mean", "xy", "yy"):
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-12, atol=1e-11, err_msg=name)
     np.testing.assert_allclose(ours.times_gram(W), theirs.times_gram(W), atol=1e-9)
+    S, R, B = rng.normal(size=(6, 3)), rng.normal(size=(6, 3)), rng.normal(size=(3, X.shape[1]))
+    np.testing.assert_allclose(ours.times_gram_along(S, R, B), S.T @ theirs.times_gram(R @ B), atol=1e-8)
+    np.testing.assert_allclose(ours.grams_along(B), theirs.grams_along(B), atol=1e-8)
     np.testing.assert_allclose(ours.squares(), theirs.squares(), atol=1e-9)
     np.testing.assert_allclose(ours.gram_sum(c), theirs.gram_sum(c), atol=1e-9)
     A = ours.rows_of_sum(c)
@@ -206,3 +211,29 @@ def test_models_do_without_gram_matrices(model, share, shape, called, monkeypatc
     assert model.dual_gap_ <= 2.0 * known.dual_gap_ + 1e-8  # both end below tol, in units of F(0) < 10
     np.testing.assert_allclose(model.coef_, known.coef_, atol=1e-4)
     np.testing.assert_allclose(model.intercept_, known.intercept_, atol=1e-3)
+
+
+@pytest.mark.parametrize("dense", [0, 800])
+@pytest.mark.parametrize("shape", [TALL, WIDE])
+@pytest.mark.parametrize("share", ["few missing", "some of both"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        ReducedRankRegressor(rank=2, alpha_ridge=0.5, tol=1e-7),
+        ReducedRankRegressor(rank=1, alpha_ridge=0.5, tol=1e-7, task_weight="tasks"),
+        LatentBasisRegressor(n_components=2, alpha=0.5, alpha_ridge=0.5, tol=1e-7),
+    ],
+    ids=repr,
+)
+def test_factors_do_without_gram_matrices(model, share, shape, dense, called, monkeypatch):
+    """Components by conjugate gradients (`dense` 0) or by their matrix, for which there are Gram matrices."""
+    X, Y, s = table(SHARES[share], *shape, weights=True)
+    monkeypatch.setattr(_alternating, "_DENSE", dense)
+    with monkeypatch.context() as patch:
+        patch.setattr(_problem, "nearly_complete", lambda data: False)
+        known = clone(model).fit(X, Y, s)
+    assert not called
+    model = clone(model).fit(X, Y, s)
+    assert called
+    assert model.objective_ == pytest.approx(known.objective_, rel=1e-8)
+    np.testing.assert_allclose(model.coef_, known.coef_, atol=1e-4)

@@ -184,7 +184,7 @@ def test_gram_matrices_of_tasks_with_few_rows_are_made_once_if_they_can_be_kept(
     assert kept.n_iter_ > 1
     monkeypatch.setattr("skmtl.solvers._alternating._KEPT", 0)
     again = ReducedRankRegressor(2, alpha_ridge=0.1, tol=1e-9).fit(**instance.arguments)
-    assert_allclose(again.coef_, kept.coef_, rtol=0, atol=1e-9)
+    assert_allclose(again.coef_, kept.coef_, rtol=0, atol=1e-7)
 
 
 def test_a_path_of_reduced_rank_varies_the_ridge_term(rng):

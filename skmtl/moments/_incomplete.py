@@ -96,11 +96,23 @@ class IncompleteMoments(TaskMoments):
         )
 
     def times_gram(self, W):
-        margins = self.labelled * (self.A @ W.T)
-        if self.centered:  # on the mean of the labelled rows
+        return self._labelled_part(self.A @ W.T).T @ self.A
+
+    def grams_along(self, B):
+        Z, off = self.A @ B.T, self._off_mean @ B.T
+        products = (Z[:, :, None] * Z[:, None, :]).reshape(len(Z), -1)
+        return (self.labelled.T @ products).reshape(-1, len(B), len(B)) - off[:, :, None] * off[:, None, :]
+
+    def times_gram_along(self, S, R, B):
+        return (self._labelled_part((self.A @ B.T) @ R.T) @ S).T @ self.A
+
+    def _labelled_part(self, margins):
+        """Margins (n_samples, n_tasks) of the labelled rows, on their mean."""
+        margins *= self.labelled
+        if self.centered:
             e = self.labelled * self.unit[:, None]
             margins -= e * (np.einsum("it,it->t", e, margins) / np.maximum(np.einsum("it,it->t", e, e), 1e-300))
-        return margins.T @ self.A
+        return margins
 
     def squares(self):
         return np.maximum(self.labelled.T @ self.A**2 - self._off_mean**2, 0.0)

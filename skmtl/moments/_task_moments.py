@@ -288,6 +288,20 @@ class TaskMoments:
             out[rows.tasks] = rows.products(rows.margins(W[rows.tasks]))
         return out
 
+    def grams_along(self, B):
+        """``B G_t B'`` for directions B (k, n_features), shape (n_tasks, k, k)."""
+        H = np.zeros((self.n_tasks, len(B), len(B)))
+        if len(self.gram):
+            H[self.full] = np.matmul(np.matmul(B, self.gram), B.T)
+        for rows in self.rows:
+            Z = np.matmul(rows.A, B.T)
+            H[rows.tasks] = np.matmul(Z.swapaxes(1, 2), Z)
+        return 0.5 * (H + H.swapaxes(1, 2))
+
+    def times_gram_along(self, S, R, B):
+        """``S' (G_t B'r_t)``, shape (k, n_features), for S and R (n_tasks, k) and directions B (k, n_features)."""
+        return S.T @ self.times_gram(R @ B)
+
     def squared_error(self, W, GW):
         """``sum_i s_i (y_i - x_i w_t - b_t)^2`` of every task at its best intercept, for GW = times_gram(W)."""
         return np.maximum(self.yy - np.einsum("tj,tj->t", 2.0 * self.xy - GW, W), 0.0)

@@ -17,6 +17,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._algebra import over, positive_solver
 from skmtl.moments import TaskMoments
+from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.solvers._anderson import Anderson
 
 __all__ = ["Components", "Step", "best_of", "descend", "relative_change", "seen_by"]
@@ -108,14 +109,7 @@ def relative_change(before, after):
 
 def seen_by(moments, c, B):
     """What a task sees of the components B (k, d): ``c_t B G_t B'`` (n_tasks, k, k) and ``c_t B q_t`` (n_tasks, k)."""
-    H = np.zeros((moments.n_tasks, len(B), len(B)))
-    if len(moments.gram):
-        H[moments.full] = np.matmul(np.matmul(B, moments.gram), B.T)
-    for rows in moments.rows:
-        Z = np.matmul(rows.A, B.T)
-        H[rows.tasks] = np.matmul(Z.swapaxes(1, 2), Z)
-    H *= c[:, None, None]
-    return 0.5 * (H + H.swapaxes(1, 2)), c[:, None] * (moments.xy @ B.T)
+    return c[:, None, None] * moments.grams_along(B), c[:, None] * (moments.xy @ B.T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +149,7 @@ class Components:
 
     def matrix(self, S):
         """``sum_t s_t s_t' (x) c_t G_t + a I``, shape (k d, k d)."""
-        moments, k, d = self.moments, S.shape[1], self.moments.n_features
+        moments, k, d = self._with_grams, S.shape[1], self.moments.n_features
         A = np.zeros((k * k, d * d))
         outer = (self.c[:, None, None] * S[:, :, None] * S[:, None, :]).reshape(-1, k * k)
         if len(moments.gram):
@@ -175,11 +169,16 @@ class Components:
     @cached_property
     def _thin(self):
         """Positions and Gram matrices (n, d d) of the tasks that keep rows; None where they are too large to keep."""
-        few, d = [rows.tasks for rows in self.moments.rows], self.moments.n_features
+        few, d = [rows.tasks for rows in self._with_grams.rows], self.moments.n_features
         if not few or sum(map(len, few)) * d * d > _KEPT:
             return None
         tasks = np.concatenate(few)
-        return tasks, self.moments.dense_gram(tasks).reshape(-1, d * d)
+        return tasks, self._with_grams.dense_gram(tasks).reshape(-1, d * d)
+
+    @cached_property
+    def _with_grams(self):
+        """Moments that have Gram matrices, or rows of tasks."""
+        return self.moments.with_grams() if isinstance(self.moments, IncompleteMoments) else self.moments
 
     def _by_conjugate_gradients(self, S, right, start):
         """Preconditioned as if every task had the mean of all G_t."""
@@ -190,7 +189,7 @@ class Components:
 
         def product(b):
             B = b.reshape(shape)
-            return (S.T @ (self.c[:, None] * self.moments.times_gram(S @ B)) + self.ridge * B).ravel()
+            return (self.moments.times_gram_along(S * self.c[:, None], S, B) + self.ridge * B).ravel()
 
         def precondition(r):
             return (U @ ((U.T @ r.reshape(shape) @ Q) / scale) @ Q.T).ravel()
@@ -202,7 +201,7 @@ class Components:
     @cached_property
     def _mean_gram(self):
         """Eigenvalues and eigenvectors of the mean of all G_t."""
-        gram = self.moments.pooled(self.c, task_intercepts=True).gram[0] / self.c[self.moments.active].sum()
+        gram = self.moments.gram_sum(self.c) / self.c[self.moments.active].sum()
         l, Q = np.linalg.eigh(gram)  # noqa: E741
         return np.maximum(l, 0.0), Q
 

@@ -111,7 +111,7 @@ class RankSteps:
     @cached_property
     def _mean_gram(self):
         """G per unit of weight; of tasks that share their rows, G itself."""
-        gram = self.moments.pooled(self.c, task_intercepts=True).gram[0]
+        gram = self.moments.gram_sum(self.c)
         return gram / (self.c.sum() if self.moments.shared else self._sizes.sum())
 
 
