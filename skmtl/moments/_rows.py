@@ -168,7 +168,8 @@ class SparseRows:
     def columns(self, at):
         """A of the features at `at` as a dense array (b, r, len(at))."""
         X = self.raw[:, at].toarray(order="C")
-        return self._centred(X.reshape(-1, self.v.shape[1], X.shape[1]), self.mean[:, at], self.root)
+        r = self.v.shape[1]
+        return self._centred(X.reshape(len(X) // r, r, X.shape[1]), self.mean[:, at], self.root)
 
     @staticmethod
     def _centred(X, mean, root):

@@ -23,6 +23,7 @@ from skmtl.solvers._quadratic import Quadratic
 __all__ = ["minimize_by_newton", "patience", "suits"]
 
 _ROWS = 1000  # of all tasks: with more, a step takes longer than hundreds of iterations
+_CHEAP, _MANY = 200, 100  # iterations with fewer features than so many
 _FIRST, _GROWTH, _QUICK = 10.0, 3.0, 0.2  # of sigma, in units of the splitting's; by round, unless the gap falls so far
 _STEPS, _IDLE = 50, 10  # steps in a round, and rounds in turn that do not lower the gap
 _INSIDE = 0.2  # of what the round moves W by: what a round may leave of the gradient
@@ -45,8 +46,9 @@ def suits(problem):
 
 
 def patience(problem):
-    """Iterations of the splitting before: the shorter, the fewer rows a step has."""
-    return 30 + sum(rows.v.size for rows in problem.quadratic.moments.rows) // 4
+    """Iterations of the splitting before: fewer where rows are few, but for few features, where they cost nothing."""
+    n_rows = sum(rows.v.size for rows in problem.quadratic.moments.rows)
+    return max(30 + n_rows // 4, _CHEAP if problem.quadratic.B.shape[1] < _MANY else 0)
 
 
 def minimize_by_newton(problem, found, goal, max_iter):
