@@ -684,7 +684,7 @@ def test_small_tasks_are_validated_on_in_turn(rng):
     assert held_out[100]
     model.fit(X[:400], X[:400, 0], task=ids[:400])  # there are no others
     single = MultiTaskMLPRegressor((4,), early_stopping=True)
-    with pytest.raises(ValueError, match="validation_fraction=0.1 of n_samples=100 leaves none"):
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.1 of n_samples=100 leaves none"):
         single.fit(X[:100], X[:100, 0], task=np.arange(100))
 
 
