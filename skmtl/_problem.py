@@ -77,7 +77,7 @@ def _has_sparse_step(penalty, tasks):
     if not _by_splitting(penalty):
         return False
     nodes = penalty.all_tasks(tasks)
-    terms = () if penalty.decomposition else penalty.placed(nodes).terms(nodes)
+    terms = () if penalty.decomposition else penalty.terms(nodes)
     return with_absolute_values([term for term in terms if matters(term)])
 
 

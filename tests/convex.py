@@ -44,9 +44,9 @@ class Belief:
         vars(self).update(parameters)
 
     @property
-    def has_graph(self):
-        """Whether it names tasks itself; then those without rows take part."""
-        return getattr(self, "graph", None) is not None
+    def ties(self):
+        """The pairs of ids that a graph joins: a task without rows takes part if such pairs lead to one with rows."""
+        return [*(getattr(self, "graph", None) or ())]
 
     def bind(self, ids):
         """The same belief about the tasks `ids`, in the order of the rows of W."""
@@ -312,8 +312,8 @@ class Sum(Belief):
         return other
 
     @property
-    def has_graph(self):
-        return self.a.has_graph or self.b.has_graph
+    def ties(self):
+        return self.a.ties + self.b.ties
 
     def among(self, namespace):
         return namespace.Sum(self.a.among(namespace), self.b.among(namespace), alpha=self.alpha)
@@ -496,7 +496,10 @@ class Convex:
         self.c = task_factors(self.tasks, task_weight, ids=data.ids, fit_intercept=fit_intercept)
         self.units = Units(data, self.c, fit_intercept, fraction)
         belief = case(self.units)
-        self.nodes = np.ones(len(self.tasks), bool) if belief.has_graph else self.units.active
+        reached = set(data.ids[self.units.active])
+        for _ in belief.ties:
+            reached |= {end for pair in belief.ties if reached & {*pair} for end in pair}
+        self.nodes = np.isin(data.ids, [*reached])
         self.belief = belief.bind(data.ids[self.nodes])
         self.unit = self.null_objective()
 

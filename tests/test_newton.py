@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.optimize import approx_fprime
 from scipy.special import expit
+from sklearn.base import clone
 from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegressor
 
 from skmtl import (
@@ -29,6 +30,7 @@ from skmtl.penalties import (
     Pooled,
     Ridge,
     SharedPlusSpecific,
+    Sum,
     TaskGraph,
     TaskRelationship,
     Temporal,
@@ -332,6 +334,33 @@ def test_tasks_of_a_graph_that_have_one_class_each_are_certain_of_it(penalty, la
     assert model.dual_gap_ == 0.0
     assert_array_equal(model.predict(X, task=task), y)
     assert (model.predict_proba(X, task=task).max(axis=1) > 0.98).all()
+
+
+@pytest.mark.parametrize("graph", [{(0, 1): 1.0}, np.diag([1.0, 0.0], 1) + np.diag([1.0, 0.0], -1)])
+@pytest.mark.parametrize(
+    "penalty", [TaskGraph(0.1), FusedTasks(0.02), SharedPlusSpecific(0.1) + TaskGraph(0.1)], ids=repr
+)
+def test_a_task_of_one_class_that_no_edge_ties_has_the_shared_weights(penalty, graph, rng):
+    X, task = make_rows(rng, sizes=(20, 15, 10))
+    y = (X[:, 0] + rng.normal(size=45) > 0) | (task == 2)
+    name = "b__graph" if isinstance(penalty, Sum) else "graph"
+    model = MultiTaskClassifier(clone(penalty).set_params(**{name: graph}), task_weight="tasks", tol=1e-10)
+    model.fit(X, y, task=task)
+    assert model.coef_[2].any()
+    assert_array_equal(model.coef_[2], model.shared_coef_)
+    assert model.predict(X[task == 2], task=task[task == 2]).all()
+    weightless = clone(model).fit(X, y, task != 2, task=task)
+    assert_allclose(model.coef_, weightless.coef_, rtol=1e-10)
+    assert model.objective_ == pytest.approx(weightless.objective_, rel=1e-12)
+    assert weightless.intercept_[2] == weightless.shared_intercept_
+
+
+@pytest.mark.parametrize("penalty", [TraceNorm(0.1), TaskGraph(0.1, {(0, 1): 1.0, (1, 2): 1.0})], ids=repr)
+def test_a_task_without_labels_beside_tasks_of_one_class_has_the_shared_model(penalty, rng):
+    X, task = make_rows(rng, sizes=(6, 4, 5))
+    model = MultiTaskClassifier(penalty).fit(X, task == 0, task != 2, task=task)
+    assert not model.coef_.any()
+    assert model.intercept_[2] == model.shared_intercept_ != 0.0
 
 
 # Mixed losses

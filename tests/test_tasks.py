@@ -18,17 +18,30 @@ from sklearn.metrics import r2_score
 
 from skmtl import (
     AdaptiveJointFeatureRegressor,
+    FusedTasksClassifier,
+    FusedTasksRegressor,
     IndependentRegressor,
     MeanRegularizedRegressor,
+    MultiTaskClassifier,
     MultiTaskRegressor,
     PooledRegressor,
     ReducedRankRegressor,
+    TaskGraphClassifier,
     TaskGraphRegressor,
     TemporalRegressor,
     all_estimators,
 )
 from skmtl._ids import find_tasks, number_tasks, rows_by_code
-from skmtl.penalties import Ridge
+from skmtl.penalties import (
+    FusedTasks,
+    JointFeature,
+    Ridge,
+    SharedPlusSpecific,
+    TaskGraph,
+    TaskRelationship,
+    Temporal,
+    TraceNorm,
+)
 from skmtl.tasks import check_data
 
 GRAPH = {("a", "b"): 1.0, ("b", "c"): 2.0, ("c", "d"): 0.5}
@@ -595,6 +608,85 @@ def test_a_node_of_weight_zero_is_a_node_without_rows(model, rows):
         assert weighted.intercept_[3] == weighted.shared_intercept_
     else:
         assert_same_model(weighted, clone(model).fit(rows.X[kept], rows.y[kept], task=rows.ids[kept]), rtol=1e-12)
+
+
+def _array(edges):
+    K = np.zeros((4, 4))
+    for (s, t), k in edges.items():
+        K["abcd".index(s), "abcd".index(t)] = K["abcd".index(t), "abcd".index(s)] = k
+    return K
+
+
+LINKED = {("a", "b"): 1.0, ("b", "c"): 2.0}
+APART = {  # graphs that tie "d" to no task with labels, and the same without "d"
+    "dict": (LINKED, LINKED),
+    "dict with an edge of no weight": (LINKED | {("c", "d"): 0.0}, LINKED),
+    "list": ([*LINKED], [*LINKED]),
+    "list with other nodes": ([*LINKED, ("d", "x"), ("y", "z")], [*LINKED]),
+    "array": (_array(LINKED), _array(LINKED)[:3, :3]),
+    "sparse array": (sparse.csr_array(_array(LINKED)), sparse.csr_array(_array(LINKED)[:3, :3])),
+}
+MIXED = {"a": "squared", "b": "logistic", "c": "poisson", "d": "huber"}
+OF_GRAPH = {
+    "task graph": lambda graph: TaskGraphRegressor(0.1, graph=graph),
+    "task graph, no ridge": lambda graph: TaskGraphRegressor(0.1, graph=graph, alpha_ridge=0.0, normalized=True),
+    "task graph, sparse": lambda graph: TaskGraphRegressor(0.1, graph=graph, alpha_l1=0.01),
+    "fused": lambda graph: FusedTasksRegressor(0.05, graph=graph),
+    "fused, no edges matter": lambda graph: FusedTasksRegressor(0.0, graph=graph, alpha_ridge=0.1),
+    "sum": lambda graph: MultiTaskRegressor(SharedPlusSpecific(0.1) + TaskGraph(0.1, graph)),
+    "sum, intercepts": lambda graph: MultiTaskRegressor(SharedPlusSpecific(0.1, 0.0, 0.2) + TaskGraph(0.1, graph)),
+    "sum of graphs": lambda graph: MultiTaskRegressor(FusedTasks(0.05, graph) + TaskGraph(0.1, graph) + Temporal(0.05)),
+    "mixed": lambda graph: MultiTaskRegressor(TaskRelationship(0.1) + TaskGraph(0.1, graph), loss=MIXED),
+    "mixed, fused": lambda graph: MultiTaskRegressor(SharedPlusSpecific(0.1) + FusedTasks(0.05, graph), loss=MIXED),
+    "classes": lambda graph: TaskGraphClassifier(0.1, graph=graph),
+    "fused classes": lambda graph: FusedTasksClassifier(0.05, graph=graph),
+    "several classes": lambda graph: TaskGraphClassifier(0.1, graph=graph),
+    "several classes of a sum": lambda graph: MultiTaskClassifier(JointFeature(0.05) + FusedTasks(0.05, graph)),
+    "classes of a sum": lambda graph: MultiTaskClassifier(TraceNorm(0.05) + TaskGraph(0.1, graph)),
+}
+
+
+CASES = [(case, "list with other nodes") for case in OF_GRAPH]
+CASES += [(case, graph) for case in ("sum", "fused classes") for graph in APART if graph != "list with other nodes"]
+
+
+@pytest.mark.parametrize("layout", ["long", "wide"])
+@pytest.mark.parametrize(("case", "graph"), CASES)
+def test_a_task_without_labels_that_no_edge_ties_to_one_takes_no_part(case, graph, layout, rng):
+    X, Y = rng.normal(size=(20, 3)), rng.integers(3 if "several" in case else 2, size=(20, 4)).astype(float)
+    models = []
+    for names, edges in zip(["abcd", "abc"], APART[graph], strict=True):
+        model = OF_GRAPH[case](edges).set_params(tol=1e-12, max_iter=5000)
+        if "mixed" in case:
+            model.set_params(loss={name: MIXED[name] for name in names})
+        y, weight = Y[:, : len(names)], np.tile([name != "d" for name in names], (20, 1))
+        if layout == "wide":
+            model.fit(X, pd.DataFrame(y, columns=[*names]), weight)
+        else:
+            task = np.repeat([*names], 20)
+            model.fit(np.tile(X, (len(names), 1)), y.T.ravel(), weight.T.ravel(), task=task)
+        models.append(model)
+    model, without = models
+    assert model.objective_ == pytest.approx(without.objective_, rel=1e-9)
+    assert_allclose(model.shared_coef_, without.shared_coef_, rtol=1e-5, atol=1e-6)
+    assert_allclose(model.coef_[:3], without.coef_, rtol=1e-5, atol=1e-6)
+    assert_allclose(model.intercept_[:3], without.intercept_, rtol=1e-5, atol=1e-6)
+    assert model.coef_.any()
+    for t in range(3, len(model.tasks_)):
+        assert_array_equal(model.coef_[t], model.shared_coef_)
+        assert_allclose(model.intercept_[t], model.shared_intercept_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_a_path_and_a_warm_start_leave_out_what_no_edge_ties(loss, rows):
+    model = MultiTaskRegressor(SharedPlusSpecific(0.1) + TaskGraph(0.1, LINKED), loss=loss, tol=1e-10)
+    data = {"X": rows.X, "y": rows.y, "sample_weight": rows.ids != "d", "task": rows.ids}
+    path = model.path(**data, alphas=[2.0, 1.0])
+    fit = clone(model).fit(**data)
+    assert_allclose(path.coefs[1], fit.coef_, atol=1e-6)
+    again = clone(fit).set_params(warm_start=True).fit(**data).fit(**data)
+    assert_allclose(again.coef_, fit.coef_, atol=1e-6)
+    assert_array_equal(again.coef_[3], again.shared_coef_)
 
 
 # Ids

@@ -15,7 +15,8 @@ class TaskGraphClassifier(LinearClassifier):
     With more than two classes it sees the weights of all classes of a task as one long vector.
 
     Use it when you know which tasks are alike: neighbouring regions, related products, consecutive months. A task
-    without rows that stands in the graph is predicted from its neighbours.
+    without rows that stands in the graph is predicted from its neighbours; if edges tie it to no task with labels, near
+    or far, it has the shared model.
 
     Parameters
     ----------
@@ -158,7 +159,8 @@ class FusedTasksClassifier(LinearClassifier):
 
     `TaskGraphClassifier` squares the differences and makes neighbours similar; here they are equal or not, so that
     tasks fall into clusters, read off the solution. A task without rows that stands in the graph is predicted from its
-    neighbours. Also known as the network lasso.
+    neighbours; if edges tie it to no task with labels, near or far, it has the shared model. Also known as the network
+    lasso.
 
     Parameters
     ----------

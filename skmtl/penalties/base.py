@@ -56,7 +56,7 @@ class Penalty(BaseEstimator):
 
     @property
     def has_nodes(self):
-        """Whether tasks without rows belong to the model; else they get the shared one after the fit."""
+        """Whether tasks without labels may belong to the model; else they get the shared one after the fit."""
         return False
 
     @property
@@ -97,8 +97,8 @@ class Penalty(BaseEstimator):
         """The ids the model knows: those of the rows, and any the penalty itself brings."""
         return tasks
 
-    def placed(self, tasks):
-        """The same belief, with what it knows by ids in the order of `tasks`, which hold all of `all_tasks`."""
+    def placed(self, nodes, kept):
+        """The same belief of the `nodes`, the ids of `all_tasks`, where `kept` (n_nodes,) is true, in their order."""
         return self
 
     def terms(self, tasks):

@@ -88,12 +88,13 @@ class Sum(Penalty):
     def all_tasks(self, tasks):
         return self.b.all_tasks(self.a.all_tasks(tasks))
 
-    def placed(self, tasks):
-        return Sum(self.a.placed(tasks), self.b.placed(tasks), self.alpha)
+    def placed(self, nodes, kept):
+        return Sum(self.a.placed(nodes, kept), self.b.placed(nodes, kept), self.alpha)
 
     def adjacency(self, tasks):
-        """The edges of the first belief that has nodes."""
-        return (self.a if self.a.has_nodes else self.b).adjacency(tasks)
+        """The edges of all beliefs that have nodes."""
+        first, *others = [part.adjacency(tasks) for part in (self.a, self.b) if part.has_nodes]
+        return sum(others, start=first)
 
     def terms(self, tasks):
         parts = [part.scaled(self.alpha) for part in (self.a, self.b)]

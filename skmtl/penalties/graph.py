@@ -23,7 +23,7 @@ class GraphPenalty(Penalty):
 
     @property
     def has_nodes(self):
-        """Whether tasks without rows are nodes, predicted from their neighbours; else they get the shared model."""
+        """Whether tasks without labels are nodes, predicted from their neighbours; else they get the shared model."""
         return self.graph is not None
 
     def all_tasks(self, tasks):
@@ -70,12 +70,12 @@ class GraphPenalty(Penalty):
             return list(self.graph.nodes)
         return list(self.graph.index) if hasattr(self.graph, "index") and hasattr(self.graph, "columns") else []
 
-    def placed(self, tasks):
+    def placed(self, nodes, kept):
         """With the graph as an array: reading ids takes longer than many a fit."""
-        if not self._by_id():
+        if self.graph is None or (kept.all() and not self._by_id()):
             return self
         other = copy.copy(self)
-        other.graph = self.adjacency(tasks)
+        other.graph = self.adjacency(nodes)[kept][:, kept]
         return other
 
     def adjacency(self, tasks):

@@ -14,10 +14,10 @@ class TaskGraphRegressor(LinearRegressor):
               + \alpha_1 \|W\|_1
 
     Use it when you know which tasks are alike: neighbouring regions, related products, consecutive months. A task
-    without rows that stands in the graph is predicted from its neighbours. The model is exact: with one X for all tasks
-    by two eigendecompositions (a `path` of 50 strengths costs two or three fits), with the complete graph in closed
-    form, and otherwise by preconditioned conjugate gradients to a residual of at most 1e-8. With `alpha_l1` it is
-    solved by splitting, to a duality gap.
+    without rows that stands in the graph is predicted from its neighbours; if edges tie it to no task with labels, near
+    or far, it has the shared model. The model is exact: with one X for all tasks by two eigendecompositions (a `path`
+    of 50 strengths costs two or three fits), with the complete graph in closed form, and otherwise by preconditioned
+    conjugate gradients to a residual of at most 1e-8. With `alpha_l1` it is solved by splitting, to a duality gap.
 
     Parameters
     ----------
@@ -156,9 +156,10 @@ class FusedTasksRegressor(LinearRegressor):
 
     `TaskGraphRegressor` squares the differences and makes neighbours similar; here they are equal or not, so that tasks
     fall into clusters, read off the solution. With ``norm=2`` two tasks are joined in all features at once, with
-    ``norm=1`` feature by feature. A task without rows that stands in the graph is predicted from its neighbours. Also
-    known as the network lasso (``norm=2``), the graph-fused or joint lasso (``norm=1``); on the complete graph, as
-    convex clustering of the tasks' weights.
+    ``norm=1`` feature by feature. A task without rows that stands in the graph is predicted from its neighbours; if
+    edges tie it to no task with labels, near or far, it has the shared model. Also known as the network lasso
+    (``norm=2``), the graph-fused or joint lasso (``norm=1``); on the complete graph, as convex clustering of the tasks'
+    weights.
 
     Parameters
     ----------

@@ -188,8 +188,7 @@ class _Rounds:
 
     def __init__(self, solver, penalty, moments, c, tol, span):
         self.solver, self.penalty, self.moments, self.c, self.span = solver, penalty, moments, c, span
-        self.kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
-        self.quadratic = quadratic_for(penalty, moments.only(self.kept), c[self.kept])
+        self.quadratic = quadratic_for(penalty, moments, c)
         self.quadratic.ridge = penalty.ridge
         self.problem = (Decomposed if penalty.decomposition else Together)(penalty, self.quadratic)
         tasks, n_features = self.quadratic.tasks, moments.n_features
@@ -236,16 +235,16 @@ class _Rounds:
     def _rest(self, init):
         """What the ridge term leaves to the others of the loss's descent direction at some weights."""
         W = np.sum([np.zeros_like(self.moments.xy), *_parts_of(init)], axis=0)
-        return self._less_ridge(W, self.quadratic.at(W[self.kept])[1])
+        return self._less_ridge(W, self.quadratic.at(W)[1])
 
     def _less_ridge(self, X, direction):
-        return direction - self.quadratic.ridge * X[self.kept]
+        return direction - self.quadratic.ridge * X
 
     def _of_all(self, inside, few):
         """The solution of some features as one of all, the bound that it proves, and what its ridge term leaves."""
         X, duals = inside.dual or (inside.W, None)
         X = few.whole(X)
-        loss, direction = self.quadratic.at(X[self.kept])
+        loss, direction = self.quadratic.at(X)
         Z = self._less_ridge(X, direction)
         if self.penalty.decomposition:
             duals = []
@@ -255,7 +254,7 @@ class _Rounds:
             left_out = Z.copy()
             left_out[:, few.some] = 0.0
             duals = self.screen.shared_out([(f, few.whole(U)) for f, U in duals], left_out)
-        bound = self.problem.bound_of(X[self.kept], loss, direction, duals)
+        bound = self.problem.bound_of(X, loss, direction, duals)
         how = {"parts": few.parts(inside), "w0": few.whole(inside.w0), "dual": (X, duals)}
         return replace(inside, W=few.whole(inside.W), **how), bound, Z
 

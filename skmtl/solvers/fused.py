@@ -74,18 +74,17 @@ class OnChain(FusedTasks):
 @on_nodes
 def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """Each starts anew: a solution nearby lies on the boundary of the cones, from where steps are short."""
-    kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
-    if not _suits(penalty, moments.only(kept)):
+    if not _suits(penalty, moments):
         path = [_of_one_prox(one) or one for one in path]
         yield from solve_by_splitting(path[0], path, moments, c, tol=tol, max_iter=max_iter, init=init)
         return
     with crew(moments.n_jobs) as each:
-        quadratic, method = Quadratic(moments.only(kept), c[kept], each), None
-        state = None if init is None else [init[kept]]
+        quadratic, method = Quadratic(moments, c, each), None
+        state = None if init is None else [init]
         goal = max(tol, ROUNDING) * quadratic.f0
         for one in path:
             quadratic.ridge = one.ridge
-            problem = Together(_by_edges(one, kept.sum()), quadratic)
+            problem = Together(_by_edges(one, moments.n_tasks), quadratic)
             if not problem.terms:
                 yield solve_one(Ridge(one.ridge), moments, c)
                 continue
@@ -100,7 +99,7 @@ def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=100
             if not found.converged and found.n_iter < max_iter:
                 method = method or _InteriorPoint(quadratic, problem)
                 found = _joined(found, method.minimize(problem, goal, max_iter - found.n_iter), goal)
-            yield solution_found(one, moments, kept, quadratic, found)
+            yield solution_found(one, moments, quadratic, found)
 
 
 def _of_one_prox(penalty):

@@ -23,6 +23,7 @@ from skmtl.solvers.solution import (
     Certificate,
     harmonic,
     largest_of,
+    linked,
     loss_at_zero,
     loss_of,
     on_nodes,
@@ -52,7 +53,8 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
         yield from _complete_graph(path, moments, c)
         return
     nodes = penalty.all_tasks(moments.tasks)
-    if len(nodes) > moments.n_tasks and not moments.shared:  # what a graph without ridge cannot see is over all nodes
+    complete = len(nodes) == moments.n_tasks and linked(penalty, nodes, moments.active).all()
+    if not complete and not moments.shared:  # what a graph without ridge cannot see is over all nodes
         how = {"tol": tol, "max_iter": max_iter, "init": init}
         yield from on_nodes(solve_task_graph)(penalty, path, moments, c, **how)
         return

@@ -104,7 +104,7 @@ class RowProblem:
         """The solutions of a path, each from the one before; `init` is W (n_tasks, ...), or (P, Q)."""
         progress = None
         with one_blas_thread:
-            for penalty in path:
+            for penalty in map(self.informative.placed, path):
                 if self.rows is None:
                     parts = self._loadings(penalty, np.zeros((0, 1)))
                     yield replace(self.informative.trivial_solution(penalty), **parts)

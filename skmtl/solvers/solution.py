@@ -20,6 +20,7 @@ __all__ = [
     "Solution",
     "harmonic",
     "largest_of",
+    "linked",
     "loss_at_zero",
     "loss_of",
     "moments_for",
@@ -170,29 +171,53 @@ def solution_of(moments, W, certificate, w0=None, b=None, b0=None, **how):
     return Solution(W, b, w0, b[known].mean() if b0 is None else b0, certificate, **how)
 
 
+def linked(penalty, nodes, labelled):
+    """Which nodes take part: those with labels and, in a graph, those that edges join to one of them; (n_nodes,), bool.
+
+    `labelled` (n_nodes,) are the former.  All others have the shared model.
+    """
+    if labelled.all() or not penalty.has_nodes:
+        return labelled
+    component = csgraph.connected_components(penalty.adjacency(nodes), directed=False)[1]
+    return np.isin(component, component[labelled])
+
+
 def on_nodes(solver):
-    """Let `solver` see a graph's nodes that are no tasks of the data, as tasks without rows."""
+    """Let `solver` see the nodes that take part, as tasks: without rows where they are none of the data.
+
+    All other tasks are left out and get the shared model.
+    """
 
     @wraps(solver)
     def solve_on_nodes(penalty, path, moments, c, *, init=None, **how):
         nodes = penalty.all_tasks(moments.tasks)
-        path = [one.placed(nodes) for one in path]
-        if len(nodes) == moments.n_tasks:
+        active = np.zeros(len(nodes), dtype=bool)
+        active[lookup(moments.tasks, nodes)] = moments.active
+        kept = linked(penalty, nodes, active)
+        path, nodes = [one.placed(nodes, kept) for one in path], nodes[kept]
+        if np.array_equal(nodes, moments.tasks):
             yield from solver(path[0], path, moments, c, init=init, **how)
             return
-        at = lookup(moments.tasks, nodes)
+        seen = lookup(moments.tasks, nodes) >= 0
+        at = lookup(moments.tasks[seen], nodes)
 
         def spread(of_tasks, other):
             of_nodes = np.full((len(nodes), *of_tasks.shape[1:]), other)
-            of_nodes[at] = of_tasks
+            of_nodes[at] = of_tasks[seen]
             return of_nodes
+
+        def back(of_nodes, shared):
+            of_tasks = np.full((len(seen), *of_nodes.shape[1:]), shared)
+            of_tasks[seen] = of_nodes[at]
+            return of_tasks
 
         if init is not None:
             init = tuple(spread(part, 0.0) for part in init) if isinstance(init, tuple) else spread(init, 0.0)
-        for solution in solver(path[0], path, moments.among(nodes), spread(c, 1.0), init=init, **how):
-            parts = solution.parts and tuple(part[at] for part in solution.parts)
-            seen = None if solution.seen is None else solution.seen[at]
-            yield replace(solution, W=solution.W[at], b=solution.b[at], parts=parts, seen=seen)
+        moments, c = moments.only(seen).among(nodes), spread(c, 1.0)
+        for solution in solver(path[0], path, moments, c, init=init, **how):
+            W, b, parts = back(solution.W, solution.w0), back(solution.b, solution.b0), solution.parts
+            parts = parts and tuple(map(back, parts, penalty.shared_parts(*parts)))
+            yield replace(solution, W=W, b=b, parts=parts, dual=None, seen=seen)
 
     return solve_on_nodes
 

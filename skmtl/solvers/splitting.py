@@ -46,32 +46,31 @@ _ASTRAY = 10.0  # F(0) by which an iteration may be above the best point
 @on_few_features
 def solve_by_splitting(penalty: Penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """The solutions for any penalty whose terms have a prox: what `solve` finds where no other solver is registered."""
-    kept = np.ones(moments.n_tasks, dtype=bool) if penalty.has_nodes else moments.active
     with crew(moments.n_jobs) as each:
-        quadratic = quadratic_for(penalty, moments.only(kept), c[kept], each)
-        yield from _along(path, moments, kept, c, quadratic, tol, max_iter, init)
+        quadratic = quadratic_for(penalty, moments, c, each)
+        yield from _along(path, moments, c, quadratic, tol, max_iter, init)
 
 
-def _along(path, moments, kept, c, quadratic, tol, max_iter, init):
+def _along(path, moments, c, quadratic, tol, max_iter, init):
     """The solutions of a path, each from the one before."""
-    state = None if init is None else [part[kept] for part in (init if isinstance(init, tuple) else (init,))]
+    state = None if init is None else [*(init if isinstance(init, tuple) else (init,))]
     for one in path:
         quadratic.ridge = one.ridge
         problem = _problem(one, quadratic)
         if not problem.terms:
-            solution = _without_terms(one, moments, kept, c, quadratic)
-            parts = one.parts_of(solution.W, kept) if one.decomposition else None
-            yield replace(solution, parts=parts, seen=kept)
+            solution = _without_terms(one, moments, c, quadratic)
+            parts = one.parts_of(solution.W, moments.active) if one.decomposition else None
+            yield replace(solution, parts=parts)
             continue
         goal, newton = max(tol, ROUNDING) * quadratic.f0, _dual_newton.suits(problem)
         found = minimize(problem, goal, min(max_iter, _dual_newton.patience(problem)) if newton else max_iter, state)
         if newton and not found.converged:
             found = _dual_newton.minimize_by_newton(problem, found, goal, max_iter - found.n_iter)
         state = found.state
-        yield solution_found(one, moments, kept, quadratic, found)
+        yield solution_found(one, moments, quadratic, found)
 
 
-def _without_terms(penalty, moments, kept, c, quadratic):
+def _without_terms(penalty, moments, c, quadratic):
     """The solution where a ridge term is all that is left, or a pull between intercepts, or nothing."""
     if not isinstance(quadratic, PulledIntercepts):
         return solve_one(Ridge(penalty.ridge), moments, c)
@@ -81,7 +80,7 @@ def _without_terms(penalty, moments, kept, c, quadratic):
     left = quadratic.at(W)[1] - penalty.ridge * W
     objective = quadratic.value(W)
     bound = objective - 0.5 * np.vdot(left, left) / penalty.ridge
-    return solution_found(penalty, moments, kept, quadratic, Found(W, objective=objective, bound=bound))
+    return solution_found(penalty, moments, quadratic, Found(W, objective=objective, bound=bound))
 
 
 def _problem(penalty, quadratic):
@@ -91,30 +90,16 @@ def _problem(penalty, quadratic):
     return SparseStep(penalty, quadratic) if SparseStep.suits(problem) else problem
 
 
-def solution_found(penalty, moments, kept, quadratic, found):
-    """The Solution of all tasks for what was found of the `kept` ones."""
-    W, *parts = (_spread(part, kept) for part in (found.W, *found.parts))
-    how = {"n_iter": found.n_iter, "converged": found.converged, "parts": tuple(parts) or None, "seen": kept}
-    how |= {"dual": found.dual and (_spread(found.dual[0], kept), found.dual[1])}
-    how |= {"w0": penalty.shared(W[moments.active])}
-    if parts and not kept.all():  # tasks without weight get the shared model, and its parts
-        for part, shared in zip(parts, penalty.shared_parts(*(part[kept] for part in parts)), strict=True):
-            part[~kept] = shared
+def solution_found(penalty, moments, quadratic, found):
+    """The Solution of the tasks for what was found."""
+    how = {"n_iter": found.n_iter, "converged": found.converged, "parts": found.parts or None, "dual": found.dual}
+    how |= {"w0": penalty.shared(found.W[moments.active])}
     if isinstance(quadratic, PulledIntercepts):
         how["b0"] = quadratic.origin + quadratic.shared_intercept(found.W)
-        how["b"] = np.full(len(kept), how["b0"])
-        how["b"][kept] += quadratic.share * (moments.intercepts(W)[kept] - how["b0"])
-        W[~kept] = how["w0"]
+        how["b"] = how["b0"] + quadratic.share * (moments.intercepts(found.W) - how["b0"])
     elif penalty.has_nodes:
-        how["b"] = harmonic(penalty.adjacency(moments.tasks), moments.intercepts(W), moments.active)
-    return solution_of(moments, W, Certificate(found.objective, found.gap, None), **how)
-
-
-def _spread(W, kept):
-    """W with rows of zeros for the tasks that are not kept."""
-    out = np.zeros((len(kept), W.shape[1]))
-    out[kept] = W
-    return out
+        how["b"] = harmonic(penalty.adjacency(moments.tasks), moments.intercepts(found.W), moments.active)
+    return solution_of(moments, found.W, Certificate(found.objective, found.gap, None), **how)
 
 
 @dataclass

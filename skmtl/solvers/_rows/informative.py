@@ -3,7 +3,8 @@
 A task whose labels leave no best intercept, all of one class or counts that are all zero, is not: its loss vanishes as
 the intercept goes to infinity.  It takes no part, has the shared weights, and an intercept that is drawn to the others'
 by ``1e-3 / 2 (b_t - b_0)^2``, so that probabilities are near 0 and 1 and finite.  Likewise the classes that a task has
-no label of.  Tasks without rows have the shared model; nodes of a graph, their neighbours'.
+no label of.  Tasks without rows have the shared model.  Where edges tie either to informative tasks, they are nodes of
+the model, and have their neighbours' weights.
 """
 
 from dataclasses import replace
@@ -15,7 +16,7 @@ from scipy.special import logsumexp
 from skmtl._ids import lookup
 from skmtl.losses import Logistic, Multinomial
 from skmtl.solvers._rows.row_loss import RowLoss
-from skmtl.solvers.solution import Certificate, Solution, harmonic
+from skmtl.solvers.solution import Certificate, Solution, harmonic, linked
 
 __all__ = ["Informative"]
 
@@ -33,7 +34,7 @@ class Informative:
     Attributes
     ----------
     kept : bool array of shape (n_nodes,)
-        Which tasks, and nodes of a graph besides, the problem is about.
+        Which tasks, and nodes of a graph besides, the problem is about: see `linked`.
     informative : bool array of shape (n_nodes,)
         Which nodes have labels that say something of W.
     settled : bool array of shape (n_nodes, n_columns)
@@ -59,7 +60,7 @@ class Informative:
         self.labelled, self.settled = self._classes()
         self.weight = self.data.task_weight()
         self.informative = (self.weight > 0) & ~self.settled.all(axis=1)
-        self.kept = np.ones(len(nodes), dtype=bool) if penalty.has_nodes else self.informative
+        self.kept = linked(penalty, nodes, self.informative)
         self.rows = self._row_loss() if self.informative.any() else None
 
     def _classes(self):
@@ -91,6 +92,10 @@ class Informative:
         losses = [loss for loss, kept in zip(self.losses, self.kept, strict=True) if kept]
         present = ~(self.settled & self.informative[:, None])[self.kept]
         return RowLoss(data, losses, self.c[self.kept], present, fit_intercept=self.fit_intercept, a_b=self.a_b)
+
+    def placed(self, penalty):
+        """The same belief of the kept nodes."""
+        return penalty.placed(self.data.tasks, self.kept)
 
     def spread(self, of_tasks):
         """An array of the tasks of the data as one of the kept nodes, zero where a node is no task."""
@@ -162,9 +167,10 @@ class Informative:
         for t in np.flatnonzero((weight > 0) & self.settled.any(axis=1)):
             for k in np.flatnonzero(self.settled[t]):
                 b[t, k] = self._finite_intercept(t, k, W[t], b[t], b0[k])
-        if penalty.has_nodes and self.a_b == 0.0 and not (weight > 0).all():
-            adjacency = penalty.adjacency(self.data.tasks)
-            b = np.column_stack([harmonic(adjacency, column, weight > 0) for column in b.T])
+        kept = self.kept
+        if penalty.has_nodes and self.a_b == 0.0 and not (weight > 0)[kept].all():
+            adjacency = penalty.adjacency(self.data.tasks[kept])
+            b[kept] = np.column_stack([harmonic(adjacency, column, weight[kept] > 0) for column in b[kept].T])
         return b
 
     def _finite_intercept(self, t, k, W, b, b0):
@@ -196,6 +202,7 @@ class Informative:
         b = self._finish_intercepts(penalty, W, np.zeros((T, K)), b0)
         if self.fit_intercept:
             b0 = b[self.weight > 0].mean(axis=0)
+            b[self.weight == 0] = b0
         W, b = W[self.place], b[self.place]
         parts = [W, W] if penalty.decomposition else [W]
         return self._squeezed(W, b, W[0], b0, parts, Certificate(0.0, 0.0, None), 1, True)
