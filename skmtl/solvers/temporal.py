@@ -32,9 +32,4 @@ def solve_temporal(penalty: Temporal, path, moments, c, **request):
     for solution in solve(on_chain[0], on_chain, few, c[moments.active], **request):
         W = np.zeros_like(moments.xy)
         W[moments.active] = solution.W
-        how = {"n_iter": solution.n_iter, "converged": solution.converged}
-        if solution.dual:
-            X = np.zeros_like(W)
-            X[moments.active] = solution.dual[0]
-            how["dual"] = X, solution.dual[1]
-        yield solution_of(moments, W, solution.certificate, **how)
+        yield solution_of(moments, W, solution.certificate, n_iter=solution.n_iter, converged=solution.converged)
