@@ -50,8 +50,9 @@ def make_task_scorer(func, *, greater_is_better=True, average="pooled", response
     average : {'pooled', 'task'}, default='pooled'
         'pooled' is `func` of all labels; 'task' is the mean of `func` over tasks, without those on which it is not
         defined (R2 needs two labels, AUC two classes).
-    response_method : {'predict', 'predict_proba', 'decision_function', ...}, default='predict'
-        The method that gives y_pred. Of two classes, ``predict_proba`` means the probability of the second.
+    response_method : {'predict', 'predict_proba', 'decision_function', ...} or list or tuple of such, default='predict'
+        The method that gives y_pred, the first of several that the estimator has. Of two classes, ``predict_proba``
+        means the probability of the second.
     task : str or int, default=None
         Name or position of the task column in the X that is scored; only ``average='task'`` and a `func` with a
         parameter ``task`` ask. With None, the parameter `task` of the estimator tells; it is looked for inside
@@ -109,8 +110,8 @@ def masked_scorer(func, *, response_method="predict", greater_is_better=True, **
     ----------
     func : callable
         ``func(y_true, y_pred, **kwargs)`` on the labels of one task.
-    response_method : {'predict', 'predict_proba', 'decision_function', ...}, default='predict'
-        The method that gives y_pred.
+    response_method : {'predict', 'predict_proba', 'decision_function', ...} or list or tuple of such, default='predict'
+        The method that gives y_pred, the first of several that the estimator has.
     greater_is_better : bool, default=True
         False flips the sign.
     **kwargs : dict
@@ -142,7 +143,7 @@ class _TaskScorer:
     func: Callable
     greater_is_better: bool = True
     average: str = "pooled"
-    response_method: str = "predict"
+    response_method: str | list | tuple = "predict"
     task: str | int | None = None
     kwargs: dict = field(default_factory=dict)
 
@@ -191,8 +192,9 @@ def task_scores(estimator, X, y, *, task=None, scoring=None, response_method="pr
     scoring : callable or dict of str -> callable, default=None
         Functions ``func(y_true, y_pred)``, which get weights and tasks as those of `make_task_scorer`. None is R2 and
         the root mean squared error, for classifiers the accuracy.
-    response_method : {'predict', 'predict_proba', 'decision_function', ...}, default='predict'
-        The method that gives y_pred. Of two classes, ``predict_proba`` means the probability of the second.
+    response_method : {'predict', 'predict_proba', 'decision_function', ...} or list or tuple of such, default='predict'
+        The method that gives y_pred, the first of several that the estimator has. Of two classes, ``predict_proba``
+        means the probability of the second.
     sample_weight : array-like of shape (n_samples,) or that of y, default=None
         Passed to the functions.
 
@@ -419,6 +421,8 @@ def _is_column(task):
 
 def _respond(estimator, X, y, ids, method):
     """The estimator's answer, (n_samples, ...) or (n_samples, n_tasks, ...); it gets the ids if it asks for them."""
+    if not isinstance(method, str):  # the first it has; getattr raises where it has none of them
+        method = next((name for name in method if hasattr(estimator, name)), " or ".join(method))
     takes_ids = ids is not None and get_routing_for_object(estimator).consumes(method, ["task"])
     answer = getattr(estimator, method)(X, **({"task": ids} if takes_ids else {}))
     n_outputs = np.shape(y)[1] if _is_wide(y) else 1

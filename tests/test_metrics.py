@@ -270,6 +270,22 @@ def test_long_scores_of_a_classifier_are_scikit_learns(response_method):
     assert_allclose(by_task(model, F, label, task=IDS), mean_of(roc_auc_score, label, response, IDS))
 
 
+@pytest.mark.parametrize("several", [tuple, list])
+def test_of_several_methods_the_first_that_the_estimator_has_responds(several):
+    label, methods = np.where(F["age"] + y > 2, "high", "low"), several(["decision_function", "predict_proba"])
+    scorers = [f(_least, response_method=methods) for f in (make_scorer, make_task_scorer)]
+    for model in (LogisticRegression(), RandomForestClassifier(3, random_state=0)):
+        ours, theirs = (scorer(model.fit(F, label), F, label) for scorer in scorers)
+        assert ours == theirs
+        assert (ours < 0) == hasattr(model, "decision_function")
+    with pytest.raises(AttributeError, match="no attribute 'decision_function or predict_proba'"):
+        scorers[1](LinearRegression().fit(F, y), F, label)
+
+
+def _least(y_true, y_pred):
+    return y_pred.min()
+
+
 # One label a row: the ids in a column
 
 
