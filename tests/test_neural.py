@@ -868,6 +868,25 @@ def test_training_goes_on_where_columns_of_y_have_names(Network, rng):
     assert model.tasks_.tolist() == ["left", "right"]
 
 
+@pytest.mark.parametrize("Network", [MultiTaskMLPRegressor, MultiTaskMLPClassifier], ids=["numbers", "classes"])
+def test_columns_of_y_without_names_are_those_of_the_fit(Network, rng):
+    """In rows to validate on and in a later call, as in score."""
+    X = rng.normal(size=(40, 3))
+    Y = pd.DataFrame((X[:, :2] > 0).astype(float), columns=["left", "right"])
+    model = Network((4,), max_iter=2, early_stopping=True, random_state=0)
+    expected = clone(model).fit(X, Y, validation_data=(X, Y)).validation_scores_
+    model.fit(X, Y, validation_data=(X, Y.to_numpy()))
+    assert {t: s.tolist() for t, s in model.validation_scores_.items()} == {t: s.tolist() for t, s in expected.items()}
+    assert model.partial_fit(X, Y.to_numpy()).tasks_.tolist() == ["left", "right"]
+    other = Y.set_axis(["left", "up"], axis=1)
+    for rows, message in [
+        (other, r"must have the tasks of the fit, 'left', 'right'\. Got 'left', 'up'"),
+        (np.tile([[0.0], [1.0]], (20, 3)), r"tasks of the fit, 'left', 'right'\. Got 0, 1, 2|layout of the last fit"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            clone(model).fit(X, Y, validation_data=(X, rows))
+
+
 @pytest.mark.parametrize("layout", ["columns", "ids", "dict"])
 @pytest.mark.parametrize("types", [(np.float64, np.float32), (np.float32, np.float64)], ids=["64 to 32", "32 to 64"])
 def test_training_goes_on_with_rows_of_another_float_type(types, layout, rng):

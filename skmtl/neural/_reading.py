@@ -12,7 +12,7 @@ from skmtl._labels import as_array
 from skmtl.neural._fitted import FittedNetwork
 from skmtl.neural._parts import read_parts
 from skmtl.neural._table import Table, without_zeros
-from skmtl.tasks import check_data, check_labels
+from skmtl.tasks import check_data, check_labels, column_names
 
 __all__ = ["NetworkReader", "Reading"]
 
@@ -62,6 +62,9 @@ class NetworkReader(FittedNetwork):
         data = check_data(X, y, sample_weight, **options)
         if known:
             self._check_source(data.source)
+            outputs = data.source == self._source == "outputs"
+            if outputs and len(data.tasks) == len(self.tasks_) and column_names(y) is None:
+                data = replace(data, tasks=self.tasks_)
         counted, data = data, self._weigh(data)
         if known and not data.shared:
             if (lookup(data.tasks, self._names) < 0).any():
@@ -175,12 +178,12 @@ class NetworkReader(FittedNetwork):
             )
         reading = reader._read(X, y, sample_weight, task, as_before=True, partial=True)
         kinds = [[head.kind for head in heads] for heads in (self._heads, reading.heads)]
-        if (
-            reading.table.n_features != self._n_read
-            or not np.array_equal(reading.tasks, self._names)
-            or kinds[0] != kinds[1]
-        ):
-            raise ValueError("Rows to score must have the features, the tasks and the kinds of labels of the fit.")
+        if not np.array_equal(reading.tasks, self._names):
+            raise ValueError(
+                f"Rows to score must have the tasks of the fit, {describe(self._names)}. Got {describe(reading.tasks)}."
+            )
+        if reading.table.n_features != self._n_read or kinds[0] != kinds[1]:
+            raise ValueError("Rows to score must have the features and the kinds of labels of the fit.")
         self._check_numbers(reading.table)
         reader._task_position = self._task_position
         heads = [replace(head, classes=read.classes) for head, read in zip(self._heads, reading.heads, strict=True)]
