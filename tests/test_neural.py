@@ -831,6 +831,16 @@ def test_rows_without_ids_are_not_those_of_the_task_0(use, Network, rng):
     assert single.partial_fit(X, y).predict(X).shape == (30,)
 
 
+@pytest.mark.parametrize("use", [*FORGOTTEN.values(), lambda m, X, y, task: m.fit(X, y, task=task).score(X, y)])
+def test_heads_miss_the_ids_of_rows_by_name(use, rng):
+    X, task = rng.normal(size=(30, 3)), np.arange(30) % 3
+    y, model = X[:, 0], MultiTaskMLP(dict.fromkeys(range(3), "regression"), (4,), max_iter=1)
+    with pytest.raises(ValueError, match=r"MultiTaskMLP was fitted with task ids, but these rows come without"):
+        use(model, X, y, task)
+    one = MultiTaskMLP({0: "regression"}, (4,), max_iter=1).fit(X, y)
+    assert np.isfinite(one.partial_fit(X, y.tolist()).score(X, y))
+
+
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning")
 def test_a_later_chunk_leaves_the_names_of_columns(rng):
     """As scikit-learn's partial_fit does; they are what frames in another order are refused by."""

@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import canonical_ids, describe, lookup, rows_by_code
+from skmtl._labels import as_array
 from skmtl.neural._base import BaseNetwork, takes_steps
 from skmtl.neural._encode import (
     announced_heads,
@@ -420,6 +421,8 @@ class MultiTaskMLP(BaseNetwork):
         elif y is None:
             raise ValueError("MultiTaskMLP requires y to be passed, but the target y is None.")
         else:
+            if partial and hasattr(self, "_names") and not isinstance(y, Mapping) and as_array(y).ndim == 1:
+                self._check_source("single")
             reading = self._read_wide(X, y, sample_weight, heads, known)
         self.tasks_ = reading.tasks
         made = dict(zip(reading.tasks.tolist(), reading.heads, strict=True))
