@@ -185,11 +185,22 @@ class TaskWise(TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of str of shape (n_features_out,)
+
+        Raises
+        ------
+        AttributeError
+            The transformer does not name them, as a FunctionTransformer without `feature_names_out`.
         """
         check_is_fitted(self)
         names = self._names_in(input_features)
         spared = [] if self.task is None else [self._position]
-        transformed = self.shared_transformer_.get_feature_names_out(np.delete(names, spared))
+        try:
+            transformed = self.shared_transformer_.get_feature_names_out(np.delete(names, spared))
+        except AttributeError as error:
+            raise AttributeError(
+                f"The {type(self.shared_transformer_).__name__} does not name the columns that come out, which a data "
+                "frame needs: set feature_names_out='one-to-one' in a FunctionTransformer."
+            ) from error
         return np.append(transformed, names[spared]).astype(object)
 
     def __sklearn_tags__(self):

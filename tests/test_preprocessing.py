@@ -228,6 +228,21 @@ def test_a_transformer_without_names_can_keep_those_of_the_frame():
     assert_array_equal(Z, X[["age", "iq", "school"]])
 
 
+@pytest.mark.filterwarnings("ignore:When `set_output` is configured:UserWarning")
+def test_without_names_to_be_had_a_frame_is_refused_with_a_remedy():
+    numbers, frame = np.array([[-1.0, 0], [2.0, 1]]), pl.DataFrame({"a": [-1.0, 2.0], "school": [0, 1]})
+    for inner in (FunctionTransformer(np.abs), make_pipeline(FunctionTransformer(np.abs))):
+        for rows, model in [
+            (numbers, TaskWise(inner, task=-1).set_output(transform="pandas")),
+            (numbers, TaskWise(inner, task=-1).set_output(transform="polars")),
+            (frame, TaskWise(inner, task="school")),
+        ]:
+            with pytest.raises(AttributeError, match=f"The {type(inner).__name__} .*feature_names_out='one-to-one'"):
+                model.fit_transform(rows)
+    named = TaskWise(FunctionTransformer(np.abs, feature_names_out="one-to-one"), task="school").fit_transform(frame)
+    assert named.to_dict(as_series=False) == {"a": [1.0, 2.0], "school": [0, 1]}
+
+
 @pytest.mark.parametrize("format", ["csr", "csc"])
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
 def test_sparse_rows_stay_sparse(kind, format):
