@@ -13,6 +13,7 @@ import narwhals as nw
 import numpy as np
 
 __all__ = [
+    "brief",
     "canonical_ids",
     "describe",
     "encode",
@@ -117,6 +118,12 @@ def describe(ids, most=5):
     ids = ids.tolist() if isinstance(ids, np.ndarray) else ids  # no array of a list: names of columns may be tuples
     shown = [repr(i) for i in dict.fromkeys(ids)]
     return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
+
+
+def brief(value):
+    """How a value that is refused is written, for a message: the beginning, if that is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def refuse_unknown(argument, names, tasks):

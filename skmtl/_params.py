@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skmtl._ids import brief
 from skmtl.losses import Loss, is_loss
 from skmtl.penalties import Penalty
 
@@ -216,7 +217,7 @@ def check_parameters(owner):
         accepts, expected = _range(type(owner).__mro__, name)
         if not accepts(value):
             raise ValueError(
-                f"The {name!r} parameter of {type(owner).__name__} must be {expected}. Got {value!r} instead."
+                f"The {name!r} parameter of {type(owner).__name__} must be {expected}. Got {brief(value)} instead."
             )
         for part in value.values() if isinstance(value, Mapping) else [value]:
             if isinstance(part, (Penalty, Loss)):

@@ -27,7 +27,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_array, check_consistent_length, get_tags
 from sklearn.utils.validation import validate_data
 
-from skmtl._ids import describe, find_tasks, lookup, number_tasks, where_missing
+from skmtl._ids import brief, describe, find_tasks, lookup, number_tasks, where_missing
 from skmtl._numba import read_only
 
 __all__ = ["TaskData", "check_data", "check_rows", "take_task_column"]
@@ -278,7 +278,7 @@ def take_task_column(X, column):
     """
     if isinstance(column, bool) or not isinstance(column, (str, int, np.integer)):
         raise ValueError(
-            f"The 'task' parameter must be a column name, a column position or None. Got {column!r} instead."
+            f"The 'task' parameter must be a column name, a column position or None. Got {brief(column)} instead."
         )
     if (frame := as_frame(X)) is None:
         X = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else X
@@ -331,10 +331,10 @@ def _check_X(X, task, task_column, estimator, reset):
         if task is None:
             return X, None, None, None
         if np.ndim(task) == 0:
-            raise ValueError(
-                f"task must hold one id per row; got {task!r}. A column of X is named in the constructor: "
-                f"{type(estimator).__name__}(task={task!r})."
-            )
+            hint = ""
+            if isinstance(task, (str, int, np.integer)):
+                hint = f" A column of X is named in the constructor: {type(estimator).__name__}(task={task!r})."
+            raise ValueError(f"task must hold one id per row; got {brief(task)}.{hint}")
         if len(task) != X.shape[0]:
             raise ValueError(f"task must hold one id per row; got {len(task)} ids for {X.shape[0]} rows.")
         return X, task, "metadata", None

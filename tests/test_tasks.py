@@ -23,6 +23,7 @@ from skmtl import (
     IndependentRegressor,
     MeanRegularizedRegressor,
     MultiTaskClassifier,
+    MultiTaskMLP,
     MultiTaskRegressor,
     PooledRegressor,
     ReducedRankRegressor,
@@ -42,6 +43,7 @@ from skmtl.penalties import (
     Temporal,
     TraceNorm,
 )
+from skmtl.preprocessing import TaskWise
 from skmtl.tasks import check_data
 
 GRAPH = {("a", "b"): 1.0, ("b", "c"): 2.0, ("c", "d"): 0.5}
@@ -1175,6 +1177,19 @@ def test_dates_of_any_unit_are_dates():
 def test_what_is_no_id_for_each_row_is_named(task, message):
     with pytest.raises((ValueError, TypeError), match=message):
         check_data(np.eye(6), np.arange(6.0), task=task)
+
+
+@pytest.mark.parametrize("task", [dict.fromkeys(range(1000), "a"), (name for name in "aabb"), ["a"] * 1000])
+def test_a_long_value_that_is_no_task_is_not_printed_in_full(task):
+    X, y, start = np.eye(6), np.arange(6.0), re.escape(repr(task)[:40])
+    calls = [lambda: Model(task=task).fit(X, y), lambda: TaskWise(task=task).fit(X)]
+    if not isinstance(task, list):
+        calls += [lambda: Model().fit(X, y, task=task), lambda: MultiTaskMLP({0: "regression"}).fit(X, y, task=task)]
+    for call in calls:
+        with pytest.raises(ValueError, match=f"task.* must .*{start}") as refused:
+            call()
+        assert len(str(refused.value)) < 400
+        assert "(task=" not in str(refused.value)
 
 
 @each_model

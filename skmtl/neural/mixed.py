@@ -471,7 +471,7 @@ class MultiTaskMLP(BaseNetwork):
     def _read_long(self, X, y, sample_weight, task, heads, known, may_lack):
         """A row belongs to one task."""
         rows, ids = (X, task) if self.task is None else take_task_column(X, self.task)[:2]
-        n = len(ids)
+        n = len(ids) if np.ndim(ids) else 0  # no ids, which are refused below
         # the labels are of many types: rows are numbered instead, and found again when they are in order
         options = {"task": task, "task_column": self.task, "estimator": self, "keep_float32": True}
         data = check_data(X, np.arange(n), sample_weight, **options)
