@@ -102,11 +102,9 @@ class LinearMultiTask(BaseMultiTask):
     A subclass stores its parameters in ``__init__`` and gives `_penalty`.
     """
 
-    _takes_sparse = True
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self._takes_sparse
+        tags.input_tags.sparse = getattr(self._penalty(), "takes_sparse", True)
         return tags
 
     def _penalty(self):

@@ -370,7 +370,8 @@ def _canonical(X, estimator):
     if estimator is not None and not get_tags(estimator).input_tags.sparse:
         raise TypeError(
             f"{type(estimator).__name__} does not take sparse X, but got a {type(X).__name__} of shape {X.shape}. Pass "
-            "a dense array, such as X.toarray(), or use a convex linear model, all of which take sparse input."
+            "a dense array, such as X.toarray(), or use another penalty: of linear models only those of ReducedRank "
+            "and LatentBasis take no sparse input."
         )
     canonical = sparse.csr_array((X.data, X.indices, X.indptr), shape=X.shape)  # shares what X holds
     if not canonical.has_canonical_format:

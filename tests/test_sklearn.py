@@ -58,7 +58,7 @@ from tests.many_tasks import on_many_tasks
 
 each_estimator = pytest.mark.parametrize("Estimator", all_estimators("regressor"), ids=lambda c: c.__name__)
 each_routing = pytest.mark.parametrize("routing", [False, True], ids=["routing off", "routing on"])
-DENSE_ONLY = ("AdaptiveJointFeatureRegressor", "LatentBasisRegressor", "ReducedRankRegressor")
+DENSE_ONLY = ("LatentBasisRegressor", "ReducedRankRegressor")
 SHUFFLED = KFold(3, shuffle=True, random_state=0)
 EVERY_SCHOOL = TaskStratifiedKFold(3, task="school")
 

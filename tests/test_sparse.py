@@ -22,8 +22,14 @@ from skmtl import (
     JointFeatureClassifier,
     JointFeatureRegressor,
     L1Regressor,
+    LatentBasisClassifier,
+    LatentBasisRegressor,
     MeanRegularizedClassifier,
     MeanRegularizedRegressor,
+    MultiTaskClassifier,
+    MultiTaskRegressor,
+    ReducedRankClassifier,
+    ReducedRankRegressor,
     RobustLowRankClassifier,
     TraceNormClassifier,
     TraceNormRegressor,
@@ -31,6 +37,7 @@ from skmtl import (
 )
 from skmtl.metrics import make_task_scorer, task_scores
 from skmtl.moments import TaskMoments
+from skmtl.penalties import LatentBasis, ReducedRank
 from skmtl.preprocessing import TaskWise, add_task, to_long
 from skmtl.tasks import check_data, take_task_column
 from tests.oracles import INSTANCES, long_table, outputs
@@ -296,7 +303,8 @@ def takes_sparse(Estimator):
 
 KINDS = [E for kind in ("regressor", "classifier") for E in all_estimators(kind)]
 each_taker = pytest.mark.parametrize("Estimator", [E for E in KINDS if takes_sparse(E)], ids=lambda E: E.__name__)
-each_refuser = pytest.mark.parametrize("Estimator", [E for E in KINDS if not takes_sparse(E)], ids=lambda E: E.__name__)
+REFUSERS = [LatentBasisRegressor, ReducedRankRegressor, LatentBasisClassifier, ReducedRankClassifier]
+COMPOSABLE, DENSE = [MultiTaskRegressor, MultiTaskClassifier], [LatentBasis(), ReducedRank()]
 each_layout_of_three = pytest.mark.parametrize("layout", ["long", "shared", "missing labels"])
 
 
@@ -363,10 +371,12 @@ def test_more_sparse_features_than_rows_have_the_same_objective(model, layout, r
     assert dense.objective_ <= thin.objective_ + dense.dual_gap_ + slack
 
 
-@each_refuser
-def test_who_takes_no_sparse_rows_says_so(Estimator):
-    with pytest.raises(TypeError, match=rf"{Estimator.__name__} does not take sparse X, but got a csr_array of shape"):
-        Estimator().fit(sparse.eye_array(6, format="csr"), np.arange(6.0))
+@pytest.mark.parametrize("model", [E() for E in REFUSERS] + [E(p) for E in COMPOSABLE for p in DENSE], ids=repr)
+def test_who_takes_no_sparse_rows_says_so(model):
+    name = type(model).__name__
+    with pytest.raises(TypeError, match=rf"{name} does not take sparse X, but got a csr_array of shape.*ReducedRank"):
+        model.fit(sparse.eye_array(6, format="csr"), np.arange(6.0))
+    assert not get_tags(model).input_tags.sparse
 
 
 @pytest.mark.parametrize("model", [MeanRegularizedRegressor(), JointFeatureRegressor(0.05)], ids=repr)

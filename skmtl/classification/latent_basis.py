@@ -115,8 +115,6 @@ class LatentBasisClassifier(LinearClassifier):
     2
     """
 
-    _takes_sparse = False  # its steps need all columns of the rows
-
     def __init__(
         self,
         n_components=2,

@@ -113,8 +113,6 @@ class ReducedRankClassifier(LinearClassifier):
     ((20, 10), 2)
     """
 
-    _takes_sparse = False  # its steps need all columns of the rows
-
     def __init__(
         self,
         rank=1,

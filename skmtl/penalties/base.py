@@ -33,6 +33,7 @@ class Penalty(BaseEstimator):
 
     separable = False  # every task is a problem of its own
     decomposition = False  # W = P + Q, and the two terms are functions of P and of Q
+    takes_sparse = True  # X of rows with few numbers: its solver need not write them out
 
     @property
     def unfolds(self):

@@ -145,6 +145,8 @@ class ReducedRank(Penalty):
 
     unfolds = False
 
+    takes_sparse = False  # the steps need all columns of the rows
+
     def __init__(self, rank=1, alpha_ridge=0.0):
         self.rank = rank
         self.alpha_ridge = alpha_ridge
@@ -196,6 +198,8 @@ class LatentBasis(Penalty):
     rotation_invariant = True
 
     unfolds = False
+
+    takes_sparse = False  # the steps need all columns of the rows
 
     def __init__(self, n_components=2, alpha=0.01, alpha_ridge=0.01):
         self.n_components = n_components

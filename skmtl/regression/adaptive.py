@@ -130,8 +130,6 @@ class AdaptiveJointFeatureRegressor(LinearRegressor):
     (array([ 4, 34, 47]), array([ 4, 34, 47]))
     """
 
-    _takes_sparse = False  # its steps need all columns of the rows
-
     def __init__(
         self,
         alpha=0.01,

@@ -107,8 +107,6 @@ class LatentBasisRegressor(LinearRegressor):
     2
     """
 
-    _takes_sparse = False  # its steps need all columns of the rows
-
     def __init__(
         self,
         n_components=2,

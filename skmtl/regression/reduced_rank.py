@@ -106,8 +106,6 @@ class ReducedRankRegressor(LinearRegressor):
     ((20, 10), 2)
     """
 
-    _takes_sparse = False  # its steps need all columns of the rows
-
     def __init__(
         self,
         rank=1,
