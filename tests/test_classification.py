@@ -863,6 +863,14 @@ def test_scores_of_a_classifier_take_labels_and_weights_as_fits_do(rng):
         model.score(X, np.r_[None, y[1:]], task=task)
 
 
+@pytest.mark.filterwarnings("ignore:A column-vector y:sklearn.exceptions.DataConversionWarning")
+def test_a_lone_column_with_gaps_is_said_to_be_taken_as_1d(rng):
+    X, y = rng.normal(size=(6, 2)), np.array([[0.0, 1, np.nan, 0, 1, 1]]).T
+    for model in (MeanRegularizedClassifier(), MultiTaskClassifier()):
+        with pytest.raises(ValueError, match=r"NaN, first in row 2\..* a lone column of classes, .* taken as 1-D"):
+            model.fit(X, y)
+
+
 def test_a_belief_about_features_sees_each_class_in_any_sum(rng):
     """Also inside a sum of sums, and where it grows like a square: the value of the objective says so."""
     X, task, y = rng.normal(size=(60, 3)), np.repeat([0, 1, 2], 20), rng.integers(0, 3, size=60)
