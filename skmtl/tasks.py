@@ -470,7 +470,7 @@ def refuse_missing(y):
     if np.isnan(y).any():
         raise ValueError(
             f"Input y contains NaN, first in row {np.argmax(np.isnan(y))}. Missing labels are understood in a 2-D y "
-            "(one column per task) only; a lone column of classes, or beside task ids, is taken as 1-D. Drop these rows."
+            "(one column per task) only; a lone column of classes, or beside task ids, is taken as 1-D. Drop the rows."
         )
 
 

@@ -986,6 +986,14 @@ def test_another_solver_begins_with_the_weights_only(solvers, rng):
     assert_allclose(np.concatenate([W.ravel() for W in model.coefs_]), before, rtol=0, atol=2e-7)
 
 
+def test_iterations_that_did_not_converge_are_those_of_the_last_fit(rng):
+    X, Y = data(rng)
+    model = MultiTaskMLPRegressor((5,), max_iter=7, tol=1e-12, warm_start=True, random_state=0).fit(X, Y)
+    with pytest.warns(ConvergenceWarning, match=r"after 5 iterations of L-BFGS \(max_iter=5\)"):
+        model.set_params(solver="lbfgs", max_iter=5).fit(X, Y)
+    assert model.n_iter_ == 12
+
+
 @pytest.mark.parametrize("rule", ["uncertainty", "dwa", "stch", "gradnorm", "geometric"])
 def test_rules_of_weighting_go_on_with_what_they_have_learned(rule, rng):
     X, Y = data(rng)

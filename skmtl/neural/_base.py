@@ -81,10 +81,10 @@ class BaseNetwork(NetworkReader):
         self._check_solver()
         fitted = copy.copy(self)  # so that an error leaves self as it was
         problem, continued = fitted._pose(X, y, sample_weight, task, validation_data, as_before=self.warm_start)
-        reasons = fitted._train(problem, self._start(problem, continued))
+        ends = fitted._train(problem, self._start(problem, continued))
         self.__dict__ = fitted.__dict__
-        for reason in reasons:
-            warn_unless_converged(reason, self)
+        for reason, n_iter in ends:
+            warn_unless_converged(reason, n_iter, self)
         warn_if_lost(self)
         return self
 
@@ -310,14 +310,16 @@ class BaseNetwork(NetworkReader):
         return (inputs[0] if table.pairs is None else inputs), labels, weights
 
     def _train(self, problem, states):
-        """Train from every state; keep the best, or all of them in an ensemble. The reasons why training stopped."""
+        """Train from every state; keep the best, or all of them in an ensemble. Why those stopped, and their epochs."""
         limit = crew(self.n_jobs if len(states) > 1 else 1)
-        halt, ended = threading.Event(), dict[int, str]()
+        halt, ended = threading.Event(), dict[int, tuple[str, int]]()
 
         def run(k):
             if not halt.is_set():
-                ended[k] = train(problem, states[k], reporter.of(k))
-                if ended[k] == "interrupt":
+                before = len(states[k].objectives)
+                reason = train(problem, states[k], reporter.of(k))
+                ended[k] = reason, len(states[k].objectives) - before
+                if reason == "interrupt":
                     halt.set()
 
         with limit as each, one_blas_thread, Reporter(self, problem, len(states), halt) as reporter:
@@ -328,14 +330,14 @@ class BaseNetwork(NetworkReader):
                 warnings.warn("Training interrupted; the best weights so far are kept.", UserWarning, stacklevel=3)
         if not ended:
             raise KeyboardInterrupt
-        states, reasons = [states[k] for k in sorted(ended)], [ended[k] for k in sorted(ended)]
+        states, ends = [states[k] for k in sorted(ended)], [ended[k] for k in sorted(ended)]
         goals = [self._goal(state) for state in states]
         best = int(np.argmax(goals))
         if not self.ensemble:
-            states, reasons = [states[best]], [reasons[best]]
+            states, ends = [states[best]], [ends[best]]
             best = 0
         self._publish(states, best)
-        return reasons
+        return ends
 
     def _goal(self, state):
         """What the best of several fits is best at: its validation scores, else its training loss."""

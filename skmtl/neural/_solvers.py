@@ -32,11 +32,14 @@ def train(problem, state, report=None):
     return Epochs(problem, state, report).run()
 
 
-def warn_unless_converged(reason, settings):
-    """For L-BFGS, which looks for a minimum; epochs are a budget, and `n_iter_` tells whether they were used."""
+def warn_unless_converged(reason, n_iter, settings):
+    """For L-BFGS, which looks for a minimum; epochs are a budget, and `n_iter_` tells whether they were used.
+
+    n_iter : of this run, without those of the fits before.
+    """
     if reason == "max_iter" and settings.solver == "lbfgs" and settings.tol > 0:
         warnings.warn(
-            f"{type(settings).__name__} did not converge: after {settings.n_iter_} iterations of L-BFGS (max_iter="
+            f"{type(settings).__name__} did not converge: after {n_iter} iterations of L-BFGS (max_iter="
             f"{settings.max_iter}) the gradient is still above tol={settings.tol:g}. Increase max_iter, tol or alpha, "
             "or scale the features.",
             ConvergenceWarning,
