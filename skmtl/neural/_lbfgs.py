@@ -12,17 +12,21 @@ def train_by_lbfgs(problem, state, report):
     """Train from `state`, in place; as `train`."""
     epochs = Epochs(problem, state, report)
     stop, start = Stopping(problem.settings, problem.validation is not None), len(state.objectives)
-    reason = "tol"
+    reason, raised = "tol", None
 
     def objective(theta):
         state.put(theta)
         return epochs.differentiate()
 
     def after_iteration(theta):
-        nonlocal reason
+        nonlocal reason, raised
         state.put(theta)
         epochs.differentiate(recorded=True)
-        reason = epochs.after_epoch(stop, start) or reason
+        try:
+            reason = epochs.after_epoch(stop, start) or reason
+        except StopIteration as error:  # of a callback: SciPy would end in silence
+            raised = error
+            raise
         if reason in ("callback", "validation", "interrupt"):
             raise StopIteration
 
@@ -44,6 +48,8 @@ def train_by_lbfgs(problem, state, report):
         )
     except KeyboardInterrupt:
         return epochs.interrupted(stop, start)
+    if raised is not None:
+        raise raised
     state.put(result.x)
     epochs.check_finite()
     failed = result.status == 2 and np.abs(result.jac).max() > settings.tol  # the line search, before a minimum
