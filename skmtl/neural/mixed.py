@@ -91,7 +91,8 @@ class MultiTaskMLP(BaseNetwork):
         `n_iter_no_change` epochs. 0 with ``n_iter_no_change=max_iter``: always `max_iter` epochs.
     n_iter_no_change : int, default=10
     shuffle : bool, default=True
-        Whether rows come in another order in every epoch.
+        Whether rows come in another order in every epoch. Without it rows with task ids come task by task, so that a
+        batch holds one task or a few.
     task_weight : str or dict {task: float}, default='equal'
         What the mean losses of tasks count. 'equal'; 'samples': as many as a task has rows; a dict: as it says, 1
         where it says nothing. From losses: 'uncertainty', 'dwa', 'geometric', 'stch', 'random'; 'priority', from
@@ -124,7 +125,8 @@ class MultiTaskMLP(BaseNetwork):
         Of initial weights, order of rows, dropout. An int gives the same weights whatever `n_jobs`.
     warm_start : bool, default=False
         Whether `fit` goes on where the last one ended, Adam's moments included, its labels scaled as then; if the
-        network or a loss is another one, it starts anew.
+        network or a loss is another one, it starts anew. As many networks go on as there are, in `partial_fit`, too: a
+        larger `n_init`, or an `ensemble` asked for later, adds none.
     n_jobs : int, default=None
         Threads for the `n_init` fits.
     verbose : int, default=0
