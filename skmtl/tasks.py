@@ -462,6 +462,9 @@ def check_weight(sample_weight, shape):
         raise ValueError(f"Negative values in sample_weight: the smallest is {weight.min()}. Weights must be >= 0.")
     if not weight.any():
         raise ValueError("Every sample weight is zero: sample_weight must have at least one positive value.")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weight.sum()):
+            raise ValueError(f"The sum of sample_weight is infinite: the largest is {weight.max()}. Divide them by it.")
     return weight
 
 

@@ -416,6 +416,7 @@ def test_scores_by_any_loss_take_labels_and_weights_as_fits_do(loss, rng):
         (Y[["r", "q", "p"]], None, "in the order of fit, 'p', 'q', 'r'. Got 'r', 'q', 'p'"),
         (Y["p"], None, "one column per task, 3 as in fit"),
         (Y, -weight, "Negative values in sample_weight"),
+        (Y, np.full(Y.shape, 1e308), "The sum of sample_weight is infinite"),
         (Y, weight / np.where(weight, 1.0, np.nan), "contains NaN"),
         (Y, np.ones(29), "sample_weight must have shape"),
     ]:
