@@ -114,6 +114,19 @@ def test_it_finds_the_minimum_of_the_splitting(kind, penalty, rounds, rng, monke
     assert_allclose(sum(parts), model.coef_, atol=1e-12)
 
 
+@pytest.mark.parametrize("layout", ["shared", "own"])
+@pytest.mark.parametrize("dear", ["alpha", "alpha_sparse"])
+def test_a_part_that_is_zero_has_no_directions_in_sparse_rows_either(layout, dear, rounds, rng):
+    data = instance(layout, rng)
+    a = 0.1 * MultiTaskRegressor(JointFeature(1.0)).alpha_max(**data)
+    penalty = Dirty(a, a).set_params(**{dear: 20.0 * a})
+    dense = MultiTaskRegressor(penalty, tol=1e-10).fit(**data).objective_
+    model = MultiTaskRegressor(penalty, tol=1e-10).fit(**data | {"X": sparse.csr_array(data["X"])})
+    assert any(rounds)
+    assert not (model.structured_coef_ if dear == "alpha" else model.deviation_coef_).any()
+    assert model.objective_ == pytest.approx(dense, rel=1e-9)
+
+
 @pytest.mark.parametrize("penalty", ["dirty", "jumps, l1, group", "jumps, order, l1"])
 def test_a_path_goes_on_from_it(penalty, rounds, rng):
     """The splitting starts from where Newton's method ends: at an alpha nearby a few iterations are enough."""

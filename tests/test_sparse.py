@@ -273,7 +273,8 @@ def assert_rows_agree(rows, at, rng):
         atol=1e-8,
     )
     some = rows.take(at)
-    assert_array_equal(rows.columns(at), A[:, :, at])
+    for features in (at, at[:0]):
+        assert_array_equal(rows.columns(features), A[:, :, features])
     assert_array_equal(some.A, A[:, :, at])
     unit = np.maximum(length, 1e-9)[:, :, None] * np.maximum(length, 1e-9)[:, None, at]
     assert_allclose(rows.cross(some) / unit, A.swapaxes(1, 2) @ A[:, :, at] / unit, atol=1e-10)

@@ -168,8 +168,8 @@ class SparseRows:
     def columns(self, at):
         """A of the features at `at` as a dense array (b, r, len(at))."""
         X = self.raw[:, at].toarray(order="C")
-        r = self.v.shape[1]
-        return self._centred(X.reshape(len(X) // r, r, X.shape[1]), self.mean[:, at], self.root)
+        n_rows = self.v.shape[1]
+        return self._centred(X.reshape(len(X) // n_rows, n_rows, X.shape[1]), self.mean[:, at], self.root)
 
     @staticmethod
     def _centred(X, mean, root):
