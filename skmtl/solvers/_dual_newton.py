@@ -25,7 +25,8 @@ __all__ = ["minimize_by_newton", "patience", "suits"]
 _ROWS = 1000  # of all tasks: with more, a step takes longer than hundreds of iterations
 _CHEAP, _MANY = 200, 100  # iterations with fewer features than so many
 _FIRST, _GROWTH, _QUICK = 10.0, 3.0, 0.2  # of sigma, in units of the splitting's; by round, unless the gap falls so far
-_STEPS, _IDLE = 50, 10  # steps in a round, and rounds in turn that do not lower the gap
+_STEPS = 50  # in a round
+_IDLE, _LESS = 5, 0.99  # rounds in turn that do not make the gap so much smaller
 _INSIDE = 0.2  # of what the round moves W by: what a round may leave of the gradient
 _DECREASE, _SHORTEST = 1e-4, 1e-6  # of the slope, and of a step, in its line search
 _FINE = 1e-13  # of phi: a gain for which there is no line search
@@ -52,7 +53,10 @@ def patience(problem):
 
 
 def minimize_by_newton(problem, found, goal, max_iter):
-    """Go on from where the splitting has `found` too little, for at most `max_iter` steps."""
+    """Go on from where the splitting has `found` too little, for at most `max_iter` steps.
+
+    Should rounding end that, the splitting can start again from where the gap was smallest.
+    """
     z, rho = found.state
     fit = _Multipliers(problem, problem.blocks(problem.step(z, rho)[1]), _FIRST / rho)
     left, idle = max_iter, 0
@@ -63,11 +67,13 @@ def minimize_by_newton(problem, found, goal, max_iter):
         except LinAlgError:
             break
         found.improve(*fit.certify())
-        idle = idle + 1 if found.gap > 0.9 * before else 0
+        if found.gap < before:
+            found.state = problem.join(fit.fixed_point(rho)), rho
+        idle = idle + 1 if found.gap > _LESS * before else 0
         if found.gap > _QUICK * before:
             fit.sigma *= _GROWTH
     found.n_iter += max_iter - left
-    found.converged, found.state = found.gap <= goal, (problem.join(fit.fixed_point(rho)), rho)
+    found.converged = found.gap <= goal
     return found
 
 

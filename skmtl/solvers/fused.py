@@ -23,7 +23,7 @@ mu leaves them, their tasks are put together, so that fused weights are equal ex
 """
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,7 @@ def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=100
                 state = found.state
             if not found.converged and found.n_iter < max_iter:
                 method = method or _InteriorPoint(quadratic, problem)
-                found = _joined(found, method.minimize(problem, goal, max_iter - found.n_iter), goal)
+                found = found.then(method.minimize(problem, goal, max_iter - found.n_iter), goal)
             yield solution_found(one, moments, quadratic, found)
 
 
@@ -112,12 +112,6 @@ def _of_one_prox(penalty):
 def _goes_first(penalty):
     """Whether splitting with one prox may be the faster method; it is not for jumps alone."""
     return _of_one_prox(penalty) is not None and (not isinstance(penalty, OnChain) or penalty.alpha_l1 > 0)
-
-
-def _joined(found, more, goal):
-    """What two methods have found, one after the other."""
-    found.improve([(more.objective, more.W, ())], more.bound, more.dual)
-    return replace(found, n_iter=found.n_iter + more.n_iter, converged=found.gap <= goal)
 
 
 def _suits(penalty, moments):
@@ -203,7 +197,7 @@ class _InteriorPoint:
         if found.converged or (found.n_iter >= max_iter and found.W is not None):
             return found
         start = None if found.W is None else [found.W]
-        return _joined(found, minimize(problem, goal, max(max_iter - found.n_iter, 1), start), goal)
+        return found.then(minimize(problem, goal, max(max_iter - found.n_iter, 1), start), goal)
 
     def _start(self, terms):
         """Weights for squared differences, each in proportion to tau / |z| of tasks alone, and their flows, shortened.

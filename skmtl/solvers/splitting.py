@@ -66,6 +66,8 @@ def _along(path, moments, c, quadratic, tol, max_iter, init):
         found = minimize(problem, goal, min(max_iter, _dual_newton.patience(problem)) if newton else max_iter, state)
         if newton and not found.converged:
             found = _dual_newton.minimize_by_newton(problem, found, goal, max_iter - found.n_iter)
+            if not found.converged and found.n_iter < max_iter:
+                found = found.then(minimize(problem, goal, max_iter - found.n_iter, found.state), goal)
         state = found.state
         yield solution_found(one, moments, quadratic, found)
 
@@ -127,6 +129,11 @@ class Found:
                 self.objective, self.W, self.parts = objective, W, parts
         if bound > self.bound:
             self.bound, self.dual = float(bound), dual
+
+    def then(self, more, goal):
+        """What this and another method, which went on, have found."""
+        self.improve([(more.objective, more.W, more.parts)], more.bound, more.dual)
+        return replace(self, n_iter=self.n_iter + more.n_iter, converged=self.gap <= goal, state=more.state)
 
 
 def minimize(problem, goal, max_iter, state):
