@@ -90,6 +90,10 @@ def rounds(monkeypatch):
     return steps
 
 
+def fails(K):
+    raise LinAlgError
+
+
 def by_splitting(model, data, monkeypatch):
     with monkeypatch.context() as usual:
         usual.setattr(_dual_newton, "suits", lambda problem: False)
@@ -127,6 +131,26 @@ def test_a_part_that_is_zero_has_no_directions_in_sparse_rows_either(layout, dea
     assert model.objective_ == pytest.approx(dense, rel=1e-9)
 
 
+@pytest.mark.parametrize("alpha_l1", [0.0, 0.3])
+def test_the_cones_of_a_chain_come_last_where_rows_are_few(alpha_l1, rounds, rng, monkeypatch):
+    monkeypatch.setattr(fused, "_COSTLIEST", 1e9)
+    monkeypatch.setattr(fused, "_THIN", 1.0)
+    data = instance("own", rng)
+    data["X"] = data["X"][:, :20]  # fewer than all rows, so that weights without jumps do not fit all
+    a = 0.1 * MultiTaskRegressor(JointFeature(1.0)).alpha_max(**data)
+    model = MultiTaskRegressor(Temporal(a, alpha_l1=alpha_l1 * a), tol=1e-10)
+    value, n_iter = model.fit(**data).objective_, model.n_iter_
+    assert n_iter == 3 + sum(rounds)
+    monkeypatch.setattr(_dual_newton, "cho_factor", fails)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        assert model.fit(**data).objective_ == pytest.approx(value, rel=1e-6)
+    monkeypatch.setattr(fused, "_THIN", 0.0)
+    rounds.clear()
+    assert model.fit(**data).objective_ == pytest.approx(value, rel=1e-6)
+    assert not rounds
+
+
 @pytest.mark.parametrize("penalty", ["dirty", "jumps, l1, group", "jumps, order, l1"])
 def test_a_path_goes_on_from_it(penalty, rounds, rng):
     """The splitting starts from where Newton's method ends: at an alpha nearby a few iterations are enough."""
@@ -153,9 +177,6 @@ def test_where_a_system_cannot_be_solved_the_splitting_goes_on(rounds, rng, monk
     data = instance("own", rng)
     a = 0.1 * MultiTaskRegressor(JointFeature(1.0)).alpha_max(**data)
     least = MultiTaskRegressor(Dirty(a, 0.6 * a), tol=1e-9).fit(**data).objective_
-
-    def fails(K):
-        raise LinAlgError
 
     monkeypatch.setattr(_dual_newton, "cho_factor", fails)
     with warnings.catch_warnings():
@@ -188,7 +209,7 @@ def test_what_rounding_leaves_is_taken_up_by_the_splitting_from_the_best_point(r
     certify = Multipliers.certify
 
     def nonsense(fit):
-        points, bound, dual = certify(fit)
+        points, _, dual = certify(fit)
         return [(1e9 * objective, *point) for objective, *point in points], -np.inf, dual
 
     monkeypatch.setattr(Multipliers, "certify", nonsense)

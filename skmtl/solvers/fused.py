@@ -16,7 +16,7 @@ equations for products mu that go to zero.  Nesterov and Todd's scaling makes a 
 and Mehrotra's predictor says how far mu may fall, and corrects for curvature (Andersen, Roos, Terlaky 2003,
 *Mathematical Programming* 95:249-277).  That takes about ten steps, however features are scaled, and no step touches a
 row.  With the 1-norm, every feature of an edge is a cone of its own.  Where one prox does for all edges, splitting
-may be faster still, and goes first.
+may be faster still, and goes first; of few rows, with Newton's method on their residuals (`_dual_newton.py`).
 
 The flows are always within their bounds, so that each step has a duality gap.  Where edges have no length but for what
 mu leaves them, their tasks are put together, so that fused weights are equal exactly.
@@ -36,6 +36,7 @@ from skmtl._threads import crew
 from skmtl.penalties import FusedTasks, Ridge
 from skmtl.penalties.graph import Edges
 from skmtl.penalties.sparse import L1
+from skmtl.solvers import _dual_newton
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_boundary
 from skmtl.solvers._fused.edge_systems import edge_system
@@ -56,7 +57,8 @@ _LARGEST = 5e7  # numbers in all H_t; with more, splitting has the better factor
 _COSTLIEST = 3e9  # multiplications in all factors of H_t; likewise: it has none to compute anew
 _MOST_CONES = 5e6  # numbers in the differences of all edges
 _MOST_PAIRS = 5e4  # with more, one prox for all pairs is faster
-_PATIENCE = 100  # iterations of splitting before Newton's method
+_PATIENCE = 100  # iterations of splitting before another method
+_THIN, _STEPS = 0.2, 300  # of T d^3, for the cube of few rows; and steps on their residuals, before the cones
 
 
 class OnChain(FusedTasks):
@@ -92,9 +94,14 @@ def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=100
             if problem.zero_is_optimal():
                 found = Found()
                 found.improve([problem.zero()], problem.bound_at_zero())
-            elif not fuses or _goes_first(one):
-                few = min(_PATIENCE, max_iter) if fuses else max_iter
-                found = minimize(Together(_of_one_prox(one) or one, quadratic), goal, few, state)
+            elif not fuses or _goes_first(one, quadratic.moments):
+                with_prox = Together(_of_one_prox(one) or one, quadratic)
+                newton = fuses and _is_thin(quadratic.moments) and _dual_newton.suits(with_prox)
+                few = _dual_newton.patience(with_prox) if newton else _PATIENCE
+                found = minimize(with_prox, goal, min(few, max_iter) if fuses else max_iter, state)
+                if newton and not found.converged:
+                    steps = min(_STEPS, max_iter - found.n_iter)
+                    found = _dual_newton.minimize_by_newton(with_prox, found, goal, steps)
                 state = found.state
             if not found.converged and found.n_iter < max_iter:
                 method = method or _InteriorPoint(quadratic, problem)
@@ -109,9 +116,16 @@ def _of_one_prox(penalty):
     return penalty if penalty.graph is None and float(penalty.norm) == 1 else None
 
 
-def _goes_first(penalty):
-    """Whether splitting with one prox may be the faster method; it is not for jumps alone."""
-    return _of_one_prox(penalty) is not None and (not isinstance(penalty, OnChain) or penalty.alpha_l1 > 0)
+def _goes_first(penalty, moments):
+    """Whether splitting with one prox may be the faster method; for jumps alone it is not, unless rows are few."""
+    jumps = isinstance(penalty, OnChain) and not penalty.alpha_l1
+    return _of_one_prox(penalty) is not None and (not jumps or _is_thin(moments))
+
+
+def _is_thin(moments):
+    """Whether the systems of Newton's method on the residuals are far smaller than those of all features."""
+    n_rows = sum(rows.v.size for rows in moments.rows)
+    return not len(moments.full) and n_rows**3 <= _THIN * moments.n_tasks * moments.n_features**3
 
 
 def _suits(penalty, moments):
