@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import ElasticNet, Lasso, MultiTaskElasticNet, MultiTaskLasso
 
-from skmtl import JointFeatureRegressor, L1Regressor
+from skmtl import JointFeatureRegressor, L1Regressor, MultiTaskRegressor
 from skmtl._numba import read_only
 from skmtl.moments import SparseRows, TaskMoments
 from skmtl.penalties import L1, JointFeature
@@ -524,3 +524,16 @@ def test_of_two_equal_columns_weights_are_zero_or_more_than_rounding(model, shar
         model = clone(model).set_params(alpha=share * clone(model).alpha_max(X, Y))
         W = np.abs(model.fit(X, Y).coef_)
         assert not ((W > 0) & (W < 1e-13 * W.max(axis=1, keepdims=True))).any()
+
+
+@pytest.mark.parametrize(("share", "budgets"), [(0.5, [5, 295]), (0.03, [5])])
+def test_splitting_comes_soon_where_a_crowd_of_features_is_in_use(share, budgets, rng, monkeypatch):
+    """Under the maximum norm; where few are, epochs go on."""
+    found, usual = [], coordinate._Fit.run
+    monkeypatch.setattr(coordinate._Fit, "run", lambda fit, n, *starts: found.append(n) or usual(fit, n, *starts))
+    monkeypatch.setattr(coordinate, "_BRIEF", 5)
+    X = rng.normal(size=(20, 250))
+    Y = X[:, :10] @ rng.normal(size=(10, 10)) + rng.normal(size=(20, 10))
+    a = share * MultiTaskRegressor(JointFeature(1.0)).alpha_max(X, Y)
+    MultiTaskRegressor(JointFeature(a, norm=np.inf), tol=1e-8).fit(X, Y)
+    assert found == budgets

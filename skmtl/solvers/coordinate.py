@@ -46,7 +46,7 @@ _CALL = 1e5  # multiplications that take as long as it takes to call an epoch
 _FACES = 20  # Newton steps in a row under the maximum norm, each on a smaller face of it
 _PASSES = 20  # times that a fit is expected to visit a feature
 _BRIEF, _LONG = 50, 300  # epochs before splitting, where both are tried; and where few of the features are in use
-_WIDE = 10  # features for each row of a task: few are in use
+_WIDE, _CROWD = 10, 0.25  # few: of so many features for each row of a task, so large a share
 _PATIENCE = 500  # iterations of a splitting that sees all features, before more epochs
 # shares of a Newton step, past which features that turn around stay at zero; at last, until the first one does
 _TRIALS = *((share, False) for share in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)), (1.0, True)
@@ -104,11 +104,15 @@ def _has_large_faces(omega, moments):
 
 def _in_turns(fit, member, moments, c, tol, max_iter, starts):
     """Some epochs; if these are not enough, iterations of the splitting; and epochs.  As `_Fit.run`."""
-    wide = moments.n_features > _WIDE * moments.n_rows.max()
-    state, certificate, n_iter, converged = fit.run(min(_LONG if wide else _BRIEF, max_iter), *starts)
+    state, certificate, n_iter, converged = fit.run(min(_BRIEF, max_iter), *starts)
+    n_used, n_features = np.count_nonzero(state.W.any(axis=1)), moments.n_features
+    few = n_used <= _CROWD * n_features and n_features > _WIDE * moments.n_rows.max()
+    if few and not converged and n_iter < min(_LONG, max_iter):
+        state, certificate, more, converged = fit.run(min(_LONG, max_iter) - n_iter, state)
+        n_iter += more
     if converged or n_iter >= max_iter:
         return state, certificate, n_iter, converged
-    patience = _PATIENCE if moments.n_features < MANY else max_iter
+    patience = _PATIENCE if n_features < MANY else max_iter
     how = {"tol": tol, "max_iter": min(patience, max_iter - n_iter), "init": state.W.T}
     solution = next(solve_by_splitting(member, [member], moments, c, **how))
     n_iter, W = n_iter + solution.n_iter, np.where(fit.columns.curved, solution.W.T, 0.0)
