@@ -20,7 +20,7 @@ from skmtl.penalties.base import Chain
 from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._quadratic import Quadratic
 
-__all__ = ["minimize_by_newton", "patience", "suits"]
+__all__ = ["minimize_by_newton", "n_rows_of", "patience", "suits"]
 
 _ROWS = 1000  # of all tasks: with more, a step takes longer than hundreds of iterations
 _CHEAP, _MANY = 200, 100  # iterations with fewer features than so many
@@ -43,13 +43,18 @@ def suits(problem):
         return False
     if any(norm.directions is None for term in problem.terms for norm in term.term.norms):
         return False
-    return sum(rows.v.size for rows in moments.rows) <= min(_ROWS, problem.quadratic.B.size)
+    return n_rows_of(moments) <= min(_ROWS, problem.quadratic.B.size)
 
 
 def patience(problem):
     """Iterations of the splitting before: fewer where rows are few, but for few features, where they cost nothing."""
-    n_rows = sum(rows.v.size for rows in problem.quadratic.moments.rows)
-    return max(30 + n_rows // 4, _CHEAP if problem.quadratic.B.shape[1] < _MANY else 0)
+    moments = problem.quadratic.moments
+    return max(30 + n_rows_of(moments) // 4, _CHEAP if moments.n_features < _MANY else 0)
+
+
+def n_rows_of(moments):
+    """The rows of all tasks that keep them: as many as there are residuals."""
+    return sum(rows.v.size for rows in moments.rows)
 
 
 def minimize_by_newton(problem, found, goal, max_iter):
@@ -152,8 +157,8 @@ class _Multipliers:
 
     def _newton_step(self, gradient):
         """``-(I + M M')^-1 gradient``, by as many equations as M (n_rows, n_directions) has rows or columns."""
-        each = zip(self.terms, self.Z, self.P, strict=True)
-        M = np.hstack([self.rows.along(_directions(term, V, P, self.sigma)) for term, V, P in each])
+        directions = [Chain(*term.norms).directions(V, self.sigma) for term, V in zip(self.terms, self.Z, strict=True)]
+        M = np.hstack(list(map(self.rows.along, directions)))
         M *= np.sqrt(self.sigma)
         if M.shape[1] < len(M):
             K = plus_diagonal((M.T @ M)[None], 1.0)[0]
@@ -175,7 +180,3 @@ class _Multipliers:
     def fixed_point(self, rho):
         """Where the splitting would go on, of step size 1 / rho."""
         return [P - (V - P) / (self.sigma * rho) for V, P in zip(self.Z, self.P, strict=True)]
-
-
-def _directions(term, V, P, step):
-    return term.directions(V, step) if isinstance(term, Chain) else term.directions(V, P, step)

@@ -124,8 +124,8 @@ def _goes_first(penalty, moments):
 
 def _is_thin(moments):
     """Whether the systems of Newton's method on the residuals are far smaller than those of all features."""
-    n_rows = sum(rows.v.size for rows in moments.rows)
-    return not len(moments.full) and n_rows**3 <= _THIN * moments.n_tasks * moments.n_features**3
+    d, n_rows = moments.n_features, _dual_newton.n_rows_of(moments)
+    return not len(moments.full) and n_rows**3 <= _THIN * moments.n_tasks * d**3
 
 
 def _suits(penalty, moments):
