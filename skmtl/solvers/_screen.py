@@ -19,7 +19,7 @@ __all__ = ["MANY", "Screen", "joining", "nearest", "working_sets"]
 
 MANY = 1000  # features, with fewer of which all of them are one set
 _IDLE, _LESS = 3, 0.8  # working sets in turn that do not make the gap so much smaller, before all features are one
-_MOST, _CROWD = 0.5, 0.25  # of all features: in a working set, and in use, with more of which all of them are one
+_MOST = 0.5  # of all features, in a working set
 _SURE, _SHARE = 0.3, 0.1  # of the gap wanted, and of the gap of all features: what is wanted of that of a few
 _FIRST = TotalVariation, EveryPair  # norms of single features whose prox comes before that of those that make zeros
 
@@ -113,7 +113,7 @@ def joining(n_wanted, n_used, widen=1):
 
 
 def nearest(room, lengths, used, widen):
-    """The positions of the features in use and of those nearest to it; None where a crowd is in use.
+    """The positions of the features in use and of those nearest to it; None if that is too many to be worth it.
 
     room : array (n_features,)
         How far a gradient is from where it would use the feature.
@@ -122,9 +122,8 @@ def nearest(room, lengths, used, widen):
     """
     n_used = int(used.sum())
     size = n_used + int(joining(np.sum((room < 0.0) & ~used), n_used, widen))
-    if n_used > _CROWD * len(room):
+    if size >= _MOST * len(room):
         return None
-    size = min(size, int(_MOST * len(room)))
     far = np.where(used, -np.inf, np.where(lengths > 0.0, over(room, lengths), np.inf))
     return np.sort(np.argpartition(far, size - 1)[:size])
 
