@@ -180,7 +180,7 @@ class OfClasses(Penalty):
 
     def of_part(self, norm, U):
         """A norm of a term and its subgradient, as the belief itself has them."""
-        return norm.norm, self.unfolded(U)
+        return norm.term, self.unfolded(U)
 
     def unfolded(self, W):
         """W as the belief itself sees it, (n_tasks * n_classes, n_features)."""
@@ -202,39 +202,27 @@ class OfClasses(Penalty):
         return _SquareOfClasses(term, self) if isinstance(term, Square) else _NormOfClasses(term, self)
 
 
-class _NormOfClasses(Norm):
-    """A norm of (n_tasks * n_classes, n_features) as one of (n_tasks, n_classes * n_features)."""
+class _TermOfClasses:
+    """A term of (n_tasks * n_classes, n_features) as one of (n_tasks, n_classes * n_features)."""
 
-    def __init__(self, norm, fold):
-        self.norm = norm
+    def __init__(self, term, fold):
+        self.term = term
         self.fold = fold
-        self.alpha = norm.alpha
-        self.constrains = norm.constrains
+        self.alpha = term.alpha
+        self.constrains = term.constrains
 
     def value(self, W):
-        return self.norm.value(self.fold.unfolded(W))
+        return self.term.value(self.fold.unfolded(W))
 
     def prox(self, V, step):
-        return self.fold.folded(self.norm.prox(self.fold.unfolded(V), step))
+        return self.fold.folded(self.term.prox(self.fold.unfolded(V), step))
 
+
+class _NormOfClasses(_TermOfClasses, Norm):
     def dual_norm(self, Z):
-        return self.norm.dual_norm(self.fold.unfolded(Z))
+        return self.term.dual_norm(self.fold.unfolded(Z))
 
 
-class _SquareOfClasses(Square):
-    """Likewise a function that grows like a square."""
-
-    def __init__(self, square, fold):
-        self.square = square
-        self.fold = fold
-        self.alpha = square.alpha
-        self.constrains = square.constrains
-
-    def value(self, W):
-        return self.square.value(self.fold.unfolded(W))
-
-    def prox(self, V, step):
-        return self.fold.folded(self.square.prox(self.fold.unfolded(V), step))
-
+class _SquareOfClasses(_TermOfClasses, Square):
     def conjugate(self, U):
-        return self.square.conjugate(self.fold.unfolded(U))
+        return self.term.conjugate(self.fold.unfolded(U))
