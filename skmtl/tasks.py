@@ -23,6 +23,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 from scipy import sparse
+from sklearn import config_context, get_config
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_array, check_consistent_length, get_tags
 from sklearn.utils.validation import validate_data
@@ -346,7 +347,8 @@ def _check_X(X, task, task_column, estimator, reset):
             f"Found array with 0 feature(s) (shape=({len(ids)}, 0)) while a minimum of 1 is required besides the task "
             "column."
         )
-    rest = check_array(rest, accept_sparse="csr", dtype=_FLOATS, input_name="X", estimator=estimator)
+    with _finite_for_certain(rest):
+        rest = check_array(rest, accept_sparse="csr", dtype=_FLOATS, input_name="X", estimator=estimator)
     return _canonical(rest, estimator), ids, "column", position
 
 
@@ -355,12 +357,22 @@ def _validate(estimator, X, reset, task):
     if estimator is None:
         return _canonical(check_array(X, accept_sparse="csr", dtype=_FLOATS, input_name="X"), None)
     try:
-        X = validate_data(estimator, X, accept_sparse="csr", dtype=_FLOATS, reset=reset)
+        with _finite_for_certain(X):
+            X = validate_data(estimator, X, accept_sparse="csr", dtype=_FLOATS, reset=reset)
     except ValueError as error:
         if task is None and "could not convert string to float" in str(error):
             error.add_note(f"If a column of X holds the task ids, name it: {type(estimator).__name__}(task=...).")
         raise
     return _canonical(X, estimator)
+
+
+def _finite_for_certain(X):
+    """A context in which scikit-learn need not look whether X is finite: sums of its rows tell so in half the time."""
+    finite = get_config()["assume_finite"]
+    if not finite and isinstance(X, np.ndarray) and X.dtype in _FLOATS and X.flags.forc and X.ndim == 2:
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = bool(np.isfinite(X @ np.ones(X.shape[1], dtype=X.dtype)).all())
+    return config_context(assume_finite=finite)
 
 
 def _canonical(X, estimator):

@@ -28,7 +28,7 @@ import skmtl.neural._layout
 from skmtl.neural import MultiTaskMLP, MultiTaskMLPClassifier, MultiTaskMLPRegressor, distill
 from skmtl.neural._fitted import FittedNetwork
 from skmtl.neural._forward import outputs
-from skmtl.neural._math import product_by_rows
+from skmtl.neural._math import product_by_blocks
 from skmtl.neural._problem import State
 from skmtl.neural._table import Table
 from skmtl.neural._training import Epochs
@@ -237,7 +237,7 @@ def test_thirty_steps_from_the_same_seed_are_those_of_scikit_learn(activation, o
 
 @pytest.mark.parametrize("sharing", ["shared", "private"])
 @pytest.mark.parametrize("small", [1, 300, 3000])
-def test_products_by_rows_are_products(small, sharing, monkeypatch, rng):
+def test_products_by_blocks_are_products(small, sharing, monkeypatch, rng):
     """Layers of 3 to 40 columns, in blocks of 4 rows or more, of a product in two, and as a whole."""
     X = rng.normal(size=(70, 3))
     Y = X @ rng.normal(size=(3, 2))
@@ -253,8 +253,9 @@ def test_products_by_rows_are_products(small, sharing, monkeypatch, rng):
 
 @pytest.mark.parametrize("left", [0, 1])
 @pytest.mark.parametrize("right", [0, 1])
-def test_any_block_of_rows_gives_the_product(left, right, rng):
-    for m, n, k in [*rng.integers(1, 70, size=(30, 3)).tolist(), [60, 24, 32], [0, 3, 2], [3, 2, 0]]:
+def test_any_blocks_give_the_product(left, right, rng):
+    special = [60, 24, 32], [0, 3, 2], [3, 2, 0], [9, 100, 70], [9, 128, 70], [5, 1024, 50]
+    for m, n, k in [*rng.integers(1, 70, size=(30, 3)).tolist(), *special]:
         A, B, C = rng.normal(size=(m, k)), rng.normal(size=(k, n)), rng.normal(size=(m, n))
         flat = [np.ascontiguousarray(M.T if turned else M).ravel() for M, turned in ((A, left), (B, right))]
         for small in (0, 4 * n * k, 13 * n * k, 10**6):
@@ -267,7 +268,7 @@ def test_any_block_of_rows_gives_the_product(left, right, rng):
 
 @njit
 def multiply(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step):
-    product_by_rows(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step)
+    product_by_blocks(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -12,7 +12,7 @@ from numba.np import arrayobj
 
 from skmtl.neural._jit import helper
 
-__all__ = ["exp", "prefetch", "product_by_rows"]
+__all__ = ["exp", "prefetch", "product_by_blocks"]
 
 
 def _plain_product(left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step):
@@ -60,31 +60,43 @@ def _product(typing_context, left, right, m, n, k, A, a, a_step, B, b, b_step, b
 
 product = _plain_product if config.DISABLE_JIT else _product
 
-
-@helper
-def product_by_rows(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step):
-    """`product`, a few rows of C at a time where that is quicker: in products of at most `small` multiplications."""
-    block = _rows_at_once(small, right, m, n, k)
-    for i in range(0, m, block):
-        start = a + i if left else a + i * a_step
-        product(left, right, min(block, m - i), n, k, A, start, a_step, B, b, b_step, beta, C, c + i * c_step, c_step)
+_FIRST_CACHE = 32 * 1024  # bytes
 
 
 @helper
-def _rows_at_once(small, right, m, n, k):
-    """How many rows: nearly as many everywhere, by fours, which is how OpenBLAS takes them; or all.
+def product_by_blocks(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step):
+    """`product`; some rows of C and terms of its sums at a time, where those of at most `small` steps are quicker."""
+    rows, terms = _block(small, left, right, m, n, k, C.itemsize)
+    for i in range(0, m, rows):
+        for q in range(0, max(k, 1), terms):
+            at = a + (i + q * a_step if left else i * a_step + q)
+            height, depth, kept = min(rows, m - i), min(terms, k - q), beta if q == 0 else C.dtype.type(1)
+            product(
+                left, right, height, n, depth, A, at, a_step, B, b + q * b_step, b_step, kept, C, c + i * c_step, c_step
+            )
 
-    With its right factor transposed it takes 1200 numbers of C at most for a small product, a sum of 32 or more, and is
-    quicker then where C is narrow.
+
+@helper
+def _block(small, left, right, m, n, k, itemsize):
+    """How many rows and terms at once, nearly as many everywhere; rows by fours, which is how OpenBLAS takes them.
+
+    It passes over a strip of the right factor for every few rows, of which 64 terms stay in the first cache; fewer
+    where a power of two lies between them, which is to be kept in the same places. More, where all columns do and rows
+    of the left factor are read along. With the right factor transposed it takes 1200 numbers of C at most for a small
+    product, a sum of 32 or more, and is quicker then where C is narrow.
     """
-    rows = small // max(n * k, 1)
+    rows, terms, step = small // max(n * k, 1), max(k, 1), n * itemsize
     if right:
         rows = min(rows, 1200 // n) if n <= 24 and k >= 32 else 0
-    rows -= rows % 4
-    if rows == 0 or rows >= m:
-        return max(m, 1)
-    n_blocks = -(-m // rows)
-    return 4 * -(-m // (4 * n_blocks))
+    if rows < 4 or m == 0:
+        return max(m, 1), terms
+    if k * step > _FIRST_CACHE and not right:
+        most = max(16, min(64, _FIRST_CACHE // (step & -step)))
+        n_parts = -(-k // (most if left else max(most, _FIRST_CACHE // step)))
+        terms = -(-k // n_parts)
+        rows = small // (n * terms)
+    n_parts = -(-m // (rows - rows % 4))
+    return 4 * -(-m // (4 * n_parts)), terms
 
 
 @intrinsic

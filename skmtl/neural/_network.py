@@ -22,7 +22,7 @@ Everything is of one dtype but losses, which are summed in float64.
 from skmtl.neural._activations import relu, relu_slope
 from skmtl.neural._arrays import take
 from skmtl.neural._jit import call, entry, fields, part
-from skmtl.neural._math import prefetch, product_by_rows
+from skmtl.neural._math import prefetch, product_by_blocks
 from skmtl.neural._optimizers import DROPOUT
 from skmtl.neural._random import uniform
 
@@ -108,7 +108,7 @@ def forward(packed, theta, activate, drop):
         n = sizes[out_common, task]
         at = x_start[task] if level == 0 else start + first[common, task] * d
         out = out_start + first[out_common, task] * h
-        product_by_rows(small, 0, 0, n, h, d, H, at, d, theta, W, h, 0.0, H, out, h)
+        product_by_blocks(small, 0, 0, n, h, d, H, at, d, theta, W, h, 0.0, H, out, h)
         call(_any_activation, activate, (part(H, out, n * h), part(theta, b, h)))
         if drop != 0:
             call(drop_units, drop, (packed, theta, out, n * h))
@@ -118,7 +118,7 @@ def forward(packed, theta, activate, drop):
         if common:
             c, k = 0, n_outputs
         n, at, out = sizes[common, t], start + first[common, t] * width, first[common, t] * most
-        product_by_rows(small, 0, 1, n, k, width, H, at, width, theta, heads_W + c * width, width, 0.0, Q, out, k)
+        product_by_blocks(small, 0, 1, n, k, width, H, at, width, theta, heads_W + c * width, width, 0.0, Q, out, k)
         for i in range(n):
             output, offsets = part(Q, out + i * k, k), part(theta, heads_b + c, k)
             for j in range(k):
@@ -163,7 +163,7 @@ def backward_heads(packed, theta, weighted):
         if common:
             c, k = 0, n_outputs
         n, out, at = sizes[common, t], first[common, t] * most, start + first[common, t] * width
-        product_by_rows(small, 1, 0, k, width, n, Q, out, k, H, at, width, 0.0, grad, W + c * width, width)
+        product_by_blocks(small, 1, 0, k, width, n, Q, out, k, H, at, width, 0.0, grad, W + c * width, width)
         bias = part(grad, b + c, k)
         for j in range(k):
             bias[j] = 0
@@ -197,7 +197,7 @@ def backward(packed, theta, differentiate, which):
             _, c, k, _, _ = fields(heads, t, 5)
         step, at = (n_outputs, c) if common else (k, first[0, t] * most)
         n, out, W = sizes[common, t], start + first[common, t] * width, heads_W + c * width
-        product_by_rows(small, 0, 0, n, width, k, Q, at, step, theta, W, width, 0.0, D, out, width)
+        product_by_blocks(small, 0, 0, n, width, k, Q, at, step, theta, W, width, 0.0, D, out, width)
     for p in range(bounds[1], n_shared):
         shared[p] = 0
     crossed = 0.0  # whether rows that all tasks read have a gradient from one of them already
@@ -221,9 +221,9 @@ def backward(packed, theta, differentiate, which):
                 bias[j] = 0
         call(_any_slope, differentiate, (part(D, out, n * h), part(H, out, n * h), bias, 1.0 - dropout))
         target = shared if W < n_shared else grad
-        product_by_rows(small, 1, 0, d, h, n, H, at, d, D, out, h, 0.0, target, W, h)
+        product_by_blocks(small, 1, 0, d, h, n, H, at, d, D, out, h, 0.0, target, W, h)
         if level > 0:
             crossing = common and not out_common
             beta = crossed if crossing else 0.0
-            product_by_rows(small, 0, 1, n, d, h, D, out, h, theta, W, h, beta, D, at, d)
+            product_by_blocks(small, 0, 1, n, d, h, D, out, h, theta, W, h, beta, D, at, d)
             crossed = 1.0 if crossing else crossed
