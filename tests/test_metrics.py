@@ -3,6 +3,7 @@
 import inspect
 import pickle
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skmtl import IndependentRegressor, MeanRegularizedClassifier, MeanRegularizedRegressor
-from skmtl.metrics import make_task_scorer, masked_scorer, task_scores, within_task_explained_variance
+from skmtl.metrics import Scored, make_task_scorer, masked_scorer, task_scores, within_task_explained_variance
 from skmtl.model_selection import TaskStratifiedKFold
 from skmtl.preprocessing import TaskWise, make_task_column_transformer, to_long
 from skmtl.tasks import take_task_column
@@ -504,6 +505,32 @@ def test_each_row_of_the_table_is_the_score_of_a_task():
         rows = school == IDS
         assert_allclose(table.r2[t], model.score(X[rows], y[rows]))
         assert_allclose(table.rmse[t], root_mean_squared_error(y[rows], model.predict(X[rows])))
+
+
+SUMS = accuracy_score, mean_absolute_error, mean_squared_error, r2_score, root_mean_squared_error
+
+
+@pytest.mark.parametrize(("func", "labels"), [(accuracy_score, str), *product(SUMS, [int, float, bool, np.float32])])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+def test_scores_of_all_tasks_at_once_are_those_of_each(func, labels, weighted, rng):
+    """Also of tasks with equal labels, of one label and of none."""
+    codes = np.r_[rng.integers(0, 5, size=40), [5] * 3, [6] * 3, 7]
+    y, pred = (rng.integers(0, 3, size=len(codes)) for _ in range(2))
+    y[40:46], pred[43:46] = 1, 1
+    y, pred, weight = y.astype(labels), pred.astype(labels), rng.integers(1, 4, size=len(codes)) if weighted else None
+    scored = Scored(y, pred, weight, np.arange(9), codes)
+    of_each = scored.by_task(lambda y, pred, **more: func(y, pred, **more))
+    assert np.isnan(of_each[8])
+    assert_allclose(scored.by_task(func), of_each, rtol=1e-6)
+
+
+def test_what_a_function_refuses_is_refused_for_all_tasks_at_once():
+    codes = np.array([0, 0, 1, 1])
+    with pytest.raises(ValueError, match="NaN"):
+        Scored(np.ones(4), np.array([1.0, np.nan, 1.0, 1.0]), None, np.arange(2), codes).by_task(r2_score)
+    with pytest.raises((ValueError, TypeError), match=r"mix of|str"):
+        Scored(np.ones(4, dtype=int), np.array(["a"] * 4), None, np.arange(2), codes).by_task(accuracy_score)
 
 
 @pytest.mark.parametrize(
