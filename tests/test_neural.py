@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -28,7 +27,7 @@ import skmtl.neural._layout
 from skmtl.neural import MultiTaskMLP, MultiTaskMLPClassifier, MultiTaskMLPRegressor, distill
 from skmtl.neural._fitted import FittedNetwork
 from skmtl.neural._forward import outputs
-from skmtl.neural._math import product_by_blocks
+from skmtl.neural._math import multiply
 from skmtl.neural._problem import State
 from skmtl.neural._table import Table
 from skmtl.neural._training import Epochs
@@ -264,11 +263,6 @@ def test_any_blocks_give_the_product(left, right, rng):
                 steps = m if left else k, k if right else n
                 multiply(small, left, right, m, n, k, flat[0], 0, steps[0], flat[1], 0, steps[1], beta, out, 0, n)
                 assert_allclose(out.reshape(m, n), A @ B + beta * C, rtol=1e-12, atol=1e-12)
-
-
-@njit
-def multiply(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step):
-    product_by_blocks(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

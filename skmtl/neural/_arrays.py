@@ -37,7 +37,7 @@ class Tables(NamedTuple):
     layers: Ints2  # (n_layers, 6): task or -1, level read, place of W (d_in, d_out), of b, d_in, d_out
     levels: Ints2  # (n_levels, 3): place in the buffer, width, whether common
     heads: Ints2  # (n_tasks, 5): loss, first output, number of them, first target column, number of them
-    places: Ints  # (5,): of the heads' W (n_outputs, width), of their b; n_outputs, most of a task; a small product
+    places: Ints  # (6,): of the heads' W (n_outputs, width), of b; n_outputs, most of a task; small product, `multiply`
     bounds: Ints  # (5,): theta from 0, weights that all tasks have, biases, weights of single tasks, biases, end
     soft: Ints2  # (n_groups, 3): blocks pulled to their mean: place of the first, size, how many
     constants: Floats  # (n_tasks,): where Huber turns linear, or the temperature of a distilled head

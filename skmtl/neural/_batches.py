@@ -55,7 +55,7 @@ def run_batches(kernels, packed, theta, rule, batch_size, begin, end):
     order, losses, weight, sums = take(packed, theta, "order losses weight sums")
     levels, heads, places, first, sizes = take(packed, theta, "levels heads places first sizes")
     n_tasks, (_, _, by_row), (_, _, common) = len(weight), fields(levels, 0, 3), fields(levels, len(levels) - 1, 3)
-    _, _, n_outputs, most, _ = fields(places, 0, 5)
+    _, _, n_outputs, most, _, _ = fields(places, 0, 6)
     for b in range(begin, end):
         n = min(batch_size, len(order) - b * batch_size)
         call(_any_load, kernels[_LOAD], (packed, theta, b * batch_size, n))

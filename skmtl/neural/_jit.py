@@ -71,7 +71,7 @@ def _compile(jitted, theta):
         return len(_functions)  # 0 is none
     whole = typeof(theta)
     scope = {"kernels": types.int64[::1], "packed": types.int64[::1], "theta": whole, "kept": types.float64}
-    scope |= dict.fromkeys(["Z", "D", "H", "bias", "grad"], Borrowed(whole.dtype))
+    scope |= dict.fromkeys(["Z", "D", "H", "bias", "grad", "A", "B", "C"], Borrowed(whole.dtype))
     names = tuple(inspect.signature(jitted.py_func).parameters)
     kinds = tuple(scope.get(name, types.int64) for name in names)
     jitted.compile(kinds)

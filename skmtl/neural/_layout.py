@@ -14,6 +14,8 @@ import numpy as np
 
 from skmtl._blas import small_product
 from skmtl.neural._arrays import Buffers, Tables
+from skmtl.neural._jit import address
+from skmtl.neural._math import multiply
 
 __all__ = ["Architecture"]
 
@@ -111,7 +113,8 @@ class Architecture:
             levels.append([0, self.widths[level], int(common)])
         first = np.concatenate([[0], np.cumsum(self.n_outputs)[:-1]])
         heads = np.column_stack([losses, first, self.n_outputs, targets, n_targets])
-        places = [head_w, head_b, sum(self.n_outputs), max(self.n_outputs), small_product()]
+        product = address(multiply, np.empty(0, dtype=dtype))
+        places = [head_w, head_b, sum(self.n_outputs), max(self.n_outputs), small_product(), product]
         return Tables(
             layers=np.array(layers, dtype=np.int64),
             levels=np.array(levels, dtype=np.int64),

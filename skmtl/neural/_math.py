@@ -10,9 +10,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
-from skmtl.neural._jit import helper
+from skmtl.neural._jit import entry, helper
 
-__all__ = ["exp", "prefetch", "product_by_blocks"]
+__all__ = ["exp", "multiply", "prefetch"]
 
 
 def _plain_product(left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step):
@@ -63,16 +63,19 @@ product = _plain_product if config.DISABLE_JIT else _product
 _FIRST_CACHE = 32 * 1024  # bytes
 
 
-@helper
-def product_by_blocks(small, left, right, m, n, k, A, a, a_step, B, b, b_step, beta, C, c, c_step):
-    """`product`; some rows of C and terms of its sums at a time, where those of at most `small` steps are quicker."""
+@entry
+def multiply(small, left, right, m, n, k, A, a, a_step, B, b, b_step, kept, C, c, c_step):
+    """`product` with beta = `kept`; some rows of C and terms of its sums at a time, where small products are quicker.
+
+    small : the multiplications of a product that is one, see `small_product`.
+    """
     rows, terms = _block(small, left, right, m, n, k, C.itemsize)
     for i in range(0, m, rows):
         for q in range(0, max(k, 1), terms):
             at = a + (i + q * a_step if left else i * a_step + q)
-            height, depth, kept = min(rows, m - i), min(terms, k - q), beta if q == 0 else C.dtype.type(1)
+            height, depth, beta = min(rows, m - i), min(terms, k - q), C.dtype.type(kept if q == 0 else 1.0)
             product(
-                left, right, height, n, depth, A, at, a_step, B, b + q * b_step, b_step, kept, C, c + i * c_step, c_step
+                left, right, height, n, depth, A, at, a_step, B, b + q * b_step, b_step, beta, C, c + i * c_step, c_step
             )
 
 

@@ -22,7 +22,7 @@ Everything is of one dtype but losses, which are summed in float64.
 from skmtl.neural._activations import relu, relu_slope
 from skmtl.neural._arrays import take
 from skmtl.neural._jit import call, entry, fields, part
-from skmtl.neural._math import prefetch, product_by_blocks
+from skmtl.neural._math import multiply, prefetch
 from skmtl.neural._optimizers import DROPOUT
 from skmtl.neural._random import uniform
 
@@ -99,8 +99,8 @@ def forward(packed, theta, activate, drop):
     activate, drop : addresses of the activation, and of `drop_units`, or 0.
     """
     layers, levels, heads, places, first, sizes = take(packed, theta, "layers levels heads places first sizes")
-    x_start, H, Q = take(packed, theta, "x_start H Q")
-    heads_W, heads_b, n_outputs, most, small = fields(places, 0, 5)
+    x_start, H, Q, parameters = take(packed, theta, "x_start H Q theta")
+    heads_W, heads_b, n_outputs, most, small, product = fields(places, 0, 6)
     for q in range(len(layers)):
         task, level, W, b, d, h = fields(layers, q, 6)
         start, _, common = fields(levels, level, 3)
@@ -108,7 +108,7 @@ def forward(packed, theta, activate, drop):
         n = sizes[out_common, task]
         at = x_start[task] if level == 0 else start + first[common, task] * d
         out = out_start + first[out_common, task] * h
-        product_by_blocks(small, 0, 0, n, h, d, H, at, d, theta, W, h, 0.0, H, out, h)
+        call(multiply, product, (small, 0, 0, n, h, d, H, at, d, parameters, W, h, 0.0, H, out, h))
         call(_any_activation, activate, (part(H, out, n * h), part(theta, b, h)))
         if drop != 0:
             call(drop_units, drop, (packed, theta, out, n * h))
@@ -118,7 +118,8 @@ def forward(packed, theta, activate, drop):
         if common:
             c, k = 0, n_outputs
         n, at, out = sizes[common, t], start + first[common, t] * width, first[common, t] * most
-        product_by_blocks(small, 0, 1, n, k, width, H, at, width, theta, heads_W + c * width, width, 0.0, Q, out, k)
+        W = heads_W + c * width
+        call(multiply, product, (small, 0, 1, n, k, width, H, at, width, parameters, W, width, 0.0, Q, out, k))
         for i in range(n):
             output, offsets = part(Q, out + i * k, k), part(theta, heads_b + c, k)
             for j in range(k):
@@ -148,7 +149,7 @@ def backward_heads(packed, theta, weighted):
     levels, heads, places, first, sizes = take(packed, theta, "levels heads places first sizes")
     H, Q, grad, weight = take(packed, theta, "H Q grad weight")
     start, width, common = fields(levels, len(levels) - 1, 3)
-    W, b, n_outputs, most, small = fields(places, 0, 5)
+    W, b, n_outputs, most, small, product = fields(places, 0, 6)
     if weighted:
         for t in range(len(heads)):
             _, c, k, _, _ = fields(heads, t, 5)
@@ -163,7 +164,7 @@ def backward_heads(packed, theta, weighted):
         if common:
             c, k = 0, n_outputs
         n, out, at = sizes[common, t], first[common, t] * most, start + first[common, t] * width
-        product_by_blocks(small, 1, 0, k, width, n, Q, out, k, H, at, width, 0.0, grad, W + c * width, width)
+        call(multiply, product, (small, 1, 0, k, width, n, Q, out, k, H, at, width, 0.0, grad, W + c * width, width))
         bias = part(grad, b + c, k)
         for j in range(k):
             bias[j] = 0
@@ -183,11 +184,11 @@ def backward(packed, theta, differentiate, which):
     """
     layers, levels, heads, places, bounds = take(packed, theta, "layers levels heads places bounds")
     first, sizes, x_start, H, D, M, Q = take(packed, theta, "first sizes x_start H D M Q")
-    real, grad, jacobian = take(packed, theta, "real grad jacobian")
+    real, grad, jacobian, parameters = take(packed, theta, "real grad jacobian theta")
     dropout, n_shared = real[DROPOUT], bounds[2]
     shared = grad if which < 0 else part(jacobian, which * n_shared, n_shared)
     start, width, common = fields(levels, len(levels) - 1, 3)
-    heads_W, _, n_outputs, most, small = fields(places, 0, 5)
+    heads_W, _, n_outputs, most, small, product = fields(places, 0, 6)
     for head in range(1 if common else len(heads)):  # the last level
         t = which if common else head
         if which >= 0 and t != which:
@@ -197,7 +198,7 @@ def backward(packed, theta, differentiate, which):
             _, c, k, _, _ = fields(heads, t, 5)
         step, at = (n_outputs, c) if common else (k, first[0, t] * most)
         n, out, W = sizes[common, t], start + first[common, t] * width, heads_W + c * width
-        product_by_blocks(small, 0, 0, n, width, k, Q, at, step, theta, W, width, 0.0, D, out, width)
+        call(multiply, product, (small, 0, 0, n, width, k, Q, at, step, parameters, W, width, 0.0, D, out, width))
     for p in range(bounds[1], n_shared):
         shared[p] = 0
     crossed = 0.0  # whether rows that all tasks read have a gradient from one of them already
@@ -221,9 +222,9 @@ def backward(packed, theta, differentiate, which):
                 bias[j] = 0
         call(_any_slope, differentiate, (part(D, out, n * h), part(H, out, n * h), bias, 1.0 - dropout))
         target = shared if W < n_shared else grad
-        product_by_blocks(small, 1, 0, d, h, n, H, at, d, D, out, h, 0.0, target, W, h)
+        call(multiply, product, (small, 1, 0, d, h, n, H, at, d, D, out, h, 0.0, target, W, h))
         if level > 0:
             crossing = common and not out_common
             beta = crossed if crossing else 0.0
-            product_by_blocks(small, 0, 1, n, d, h, D, out, h, theta, W, h, beta, D, at, d)
+            call(multiply, product, (small, 0, 1, n, d, h, D, out, h, parameters, W, h, beta, D, at, d))
             crossed = 1.0 if crossing else crossed
