@@ -8,7 +8,7 @@ peers        the same architecture, optimiser, batches and epochs as scikit-lear
 activations  tanh and logistic hidden units against relu, at shape b
 weights      gradient-based weights of tasks against equal ones, at shape a
 threads      four fits in four threads against one after the other, at shape b
-products     matrix products by a few rows, as they are, against whole ones, at shapes b and c
+products     matrix products by blocks of rows and terms, as they are, against whole ones, at shapes b and c
 first        the first fit of a process, beyond imports; on a cold cache, nothing is compiled yet
 
 `fit` end to end, compilation excluded but for the last; rivals take turns.  CPU time, which is that of a quiet machine
@@ -174,7 +174,7 @@ def threads():
 
 
 def products():
-    """Matrix products by a few rows against whole ones; alike where this OpenBLAS has no faster path for small ones."""
+    """Matrix products by blocks against whole ones; alike where this OpenBLAS has no faster path for small ones."""
     small = _layout.small_product
     for shape in ("b", "c"):
         data = teacher(shape)
@@ -183,8 +183,8 @@ def products():
             _layout.small_product = limit
             network(shape).fit(*data)
 
-        seconds = best_times({"rows": lambda: fit(small), "whole": lambda: fit(lambda: 0)}, 5, time.process_time)
-        print_ratio(f"({shape}) products by rows / whole", "rows", "whole", seconds, "")
+        seconds = best_times({"blocks": lambda: fit(small), "whole": lambda: fit(lambda: 0)}, 5, time.process_time)
+        print_ratio(f"({shape}) products by blocks / whole", "blocks", "whole", seconds, "")
     _layout.small_product = small
 
 
