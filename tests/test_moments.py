@@ -546,7 +546,7 @@ def test_what_is_left_is_accurate_relative_to_itself(kind, layout, far, rng):
     assert_allclose(got.x_mean, want.x_mean, rtol=1e-12)
 
 
-@pytest.mark.parametrize("what", ["labels", "weights"])
+@pytest.mark.parametrize("what", ["labels", "weights", "weights of rows far away"])
 def test_small_labels_and_small_weights_that_are_left_are_accurate(what, rng):
     instance = long_table(rng, [60, 9], 3)
     kept = np.flatnonzero(instance.task == "t00")[:20]
@@ -555,6 +555,9 @@ def test_small_labels_and_small_weights_that_are_left_are_accurate(what, rng):
     else:
         instance.sample_weight = np.ones(len(instance.X))
         instance.sample_weight[kept] = 1e-10
+    if what == "weights of rows far away":  # of whose squares enough is left
+        instance.X[kept] *= 1e4
+        instance.y[kept] *= 1e4
     data = data_of(instance)
     left = np.isin(positions(data), kept) | (data.task_of_row == 1)
     got = TaskMoments.from_data(data) - TaskMoments.from_data(data.take(~left))
@@ -634,6 +637,13 @@ def test_a_fold_read_anew_is_not_taken_for_rows_of_the_total(rng):
     assert (total - TaskMoments.from_data(data.take(fold))).n_rows.tolist() == [4, 4]
     with pytest.raises(ValueError, match="rows that the total has not"):
         total - anew
+
+
+@pytest.mark.parametrize("n", [40, 5])
+def test_a_direction_that_no_row_has_weighs_exactly_nothing(n, rng):
+    X = rng.normal(size=(n, 3))
+    (factor,) = TaskMoments.from_data(check_data(X[:, [0, 1, 2, 2, 0, 1]], rng.normal(size=n))).factors
+    assert np.count_nonzero(factor.l) == 3
 
 
 def test_factors_of_uneven_features_are_those_of_the_rows(rng):
