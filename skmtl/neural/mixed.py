@@ -481,11 +481,11 @@ class MultiTaskMLP(BaseNetwork):
         self._compare_tasks(data.tasks, heads, may_lack)
         if may_lack:
             data = data.reindex(tasks)
-        ids, _ = canonical_ids(ids)
-        y = labels_a_row(y, n)
+        _, *places = rows_by_code(lookup(canonical_ids(ids)[0], tasks), len(tasks))
+        place, y = dict(zip(tasks.tolist(), places, strict=True)), labels_a_row(y, n)
 
         def rows_of(name):
-            own = np.flatnonzero(ids == name)
+            own = place[name]
             return _safe_indexing(rows, own), None if y is None else y[own], own
 
         made, codes = self._encode_rows(tasks, heads, known, rows_of, n)
