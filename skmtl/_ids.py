@@ -98,9 +98,9 @@ def number_tasks(ids, name="task"):
     return encode(ids)
 
 
-def find_tasks(ids, tasks, unknown, name="task"):
+def find_tasks(ids, tasks, unknown):
     """The position of every id in `tasks`; one that is not there is -1, or an error if `unknown` is "error"."""
-    known, missing = canonical_ids(ids, name)
+    known, missing = canonical_ids(ids)
     codes = np.where(missing, -1, lookup(known, tasks))
     if unknown == "error" and (codes < 0).any():
         lost = known.astype(object)

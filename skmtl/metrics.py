@@ -360,9 +360,9 @@ class Scored:
         rows = self.weight != 0.0
         return Scored(self.y[rows], self.pred[rows], self.weight[rows], self.tasks, self.codes[rows])
 
-    def overall(self, func, rows=slice(None), **kwargs):
-        """`func` of these rows."""
-        return self._score(func, rows, _has_parameter(func, "task"), kwargs)
+    def overall(self, func, **kwargs):
+        """`func` of all rows."""
+        return self._score(func, slice(None), _has_parameter(func, "task"), kwargs)
 
     def _score(self, func, rows, takes_tasks, kwargs):
         more = {} if self.weight is None else {"sample_weight": self.weight[rows]}

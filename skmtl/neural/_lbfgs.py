@@ -27,7 +27,7 @@ def train_by_lbfgs(problem, state, report):
         except StopIteration as error:  # of a callback: SciPy would end in silence
             raised = error
             raise
-        if reason in ("callback", "validation", "interrupt"):
+        if reason in ("callback", "validation"):
             raise StopIteration
 
     settings = problem.settings

@@ -250,6 +250,6 @@ class Stopping:
             improved = objective < self.best_objective - self.tol
             self.best_objective = min(self.best_objective, objective)
         self.waited = 0 if improved else self.waited + 1
-        if self.waited <= self.patience or self.patience is math.inf:
+        if self.waited <= self.patience:
             return ""
         return "validation" if self.validated and self.early else "tol"
