@@ -137,6 +137,13 @@ def test_no_tasks_and_no_features_are_none_afterwards(case):
         assert case.prox(np.empty(shape), 1.0).shape == shape
 
 
+@pytest.mark.parametrize(("v", "step"), [([0.4, -0.5, 0.0, 0.4, 0.5], 0.1), ([0.4, 0.1, 0.5, -0.1, -0.2], 0.1)])
+def test_tasks_that_meet_by_a_step_of_just_that_length_are_equal_exactly(v, step):
+    """There the string touches the tube, and rounding would bend it the wrong way."""
+    first, last = total_variation(np.array(v)[:, None], step)[-2:, 0]
+    assert first == last
+
+
 @pytest.mark.parametrize("prox", [total_variation, fuse_all], ids=["total_variation", "fuse_all"])
 @pytest.mark.parametrize("step", [1e3, 1e8, 1e300])
 def test_a_large_step_gives_the_mean_exactly(prox, step, rng):
