@@ -71,10 +71,10 @@ def test_shared_rows_give_multi_task_lasso_and_elastic_net(rng, size, share):
     alpha = share * np.linalg.norm((X - X.mean(axis=0)).T @ (Y - Y.mean(axis=0)), axis=1).max() / len(X)
     theirs = MultiTaskLasso(alpha, tol=1e-13, max_iter=100_000).fit(X, Y)
     solution, *_ = fit(JointFeature(alpha), X, Y)
-    assert_allclose(solution.W, theirs.coef_, atol=1e-8)
+    assert_allclose(solution.W, theirs.coef_, rtol=0, atol=1e-8)
     assert_allclose(solution.b, theirs.intercept_, atol=1e-7)
     theirs = MultiTaskElasticNet(alpha, l1_ratio=0.4, tol=1e-13, max_iter=100_000).fit(X, Y)
-    assert_allclose(fit(JointFeature(alpha, l1_ratio=0.4), X, Y)[0].W, theirs.coef_, atol=1e-8)
+    assert_allclose(fit(JointFeature(alpha, l1_ratio=0.4), X, Y)[0].W, theirs.coef_, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -83,10 +83,12 @@ def test_one_task_is_the_lasso_and_the_elastic_net(rng, positive):
     how = {"tol": 1e-13, "max_iter": 100_000, "positive": positive}
     lasso, net = Lasso(0.1, **how).fit(X, y[:, 0]), ElasticNet(0.1, l1_ratio=0.7, **how).fit(X, y[:, 0])
     for norm in (2, np.inf):
-        assert_allclose(fit(JointFeature(0.1, norm=norm, positive=positive), X, y)[0].W[0], lasso.coef_, atol=1e-8)
-    assert_allclose(fit(JointFeature(0.1, l1_ratio=0.7, positive=positive), X, y)[0].W[0], net.coef_, atol=1e-8)
+        assert_allclose(
+            fit(JointFeature(0.1, norm=norm, positive=positive), X, y)[0].W[0], lasso.coef_, rtol=0, atol=1e-8
+        )
+    assert_allclose(fit(JointFeature(0.1, l1_ratio=0.7, positive=positive), X, y)[0].W[0], net.coef_, rtol=0, atol=1e-8)
     if not positive:
-        assert_allclose(fit(L1(0.1), X, y)[0].W[0], lasso.coef_, atol=1e-8)
+        assert_allclose(fit(L1(0.1), X, y)[0].W[0], lasso.coef_, rtol=0, atol=1e-8)
 
 
 def oracle(penalty, X, y, task, weight, c):
@@ -174,8 +176,8 @@ def test_missing_labels_are_rows_left_out(rng):
     Y[rng.random(Y.shape) < 0.3] = np.nan
     rows, task = np.nonzero(~np.isnan(Y))
     wide, long = fit(JointFeature(0.1), X, Y)[0], fit(JointFeature(0.1), X[rows], Y[rows, task], task=task)[0]
-    assert_allclose(wide.W, long.W, atol=1e-9)
-    assert_allclose(wide.b, long.b, atol=1e-8)
+    assert_allclose(wide.W, long.W, rtol=0, atol=1e-9)
+    assert_allclose(wide.b, long.b, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ def test_a_path_is_its_fits(rng, size):
     path = [JointFeature(alpha) for alpha in np.geomspace(2.0, 0.02, 12)]
     for member, solution in zip(path, solve(path[0], path, moments, c, tol=1e-13, max_iter=9999), strict=True):
         alone = solve_one(member, moments, c, tol=1e-13, max_iter=9999)
-        assert_allclose(solution.W, alone.W, atol=1e-8)
+        assert_allclose(solution.W, alone.W, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("layout", ["shared", "own"])
@@ -243,7 +245,7 @@ def test_gram_matrices_in_blocks_find_the_same(truncated, rng, monkeypatch):
     other = fit(JointFeature(0.02), X, Y)[0]
     assert bool(steps) == truncated
     assert other.converged
-    assert_allclose(other.W, one.W, atol=1e-9)
+    assert_allclose(other.W, one.W, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("penalty", [JointFeature(0.02), JointFeature(0.02, alpha_l1=0.005), L1(0.01)], ids=repr)
@@ -415,7 +417,9 @@ def test_newton_steps_go_on_to_where_a_feature_ends():
 def test_permuted_tasks_permute_the_weights(rng):
     X, Y = shared(rng)
     order = rng.permutation(Y.shape[1])
-    assert_allclose(fit(JointFeature(0.1), X, Y[:, order])[0].W, fit(JointFeature(0.1), X, Y)[0].W[order], atol=1e-10)
+    assert_allclose(
+        fit(JointFeature(0.1), X, Y[:, order])[0].W, fit(JointFeature(0.1), X, Y)[0].W[order], rtol=0, atol=1e-10
+    )
 
 
 def test_a_task_without_weight_gets_the_mean_of_the_others(rng):
@@ -454,7 +458,7 @@ def test_solve_row_is_the_prox_for_equal_curvatures(rng):
         b, w = 3.0 * rng.normal(size=4), np.empty(4)
         solve_row(b, np.full(4, 2.0), 0.8, 0.3, int(np.isinf(norm)), int(positive), w)
         penalty = JointFeature(0.8, alpha_l1=0.3, norm=norm, positive=positive)
-        assert_allclose(w, penalty.prox(b[:, None] / 2.0, 0.5)[:, 0], atol=1e-12)
+        assert_allclose(w, penalty.prox(b[:, None] / 2.0, 0.5)[:, 0], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("mu", [0.0, 0.05])
@@ -470,7 +474,7 @@ def test_an_epoch_is_its_twin_in_numpy(rng, mu, one, alike):
         before, step = W.copy(), np.empty((4, 3))
         how = (0.2, read_only(lam), mu, 0, 0, 1)
         gram_epoch(read_only(G), read_only(c), *how, W, H, step, np.empty((3, 3)))
-        assert_allclose(step, W - before, atol=1e-15)
+        assert_allclose(step, W - before, rtol=1e-13, atol=1e-15)
     V = np.zeros((4, 3))
     for _ in range(2):
         for j in range(4):
@@ -478,11 +482,11 @@ def test_an_epoch_is_its_twin_in_numpy(rng, mu, one, alike):
             b = c * (q[j] - np.einsum("kt,kt->t", each[j], V) + curvature * V[j])
             solve_row(b, c * curvature + 0.2, lam[j], mu, 0, 0, w)
             V[j] = w
-    assert_allclose(W, V, atol=1e-13)
-    assert_allclose(H, q - np.einsum("jkt,kt->jt", each, V), atol=1e-13)
+    assert_allclose(W, V, rtol=0, atol=1e-13)
+    assert_allclose(H, q - np.einsum("jkt,kt->jt", each, V), rtol=0, atol=1e-13)
     H = q.copy()
     take_off(read_only(np.ascontiguousarray(each)), read_only(V), H)
-    assert_allclose(H, q - np.einsum("jkt,kt->jt", each, V), atol=1e-13)
+    assert_allclose(H, q - np.einsum("jkt,kt->jt", each, V), rtol=0, atol=1e-13)
 
 
 def test_conjugate_gradients_are_their_twins_in_numpy(rng):

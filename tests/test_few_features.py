@@ -135,7 +135,7 @@ def test_what_is_fitted_is_of_all_features(penalty, sets, rng, monkeypatch):
     np.testing.assert_allclose(model.coef_, coef, atol=1e-4)
     np.testing.assert_allclose(model.intercept_, intercept, atol=1e-4)
     if penalty.decomposition:
-        np.testing.assert_allclose(model.structured_coef_ + model.deviation_coef_, model.coef_, atol=1e-12)
+        np.testing.assert_allclose(model.structured_coef_ + model.deviation_coef_, model.coef_, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("penalty", [Temporal(alpha_group=0.3), SparseLowRank(alpha_low_rank=0.5)])

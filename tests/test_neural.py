@@ -231,7 +231,7 @@ def test_thirty_steps_from_the_same_seed_are_those_of_scikit_learn(activation, o
     for labels in (y > 0, np.digitize(y, [-0.5, 0.5])):
         theirs, ours = MLPClassifier(**settings).fit(X, labels), MultiTaskMLPClassifier(**settings).fit(X, labels)
         parity(theirs, ours)
-        assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-12)
+        assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("sharing", ["shared", "private"])
@@ -380,8 +380,8 @@ def test_private_trunks_are_networks_of_their_own(rng):
             W[:], b[:] = V, c
         alone.fit(X[rows], Y[rows, t])
         for (W, b), (V, c) in zip(alone.task_layers(0), joint.task_layers(t), strict=True):
-            assert_allclose(W, V, atol=1e-12)
-            assert_allclose(b, c, atol=1e-12)
+            assert_allclose(W, V, rtol=0, atol=1e-12)
+            assert_allclose(b, c, rtol=0, atol=1e-12)
 
 
 def test_soft_sharing_goes_from_private_to_shared(rng):

@@ -81,10 +81,10 @@ def test_products_with_the_weights_of_a_task(form, K, sizes, rng):
     starts = np.concatenate([[0], np.cumsum(sizes)])
     W, theta = rng.normal(size=(len(sizes) * K, 4)), rng.normal(size=(len(X), K))
     rows = LongRows(form(X), starts, K)
-    assert_allclose(rows.margins(W), np.einsum("ij,ikj->ik", X, W.reshape(-1, K, 4)[task]), atol=1e-12)
+    assert_allclose(rows.margins(W), np.einsum("ij,ikj->ik", X, W.reshape(-1, K, 4)[task]), rtol=0, atol=1e-12)
     pulls = [(theta[task == t].T @ X[task == t]) for t in range(len(sizes))]
-    assert_allclose(rows.pulls(theta), np.concatenate(pulls), atol=1e-11)
-    assert_allclose(row_products(form(X), W, task), np.einsum("ij,ij->i", X, W[task]), atol=1e-12)
+    assert_allclose(rows.pulls(theta), np.concatenate(pulls), rtol=0, atol=1e-11)
+    assert_allclose(row_products(form(X), W, task), np.einsum("ij,ij->i", X, W[task]), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
@@ -102,8 +102,8 @@ def test_products_with_arrays_of_any_memory_order_compile_nothing_anew(form, rng
 def test_products_with_the_weights_of_all(form, rng):
     X, W, theta = rng.normal(size=(9, 4)), rng.normal(size=(3, 4)), rng.normal(size=(9, 3))
     rows = SharedRows(form(X))
-    assert_allclose(rows.margins(W), X @ W.T, atol=1e-12)
-    assert_allclose(rows.pulls(theta), theta.T @ X, atol=1e-12)
+    assert_allclose(rows.margins(W), X @ W.T, rtol=0, atol=1e-12)
+    assert_allclose(rows.pulls(theta), theta.T @ X, rtol=0, atol=1e-12)
 
 
 # The loss of all rows
@@ -180,9 +180,9 @@ def test_features_that_cost_nothing_have_their_best_weights_in_the_model(rng):
     flat = ahead.reshape(rows.n_tasks, -1)
     slope = (whole.moments.xy - np.einsum("tij,tj->ti", whole.moments.gram, flat)).reshape(rows.n_tasks, rows.K, -1)
     assert_allclose(slope[:, :, ~seen], 0.0, atol=1e-10)
-    assert_allclose(model.dual(model.inputs(ahead)).down, slope.reshape(rows.shape), atol=1e-10)
+    assert_allclose(model.dual(model.inputs(ahead)).down, slope.reshape(rows.shape), rtol=0, atol=1e-10)
     left = model.moments.xy - np.einsum("tij,tj->ti", model.moments.gram, model.inputs(ahead))
-    assert_allclose(left, slope[:, :, seen].reshape(rows.n_tasks, -1), atol=1e-10)
+    assert_allclose(left, slope[:, :, seen].reshape(rows.n_tasks, -1), rtol=0, atol=1e-10)
 
 
 def test_the_pseudo_inverse_bears_lengths_that_have_hardly_any_digits(rng):
@@ -382,9 +382,11 @@ def test_each_task_has_its_own_loss_and_units(rng):
     assert_allclose(mixed.score(X, Y), np.mean(list(scores.values())))
     long, rows = np.repeat(X, 3, axis=0), np.tile(np.arange(3), 60)
     same = MultiTaskRegressor(SharedPlusSpecific(0.1), loss=losses).fit(long, Y.ravel(), task=rows)
-    assert_allclose(same.coef_, mixed.coef_, atol=1e-9)
-    assert_allclose(same.predict(long, task=rows), predicted.ravel(), atol=1e-8)
-    assert_allclose(list(same.task_scores(long, Y.ravel(), task=rows).values()), list(scores.values()), atol=1e-8)
+    assert_allclose(same.coef_, mixed.coef_, rtol=0, atol=1e-9)
+    assert_allclose(same.predict(long, task=rows), predicted.ravel(), rtol=0, atol=1e-8)
+    assert_allclose(
+        list(same.task_scores(long, Y.ravel(), task=rows).values()), list(scores.values()), rtol=0, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize(

@@ -368,7 +368,7 @@ def test_the_prox_of_nothing_and_of_no_strength(term, rng):
         free = copy.copy(term)
         free.alpha = 0.0
         P = free.prox(V, 0.7)
-        assert_allclose(P, np.maximum(V, 0.0) if "Positive" in type(term).__name__ else V, atol=1e-12)
+        assert_allclose(P, np.maximum(V, 0.0) if "Positive" in type(term).__name__ else V, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)

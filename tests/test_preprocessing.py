@@ -604,8 +604,10 @@ def test_a_wide_fit_is_a_long_fit():
     estimator = MeanRegularizedRegressor(0.1)
     X_long, y_long, rows = to_long(features, Y)
     long = clone(estimator).set_params(task=-1).fit(X_long, y_long)
-    assert_allclose(estimator.fit(features, Y).coef_, long.coef_, atol=1e-9)
-    assert_allclose(estimator.predict(features)[rows, X_long[:, -1].astype(int)], long.predict(X_long), atol=1e-9)
+    assert_allclose(estimator.fit(features, Y).coef_, long.coef_, rtol=0, atol=1e-9)
+    assert_allclose(
+        estimator.predict(features)[rows, X_long[:, -1].astype(int)], long.predict(X_long), rtol=0, atol=1e-9
+    )
 
 
 def test_wide_columns_are_in_their_order_of_time_and_long_ids_sorted_unless_it_is_given():
@@ -619,8 +621,8 @@ def test_wide_columns_are_in_their_order_of_time_and_long_ids_sorted_unless_it_i
         estimators = (TemporalRegressor(1.0, order=order, task="task") for order in (given, long_order))
         long, expected_long = (estimator.fit(X_long, y_long) for estimator in estimators)
         assert (wide.tasks_.tolist(), long.tasks_.tolist()) == (list(Y.columns), sorted(Y.columns))
-        assert_allclose(wide.coef_, expected_wide.coef_, atol=1e-9)
-        assert_allclose(long.coef_, expected_long.coef_, atol=1e-9)
+        assert_allclose(wide.coef_, expected_wide.coef_, rtol=0, atol=1e-9)
+        assert_allclose(long.coef_, expected_long.coef_, rtol=0, atol=1e-9)
     assert_allclose(wide.coef_[np.argsort(wide.tasks_)], long.coef_, atol=1e-6)
 
 
