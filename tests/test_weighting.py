@@ -195,6 +195,14 @@ def test_imtl_gains_the_same_along_every_gradient(T, rng):
     assert gain[0] > 0
 
 
+def test_imtl_keeps_weights_that_cancel_to_ten_times_their_share():
+    lengths = np.array([1.0, 1.0, 0.25025])
+    C = np.array([[1.0, 0.5, 0.8], [0.5, 1.0, 0.8], [0.8, 0.8, 1.0]])  # C^-1 1 is in proportion to 2, 2, -1
+    w = from_gram("imtl", lengths[:, None] * C * lengths)
+    assert np.abs(w).sum() == pytest.approx(30.0)
+    assert_allclose(w * lengths / w[0], [1.0, 1.0, -0.5], rtol=1e-9)
+
+
 def test_gradnorm_levels_the_lengths_of_weighted_gradients(rng):
     """With losses that fall alike, w_t |g_t| become equal; a task whose loss falls more slowly gets more."""
     J = gradients(3, rng) * [[1.0], [2.0], [0.5]]
@@ -220,6 +228,14 @@ def test_gradnorm_takes_the_first_step_of_adam(rng):
     weighting.end_epoch(np.ones(4))
     w = from_gram("gradnorm", J @ J.T, weighting=weighting)
     assert_allclose(w, sum_to(4, 1 - 0.025 * np.sign(norms - norms.mean())), rtol=1e-6)
+
+
+def test_gradnorm_leaves_a_steep_task_a_weight():
+    weighting = Weighting("gradnorm", np.ones(2))
+    weighting.end_epoch(np.ones(2))
+    for _ in range(200):  # level would be a weight of 2e-5, and a step of Adam is longer
+        w = from_gram("gradnorm", np.diag([1e10, 1.0]), weighting=weighting)
+    assert 0.95e-3 < w[0] < 1e-3
 
 
 def test_gradnorm_learns_nothing_from_batches_of_one_task(rng):
@@ -433,6 +449,13 @@ def test_dwa_weighs_by_how_slowly_losses_fall():
         assert_allclose(weighting.weight, [0.75, 0.75, 1.5])  # until there are two
         weighting.end_epoch(losses)
     assert_allclose(weighting.weight, sum_to(3, np.exp(np.array([0.5, 1.0, 1.0]) / 2) * [1, 1, 2]))
+
+
+def test_dwa_remembers_the_loss_of_a_task_that_is_away_for_an_epoch():
+    weighting = Weighting("dwa", np.ones(2))
+    for losses in ([1.0, 2.0], [1.0, 0.0], [1.0, 1.0]):
+        weighting.end_epoch(losses)
+    assert_allclose(weighting.weight, sum_to(2, np.exp([0.5, 0.25])))
 
 
 def test_priority_goes_to_the_task_with_the_worse_score():
