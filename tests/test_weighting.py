@@ -473,6 +473,15 @@ def test_priority_goes_to_the_task_with_the_worse_score():
         assert_allclose(weighting.weight.sum(), 3.0)
 
 
+def test_priority_takes_a_score_worse_than_none_for_one_in_a_thousand():
+    weights = []
+    for score in (-5.0, 0.0, 1e-3):
+        weighting = Weighting("priority", np.ones(2))
+        weighting.end_epoch(np.ones(2), np.array([score, 0.5]))
+        weights.append(weighting.weight.copy())
+    assert_array_equal(weights, weights[2:] * 3)
+
+
 def test_every_rule_has_a_code_of_its_own_kind():
     for rules in (FIXED, FROM_LOSSES, FROM_GRADIENTS):
         for code, rule in enumerate(rules):
