@@ -81,7 +81,7 @@ def run_batches(kernels, packed, theta, rule, batch_size, begin, end):
             call(pull, kernels[_PULL], (packed, theta, n))
         call(_any_step, kernels[_STEP], (packed, theta, n))
         if kernels[_LIMIT] != 0:
-            call(limit_norms, kernels[_LIMIT], (packed, theta, n))
+            call(limit_norms, kernels[_LIMIT], (packed, theta))
         if not math.isfinite(sums[2 * n_tasks]):
             return b
     return -1

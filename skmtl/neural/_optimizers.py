@@ -122,7 +122,7 @@ def step_of(solver):
 
 
 @entry
-def limit_norms(packed, theta, n):
+def limit_norms(packed, theta):
     """Shorten the weights into every hidden unit to a length; Srebro and Shraibman (2005)."""
     layers, norms, real = take(packed, theta, "layers D real")  # D is done with, and has room
     most, one = theta.dtype.type(real[_MAX_NORM]), theta.dtype.type(1)
