@@ -583,6 +583,18 @@ def test_the_best_of_several_fits_has_the_best_validation_score(rng):
     assert_array_equal(model._states[0].theta, runs[best].theta)
 
 
+def test_adamw_takes_adams_step_and_a_share_off_the_weights_but_not_the_biases(rng):
+    X, y = rng.normal(size=(30, 4)), rng.normal(size=30)
+    how = {"hidden_layer_sizes": (5,), "batch_size": 30, "max_iter": 1, "learning_rate_init": 0.02, "random_state": 0}
+    start = MultiTaskMLPRegressor(**how).initialize(X, y)
+    adam = MultiTaskMLPRegressor(alpha=0.0, **how).fit(X, y)
+    adamw = MultiTaskMLPRegressor(solver="adamw", alpha=0.3, **how).fit(X, y)
+    for before, plain, W in zip(start.coefs_, adam.coefs_, adamw.coefs_, strict=True):
+        assert_allclose(W, plain - 0.02 * 0.3 * before, rtol=0, atol=1e-14)
+    for plain, b in zip(adam.intercepts_, adamw.intercepts_, strict=True):
+        assert_array_equal(b, plain)
+
+
 @pytest.mark.parametrize("options", [{"solver": "adamw", "alpha": 0.1}, {"solver": "sgd", "learning_rate_init": 0.05}])
 @pytest.mark.parametrize("rate", ["constant", "cosine", "plateau"])
 def test_every_optimiser_and_schedule_learns(options, rate, rng):
