@@ -1163,6 +1163,14 @@ def test_temperature_draws_rare_tasks_more_often_and_keeps_the_objective(rng):
         assert model.score(X[ids == 1], y[ids == 1], task=ids[ids == 1]) > 0.7
 
 
+def test_no_draw_goes_to_a_task_that_is_not_in_the_rows(rng):
+    X, y, ids = rng.normal(size=(40, 2)), rng.normal(size=40), np.repeat([0, 1, 2, 3], 10)
+    model = MultiTaskMLPRegressor((3,), temperature=0.0, random_state=0).partial_fit(X, y, task=ids)
+    some = ids % 2 == 0
+    problem, _ = copy.copy(model)._pose(X[some], y[some], None, ids[some], as_before=True, partial=True)
+    assert_array_equal(problem.shares(), [0.5, 0.0, 0.5, 0.0])
+
+
 def test_temperature_is_for_rows_of_one_task(rng):
     X, Y = data(rng)
     with pytest.raises(ValueError, match=r"temperature=0.5 draws rows of one task or another"):
