@@ -1153,7 +1153,7 @@ def test_a_network_is_pickled_and_kept_by_skops(Network, rng):
     assert_array_equal(io.loads(stored, trusted=types).predict(X), model.predict(X))
 
 
-def test_temperature_draws_rare_tasks_more_often_and_keeps_the_objective(rng):
+def test_temperature_learns_rare_tasks(rng):
     X = rng.normal(size=(1050, 3))
     ids = np.repeat([0, 1], [1000, 50])
     y = np.where(ids == 0, X[:, 0], X[:, 1] ** 2)
@@ -1161,6 +1161,16 @@ def test_temperature_draws_rare_tasks_more_often_and_keeps_the_objective(rng):
     for temperature in (0.0, 0.5, 1.0):
         model = MultiTaskMLPRegressor((20,), temperature=temperature, **settings).fit(X, y, task=ids)
         assert model.score(X[ids == 1], y[ids == 1], task=ids[ids == 1]) > 0.7
+
+
+def test_temperature_keeps_the_objective(rng):
+    """A loss is the mean of a task's rows, however often they are drawn."""
+    X, y, ids = rng.normal(size=(1050, 3)), rng.normal(size=1050), np.repeat([0, 1], [1000, 50])
+    still = {"max_iter": 1, "batch_size": 50, "random_state": 0, "learning_rate_init": 1e-12}
+    models = [MultiTaskMLPRegressor((20,), temperature=c, **still).fit(X, y, task=ids) for c in (1.0, 0.0)]
+    for task in (0, 1):
+        every, drawn = (model.loss_curve_[task] for model in models)
+        assert_allclose(drawn, every, rtol=0.3)
 
 
 def test_no_draw_goes_to_a_task_that_is_not_in_the_rows(rng):
