@@ -9,7 +9,7 @@ from skmtl.penalties.base import Penalty, Square
 from skmtl.penalties.quadratic import AroundMean
 from skmtl.penalties.sparse import L1
 
-__all__ = ["Pooled", "Ridge", "SharedPlusSpecific"]
+__all__ = ["Alike", "Pooled", "Ridge", "SharedPlusSpecific"]
 
 
 class Ridge(Penalty):

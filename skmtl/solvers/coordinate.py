@@ -39,6 +39,8 @@ from skmtl.solvers._screen import MANY, joining
 from skmtl.solvers.solution import ROUNDING, Certificate, loss_at_zero, moments_for, solution_of, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
+__all__: list[str] = []  # found through `solve`
+
 _FIRST = 2  # epochs before a working set is judged for the first time, or a truncated Newton step
 _ENOUGH = 0.3  # of the gap between rounds: with less, the working set may be the wrong one
 _ENOUGH_ALONE = 0.03  # likewise, where no other feature is wanted yet
