@@ -1,5 +1,6 @@
 """The range of every parameter, once: a name means the same in all estimators and penalties."""
 
+import copy
 import math
 from collections.abc import Mapping
 from functools import cache
@@ -12,7 +13,7 @@ from skmtl._ids import brief
 from skmtl.losses import Loss, is_loss
 from skmtl.penalties import Penalty
 
-__all__ = ["FLAG", "check_parameters", "number"]
+__all__ = ["FLAG", "check_parameters", "number", "with_plain_numbers"]
 
 
 def _is_number(value: Any, kind=Real):
@@ -224,6 +225,17 @@ def check_parameters(owner):
                 check_parameters(part)
     if isinstance(owner, Penalty):
         owner.check()
+
+
+def with_plain_numbers(owner):
+    """A copy of a penalty or loss with numbers of Python: what is multiplied by others becomes of their type."""
+    plain = copy.copy(owner)
+    for name, value in owner.get_params(deep=False).items():
+        if isinstance(value, Penalty):
+            setattr(plain, name, with_plain_numbers(value))
+        elif isinstance(value, Real) and not isinstance(value, (int, float)):
+            setattr(plain, name, int(value) if isinstance(value, Integral) else float(value))
+    return plain
 
 
 @cache

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._ids import lookup
-from skmtl._params import check_parameters, number
+from skmtl._params import check_parameters, number, with_plain_numbers
 from skmtl._problem import problem_of
 from skmtl._products import row_products
 from skmtl.losses import Squared
@@ -143,7 +143,7 @@ class LinearMultiTask(BaseMultiTask):
         fitted = copy.copy(self)  # so that an error or an interrupt leaves self as it was
         data, penalty, losses = fitted._prepare(X, y, sample_weight, task)
         problem = problem_of(data, penalty, fitted, losses)
-        (solution,) = problem.solve([penalty], fitted.tol, fitted.max_iter, fitted._start(data, penalty))
+        (solution,) = problem.solve([penalty], float(fitted.tol), fitted.max_iter, fitted._start(data, penalty))
         fitted._warn_unless_converged(solution)
         fitted._publish(data, penalty, solution)
         if self.verbose:
@@ -242,7 +242,7 @@ class LinearMultiTask(BaseMultiTask):
         data, penalty, losses = fitted._prepare(X, y, sample_weight, task)
         problem = problem_of(data, penalty, fitted, losses)
         alphas = _grid(problem, penalty, n_alphas, eps) if alphas is None else _check_alphas(alphas)
-        solutions = problem.solve([penalty.with_alpha(alpha) for alpha in alphas], fitted.tol, fitted.max_iter)
+        solutions = problem.solve([penalty.with_alpha(alpha) for alpha in alphas], float(fitted.tol), fitted.max_iter)
         for solution in solutions:
             fitted._warn_unless_converged(solution)
         return RegularizationPath(
@@ -348,6 +348,7 @@ class LinearMultiTask(BaseMultiTask):
             raise TypeError(f"penalty must be a Penalty such as TaskGraph(), or None. Got {penalty!r}.")
         check_parameters(self)
         check_parameters(penalty)
+        penalty = with_plain_numbers(penalty)
         y = self._encode_labels(y)
         data = check_data(X, y, sample_weight, task=task, task_column=self.task, estimator=self)
         data = self._weigh(data)

@@ -5,6 +5,7 @@ import inspect
 import pickle
 import re
 import textwrap
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -501,3 +502,24 @@ def test_the_penalty_of_a_fit_stays_what_it_was():
     model = MultiTaskRegressor(SharedPlusSpecific(alpha=1.0)).fit(*DATA)
     model.set_params(penalty__alpha=7.0)
     assert model.penalty_.alpha == 1.0
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.longdouble, Fraction])
+@pytest.mark.parametrize(
+    "model",
+    [
+        skmtl.ClusteredRegressor(0.1, eta=0.7),
+        skmtl.FusedTasksRegressor(0.1),
+        skmtl.JointFeatureClassifier(0.1, alpha_l1=0.01),
+        MultiTaskRegressor(L1(0.1) + Ridge(0.1), loss=Huber(0.7)),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_number_of_any_type_is_that_number(model, kind, rng):
+    X, task = rng.normal(size=(24, 3)), np.repeat([0, 1, 2], 8)
+    y = X[:, 0] > 0.0 if is_classifier(model) else X[:, 0]
+    numbers = {name: kind(value) for name, value in model.get_params().items() if type(value) is float}
+    plain = {name: float(value) for name, value in numbers.items()}
+    found, expected = (clone(model).set_params(**how).fit(X, y, task=task) for how in (numbers, plain))
+    assert type(found.objective_) is float
+    np.testing.assert_array_equal(found.coef_, expected.coef_)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._params import with_plain_numbers
 from skmtl.losses import Huber, Multinomial, Squared, loss_named
 
 __all__ = ["explained", "losses_of", "means_of"]
@@ -37,7 +38,7 @@ def losses_of(loss, data):
 
 def _of_tasks(loss, tasks, has_rows):
     if not isinstance(loss, Mapping):
-        one = loss_named(loss)
+        one = with_plain_numbers(loss_named(loss))
         return [one] * len(tasks)
     ids, _ = canonical_ids(list(loss), "loss")
     at = lookup(tasks, ids)
@@ -46,7 +47,7 @@ def _of_tasks(loss, tasks, has_rows):
     unknown = lookup(ids, tasks) < 0
     if unknown.any():
         raise ValueError(f"loss names unknown tasks: {describe(ids[unknown])}. The tasks are {describe(tasks)}.")
-    values = list(map(loss_named, loss.values()))
+    values = [with_plain_numbers(loss_named(value)) for value in loss.values()]
     others = values[0] if len(set(map(repr, values))) == 1 else None
     return [others if position < 0 else values[position] for position in at]
 
