@@ -405,8 +405,8 @@ class LinearMultiTask(BaseMultiTask):
         if not solution.converged:
             warnings.warn(
                 f"{type(self).__name__} did not converge: {_exactness(solution)} after {solution.n_iter} iterations "
-                f"(max_iter={self.max_iter}, tol={self.tol:g} of the objective at zero weights). Increase max_iter, "
-                "tol or the penalty, or scale the features.",
+                f"(max_iter={self.max_iter}, tol={float(self.tol):g} of the objective at zero weights). Increase "
+                "max_iter, tol or the penalty, or scale the features.",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -7,6 +7,7 @@ import signal
 import time
 import tracemalloc
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -1171,6 +1172,13 @@ def test_temperature_keeps_the_objective(rng):
     for task in (0, 1):
         every, drawn = (model.loss_curve_[task] for model in models)
         assert_allclose(drawn, every, rtol=0.3)
+
+
+@pytest.mark.parametrize("number", [np.longdouble(0.5), Fraction(1, 2)])
+def test_a_temperature_of_any_type_is_that_number(number, rng):
+    X, y, ids = rng.normal(size=(40, 2)), rng.normal(size=40), np.repeat([0, 1], [30, 10])
+    models = [MultiTaskMLPRegressor((3,), temperature=c, max_iter=2, random_state=0) for c in (number, 0.5)]
+    assert_array_equal(*(model.fit(X, y, task=ids).coefs_[0] for model in models))
 
 
 def test_no_draw_goes_to_a_task_that_is_not_in_the_rows(rng):

@@ -5,6 +5,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -780,9 +781,10 @@ def test_fit_returns_the_estimator_itself(Estimator, wide):
     assert model.fit(*wide) is model
 
 
-def test_a_fit_without_convergence_warns_and_still_predicts(rng):
+@pytest.mark.parametrize("tol", [1e-6, Fraction(1, 10**6)])
+def test_a_fit_without_convergence_warns_and_still_predicts(tol, rng):
     X, ids = rng.normal(size=(120, 8)), np.repeat(np.arange(12), 10)
-    model = TaskGraphRegressor(10.0, graph={(t, t + 1): 1.0 for t in range(11)}, alpha_ridge=0.0, max_iter=1)
+    model = TaskGraphRegressor(10.0, graph={(t, t + 1): 1.0 for t in range(11)}, alpha_ridge=0.0, max_iter=1, tol=tol)
     with pytest.warns(ConvergenceWarning, match=r"residual .* after 1 iterations \(max_iter=1, tol"):
         model.fit(X, rng.normal(size=120), task=ids)
     assert np.isfinite(model.predict(X, task=ids)).all()

@@ -153,7 +153,7 @@ class Problem:
 
     def shares(self):
         """With what probability a draw goes to each task: as ``n_t^temperature``; None where all items take turns."""
-        temperature, table = self.settings.temperature, self.table
+        temperature, table = float(self.settings.temperature), self.table
         if temperature == 1.0 or table.n_tasks == 1 or self.settings.solver == "lbfgs":
             return None
         if not table.one_task_a_row:

@@ -40,8 +40,8 @@ def warn_unless_converged(reason, n_iter, settings):
     if reason == "max_iter" and settings.solver == "lbfgs" and settings.tol > 0:
         warnings.warn(
             f"{type(settings).__name__} did not converge: after {n_iter} iterations of L-BFGS (max_iter="
-            f"{settings.max_iter}) the gradient is still above tol={settings.tol:g}. Increase max_iter, tol or alpha, "
-            "or scale the features.",
+            f"{settings.max_iter}) the gradient is still above tol={float(settings.tol):g}. Increase max_iter, tol or "
+            "alpha, or scale the features.",
             ConvergenceWarning,
             stacklevel=4,
         )
