@@ -1181,6 +1181,13 @@ def test_a_temperature_of_any_type_is_that_number(number, rng):
     assert_array_equal(*(model.fit(X, y, task=ids).coefs_[0] for model in models))
 
 
+@pytest.mark.parametrize("kind", ["regression", "poisson", "classification"])
+def test_a_head_whose_labels_are_all_missing_is_named(kind, rng):
+    X = rng.normal(size=(20, 2))
+    with pytest.raises(ValueError, match="contains NaN only in a column of task 'b'"):
+        MultiTaskMLP({"a": "regression", "b": kind}).fit(X, {"a": X[:, 0], "b": np.full(20, np.nan)})
+
+
 def test_no_draw_goes_to_a_task_that_is_not_in_the_rows(rng):
     X, y, ids = rng.normal(size=(40, 2)), rng.normal(size=40), np.repeat([0, 1, 2, 3], 10)
     model = MultiTaskMLPRegressor((3,), temperature=0.0, random_state=0).partial_fit(X, y, task=ids)
