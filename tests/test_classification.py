@@ -45,7 +45,15 @@ from skmtl.classification import (
     TraceNormClassifier,
 )
 from skmtl.metrics import masked_scorer
-from skmtl.penalties import JointFeature, Ridge, SharedPlusSpecific, SharedSubspace, TaskGraph
+from skmtl.penalties import (
+    FusedTasks,
+    JointFeature,
+    Ridge,
+    SharedPlusSpecific,
+    SharedSubspace,
+    TaskGraph,
+    Temporal,
+)
 from skmtl.preprocessing import to_long
 from tests.many_tasks import on_many_tasks
 
@@ -539,6 +547,13 @@ def test_a_weight_of_two_is_the_row_twice(Classifier, n_classes, rng):
     weighted = clone(model).fit(X, y, weight, task=task)
     again = clone(model).fit(X.repeat(weight, axis=0), y.repeat(weight), task=task.repeat(weight))
     assert_allclose(weighted.predict_proba(X, task=task), again.predict_proba(X, task=task), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("penalty", [FusedTasks(0.01), Temporal(0.02), JointFeature(0.02, feature_weights=[0, 1, 1])])
+def test_weights_that_all_classes_have_in_common_are_zero_where_nothing_says_what_they_are(penalty, rng):
+    X, y, task = make_rows(rng, 3)
+    model = MultiTaskClassifier(penalty).fit(X * [100.0, 10.0, 1.0], y, task=task)
+    assert_allclose(model.coef_[:, :, 0].mean(), 0.0, atol=1e-9 * np.abs(model.coef_).max())
 
 
 def test_scaled_weights_change_nothing(rng):

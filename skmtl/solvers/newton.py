@@ -189,6 +189,8 @@ class RowProblem:
             self._by_working_sets(sets, progress, enough, max_iter)
         if progress.gap > enough and progress.n_iter < max_iter:
             self._descend(descent, progress, enough, max_iter)
+        if descent.levelling is not None:
+            progress.copies = descent.levelling.without_common(progress.W)[None]
         return progress, progress.gap <= enough
 
     def _by_working_sets(self, sets, progress, enough, max_iter):

@@ -94,6 +94,16 @@ class Levelling:
         """What the slope of a dual point `at` near W may gain, where it is known to be nothing but rounding."""
         return float(np.vdot(np.abs(self._part(at.down)), np.abs(self._part(W))))
 
+    def without_common(self, W):
+        """W (n_outputs, n_features) less what all classes have in common of what costs nothing: that changes nothing.
+
+        No loss and no penalty says what it is, so what steps leave there is chance.
+        """
+        if self.rows.K == 1 or self.unseen.positive:
+            return W
+        part = self._part(W)
+        return W - self._weights(np.broadcast_to(part.mean(axis=1, keepdims=True), part.shape))
+
     def _part(self, W):
         """The part of W (n_outputs, n_features) that costs nothing, as numbers (n_null, n_columns, n_seen)."""
         W = W.reshape(self.rows.n_tasks, self.rows.K, -1)[:, :, self.unseen.features]
