@@ -44,6 +44,10 @@ class Loss(BaseEstimator):
         """The eta that is best for all labels y (n,) with these weights, as far as `score` needs to know."""
         return np.average(y, weights=weight)
 
+    def size(self, y):
+        """How large eta may be for labels y, about."""
+        return np.abs(y)
+
     @abstractmethod
     def value(self, y, eta):
         """l(y, eta)."""
@@ -221,6 +225,9 @@ class Poisson(Loss):
 
     def mean(self, eta):
         return np.exp(eta)
+
+    def size(self, y):
+        return 1.0 + np.log1p(y)
 
     def value(self, y, eta):
         return np.maximum(np.exp(eta) - y * eta + (xlogy(y, y) - y), 0.0)

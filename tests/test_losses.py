@@ -274,6 +274,29 @@ def test_tasks_of_different_losses_share_a_penalty(case, task_weight, layout, rn
     assert_as_good_as_its_gap_says(problem, model, warned)
 
 
+@pytest.mark.parametrize("size", [1e-6, 1e9])
+@pytest.mark.parametrize("penalty", [penalties.Ridge(0.1), penalties.TraceNorm(0.1), penalties.Pooled(0.1)], ids=repr)
+def test_counts_are_of_any_size(penalty, size, rng):
+    """As many times the counts and the strength are as many times the problem."""
+    data = long_table(rng, Poisson())
+    many = penalty.with_alpha(size * penalty.alpha)
+    one, other = (
+        MultiTaskRegressor(belief, loss="poisson", tol=1e-10).fit(data.X, y, task=data.task)
+        for belief, y in [(penalty, data.y), (many, size * data.y)]
+    )
+    assert_allclose(other.objective_, size * one.objective_, rtol=1e-9)
+    assert_allclose(other.intercept_, one.intercept_ + np.log(size), atol=1e-3)
+
+
+def test_intercepts_are_as_exact_beside_a_task_of_large_labels(rng):
+    data = long_table(rng, Poisson())
+    y = np.where(data.task == "t0", 1e9 * (1.0 + data.y), data.y)
+    kinds = {"t0": "squared", "t1": "poisson", "t2": "poisson"}
+    model = MultiTaskRegressor(penalties.TraceNorm(0.1), loss=kinds).fit(data.X, y, task=data.task)
+    left = (y - model.predict(data.X, task=data.task))[data.task != "t0"]
+    assert_allclose([left[:15].sum(), left[15:].sum()], 0.0, atol=1e-10)
+
+
 @each_word
 def test_slopes_are_those_of_the_values(words, rng):
     """The oracle's own, by differences; and the library's are the oracle's."""

@@ -35,8 +35,9 @@ def _slopes(rows, margins, a):
 def _by_bracket(rows, margins, a):
     """One number a task: Newton steps, or halves of what lies between a pull upwards and one downwards."""
     low, high = np.full_like(a, -np.inf), np.full_like(a, np.inf)
-    scale = max(np.abs(margins).max(initial=0.0), np.abs(rows.data.y).max(initial=0.0)) or 1.0
-    reach = np.full_like(a, scale)  # how far to go while nothing has said stop
+    scale = np.maximum(rows.largest(np.abs(rows.labelled(margins))), rows.label_sizes)
+    scale = np.where(scale > 0, scale, 1.0) if rows.a_b == 0.0 else np.full_like(a, scale.max() or 1.0)
+    reach = scale  # how far to go while nothing has said stop
     length = np.full_like(a, np.inf)
     for _ in range(_ROUNDS):
         g, h = _slopes(rows, margins, a)

@@ -145,6 +145,19 @@ class RowLoss:
         out[self._with_rows] = np.add.reduceat(of_labels, self.data.starts[self._with_rows])
         return out
 
+    def largest(self, of_labels):
+        """The largest number of an array shaped as y, >= 0, over the labels of every task."""
+        if self.data.shared:
+            return of_labels.max(axis=0)
+        out = np.zeros(self.n_tasks)
+        out[self._with_rows] = np.maximum.reduceat(of_labels, self.data.starts[self._with_rows])
+        return out
+
+    @cached_property
+    def label_sizes(self):
+        """How large the margins of every task may be, by its labels (n_tasks,)."""
+        return self.largest(self.each(lambda loss, y, _: loss.size(y), self.data.y))
+
     def per_output(self, of_margins):
         """Sums of an array shaped as the margins, over the labels of every output."""
         if self.data.shared:
