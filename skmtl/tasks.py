@@ -371,7 +371,7 @@ def _finite_for_certain(X):
     finite = get_config()["assume_finite"]
     if not finite and isinstance(X, np.ndarray) and X.dtype in _FLOATS and X.flags.forc and X.ndim == 2:
         with np.errstate(over="ignore", invalid="ignore"):
-            finite = bool(np.isfinite(X @ np.ones(X.shape[1], dtype=X.dtype)).all())
+            finite = bool(np.isfinite(np.asarray(X) @ np.ones(X.shape[1], dtype=X.dtype)).all())  # under a mask, too
     return config_context(assume_finite=finite)
 
 

@@ -268,6 +268,7 @@ FEATURES = {
     "every other column": lambda X: np.repeat(X, 2, axis=1)[:, ::2],
     "backwards": lambda X: np.ascontiguousarray(X[::-1])[::-1],
     "read-only": read_only,
+    "masked": lambda X: np.ma.array(X, mask=X > 1),  # the mask goes, as in scikit-learn
     "long double": lambda X: X.astype(np.longdouble),
     "pandas": lambda X: pd.DataFrame(X),
     "pandas Float64": lambda X: pd.DataFrame(X, columns=list("uvw")).convert_dtypes(),
@@ -1055,6 +1056,10 @@ REFUSED = {
         "task_weight.*'1'",
     ),
     "X with NaN": (lambda r: Model(task=0).fit(np.c_[r.ids, r.X * np.nan], r.y), "X contains NaN"),
+    "X with NaN under a mask": (
+        lambda r: Model().fit(np.ma.masked_invalid(np.where(r.X > 1, np.nan, r.X)), r.y, task=r.ids),
+        "X contains NaN",
+    ),
     "X with inf": (
         lambda r: Model(task="school").fit(pandas_frame(r).assign(u=-np.inf), r.y),
         "X contains infinity",
