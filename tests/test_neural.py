@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skmtl.neural._layout
+import skmtl.neural._training
 from skmtl.neural import MultiTaskMLP, MultiTaskMLPClassifier, MultiTaskMLPRegressor, distill
 from skmtl.neural._fitted import FittedNetwork
 from skmtl.neural._forward import outputs
@@ -1098,6 +1099,19 @@ def test_ctrl_c_ends_all_runs(n_jobs, ctrl_c, rng):
     assert 3 <= len(epochs) < 50
     assert np.isfinite(model.predict(X)).all()
     assert model.n_iter_ in (max(epochs), max(epochs) - 1)
+
+
+@pytest.mark.parametrize(("rule", "n_calls"), [("equal", 1), ("uncertainty", 1), ("pcgrad", 4), ("upgrad", 4)])
+def test_ctrl_c_waits_for_few_batches_where_many_tasks_are_compared(rule, n_calls, monkeypatch, rng):
+    """A batch of 300 tasks takes upgrad a second; calls of kernels cannot be interrupted."""
+    monkeypatch.setattr(skmtl.neural._training, "_MOST_WORK", 1e5)
+    calls, call = [], Epochs._call
+    monkeypatch.setattr(Epochs, "_call", lambda *args: calls.append(args[-2:]) or call(*args))
+    MultiTaskMLPRegressor((2,), task_weight=rule, batch_size=2, max_iter=1).fit(
+        rng.normal(size=(8, 2)), rng.normal(size=(8, 20))
+    )
+    assert len(calls) == n_calls
+    assert calls[-1][1] == 4
 
 
 def test_a_rate_that_is_far_too_large_is_said(rng):

@@ -43,6 +43,8 @@ class Epochs:
         self.training = self._training(rows)
         self.safe = state.theta.copy()
         work = 6 * state.theta.size * size * (table.most_pairs if architecture.by_task else 1)
+        if rule in FROM_GRADIENTS:  # a backward pass for every task, and at most a T x T problem for every task
+            work = work * table.n_tasks + table.n_tasks**4
         self.batches_per_call = max(1, int(_MOST_WORK / work))
         self.packed = pack(self.tables, self.data, self.buffers, self.training, self.weighting.balance)
         self.kernels = self._addresses(settings.solver)
