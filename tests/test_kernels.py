@@ -364,7 +364,9 @@ def test_the_library_gives_the_same_answers_without_compilation():
 FIT = """
 import numpy as np, skmtl
 X = np.arange(12.0).reshape(6, 2) ** 2
-print(skmtl.MeanRegularizedRegressor(0.5).fit(X, np.arange(6.0), task=["a", "b"] * 3).coef_.tolist())
+linear = skmtl.MeanRegularizedRegressor(0.5).fit(X, np.arange(6.0), task=["a", "b"] * 3)
+network = skmtl.MultiTaskMLPRegressor((3,), task_weight="uncertainty", max_iter=2, random_state=0).fit(X / 100, X)
+print([*linear.coef_.ravel().tolist(), *network.predict(X).ravel().tolist()])
 """
 
 

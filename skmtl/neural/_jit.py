@@ -137,12 +137,12 @@ class BorrowedModel(models.ArrayModel):
 
 
 def _plain_part(buffer, start, n):
-    return buffer[start : start + n]
+    return buffer.reshape(-1)[start : start + n]
 
 
 @intrinsic
 def _part(typing_context, buffer, start, n):
-    """``buffer[start : start + n]``, borrowed."""
+    """``buffer[start : start + n]`` of an array's numbers in a row, whatever its shape; borrowed."""
     vector = Borrowed(buffer.dtype, readonly=not buffer.mutable)
 
     def generate(context, builder, signature, args):
