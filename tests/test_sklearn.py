@@ -593,6 +593,7 @@ def test_a_clone_has_the_parameters_and_no_fit(Estimator, school):
     for use in (
         check_is_fitted,
         lambda m: m.predict(table),
+        lambda m: m.score(table, y),
         lambda m: m.coef_frame(),
         lambda m: m.feature_importances_,
     ):

@@ -1,6 +1,7 @@
 """The regressor that takes its penalty as an object."""
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from skmtl.losses import Squared
 from skmtl.penalties import SharedPlusSpecific
@@ -184,6 +185,7 @@ class MultiTaskRegressor(LinearRegressor):
         -------
         float
         """
+        check_is_fitted(self)
         alike = len(set(map(repr, self.losses_))) == 1
         if alike and isinstance(self.losses_[0], Squared):
             return super().score(X, y, sample_weight) if task is None else super().score(X, y, sample_weight, task=task)
