@@ -126,7 +126,8 @@ class MultiTaskMLP(BaseNetwork):
     warm_start : bool, default=False
         Whether `fit` goes on where the last one ended, Adam's moments included, its labels scaled as then; if the
         network or a loss is another one, it starts anew. As many networks go on as there are, in `partial_fit`, too: a
-        larger `n_init`, or an `ensemble` asked for later, adds none.
+        larger `n_init`, or an `ensemble` asked for later, adds none. Labels of a task that has classes must be among
+        those of the last fit.
     n_jobs : int, default=None
         Threads for the `n_init` fits.
     verbose : int, default=0
