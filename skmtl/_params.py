@@ -75,7 +75,9 @@ def _is_class_weight(value, of_a_task=False):
 
 
 def _is_list(value):
-    return isinstance(value, (list, tuple, np.ndarray)) or hasattr(value, "to_numpy")
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, (list, tuple)) or hasattr(value, "to_numpy")
 
 
 def _are_weights(value):
@@ -149,7 +151,7 @@ _RANGES = {  # "Class.name" where a name means something of its own in a class, 
     "BaseNetwork.momentum": number(0, 1, ends="[]"),
     "BaseNetwork.n_init": _COUNT,
     "BaseNetwork.n_iter_no_change": (
-        lambda value: _COUNT[0](value) or value == math.inf,
+        lambda value: _COUNT[0](value) or (_is_number(value) and value == math.inf),
         "an int in the range [1, inf]",
     ),
     "BaseNetwork.nesterovs_momentum": FLAG,
@@ -158,6 +160,12 @@ _RANGES = {  # "Class.name" where a name means something of its own in a class, 
         "an int >= 1 or a list of these",
     ),
     "BaseNetwork.progress": FLAG,
+    "BaseNetwork.random_state": (
+        lambda value: (
+            value is None or isinstance(value, np.random.RandomState) or number(0, 2**32 - 1, Integral, "[]")[0](value)
+        ),
+        "None, an int in the range [0, 4294967295] or a numpy.random.RandomState",
+    ),
     "BaseNetwork.sharing": _choice("shared", "private", "soft"),
     "BaseNetwork.shuffle": FLAG,
     "BaseNetwork.solver": _choice("adam", "adamw", "sgd", "lbfgs"),

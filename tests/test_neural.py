@@ -1319,18 +1319,19 @@ def test_x_must_be_finite(value, word, rng):
 
 
 BAD = {
-    "hidden_layer_sizes": [(), 0, (5, -1), "many", 2.5],
+    "hidden_layer_sizes": [(), 0, (5, -1), "many", 2.5, np.array(5)],
     "activation": ["softsign"],
     "dropout": [1.0, -0.1],
     "batch_size": [0, "all"],
     "task_weight": ["famo", {0: -1.0}],
     "sharing": ["cross-stitch"],
     "max_norm": [0.0],
-    "n_iter_no_change": [0],
+    "n_iter_no_change": [0, np.array([1.0, 2.0]), pd.NA],
+    "random_state": [-1, 0.5, "seed"],
     "learning_rate_init": [0.0],
     "validation_fraction": [0.0, 1.0],
     "metrics": ["r2", {0: 5}],
-    "callbacks": [5, [5]],
+    "callbacks": [5, [5], np.array(5)],
     "loss": ["absolute"],
 }
 
