@@ -91,9 +91,8 @@ class MultiTaskRegressorMixin(RegressorMixin):
         predicted = self.predict(X) if task is None else self.predict(X, task=task)
         refuse_other_order(y, self.tasks_)
         y = check_labels(y)
-        if y.ndim == 1:
-            return r2_score(y, predicted, sample_weight=sample_weight)
-        return Scored.of(y, predicted, None, sample_weight).mean(r2_score)
+        scored = Scored.of(y, predicted, None, sample_weight)
+        return scored.overall(r2_score) if y.ndim == 1 else scored.mean(r2_score)
 
 
 class LinearMultiTask(BaseMultiTask):

@@ -1209,6 +1209,15 @@ def test_the_score_of_wide_labels_is_the_mean_over_their_tasks(model, wide):
         assert np.isnan(model.score(wide.X, np.where(np.arange(15)[:, None] == 1, Y, np.nan)))
 
 
+def test_a_label_of_weight_zero_does_not_count_in_the_score(rows):
+    model = MeanRegularizedRegressor().fit(rows.X, rows.y, task=rows.ids)
+    weight = (np.arange(rows.n) == 3).astype(float)  # leaves a single label, which has no R²
+    with pytest.warns(UndefinedMetricWarning, match="less than two"):
+        assert np.isnan(model.score(rows.X, rows.y, weight, task=rows.ids))
+    with pytest.raises(ValueError, match="Negative values in sample_weight"):
+        model.score(rows.X, rows.y, -np.ones(rows.n), task=rows.ids)
+
+
 @pytest.mark.parametrize("n_codes", [1, 128, 129, 32768, 32769])
 def test_rows_are_told_by_code_whatever_the_number_of_codes(n_codes):
     """Up to the largest code of 8 and 16 bits, and one more; rows without a code come first."""
