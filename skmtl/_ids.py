@@ -199,6 +199,8 @@ def _canonical_numbers(ids, name):
         ids = ids.astype(np.int64)
     if ids.dtype.kind in "iu":
         return ids, np.zeros(len(ids), dtype=bool)
+    if ids.dtype == object:
+        raise ValueError(f"The ids in {name} are integers of more than 64 bits, such as {max(ids)}: pass them as text.")
     if ids.dtype.kind != "f":
         raise TypeError(f"The ids in {name} must be uniformly strings or numbers; got dtype {ids.dtype}.")
     missing, exact = np.isnan(ids), 2.0 ** (np.finfo(ids.dtype).nmant + 1)  # neighbours beyond it are one float

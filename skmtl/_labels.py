@@ -81,6 +81,8 @@ def encode_labels(y):
         Labels that are no classes: fractions, infinity, complex numbers, text and numbers in one column; a sparse y.
     """
     columns, wide = label_columns(y)
+    if not columns:
+        raise ValueError("y must have a column of labels for each task. Got none.")
     if wide and len(columns) == 1:
         warnings.warn("A column-vector y was passed when a 1d array was expected.", DataConversionWarning, stacklevel=6)
         wide = False

@@ -286,7 +286,7 @@ def take_task_column(X, column):
         X = X if hasattr(X, "shape") else np.asarray(X)
         X = X.tocsr() if sparse.issparse(X) and X.format not in ("csr", "csc") else X  # others have no columns to take
         if X.ndim != 2:
-            check_array(X, dtype=None, input_name="X")  # raises scikit-learn's own message
+            check_array(X, accept_sparse=True, dtype=None, input_name="X")  # raises scikit-learn's own message
     if isinstance(column, str):
         position = _find_column(column, frame)
     else:

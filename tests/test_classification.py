@@ -266,6 +266,7 @@ REFUSED = {
     "missing": ([np.nan, 1.0], "NaN"),
     "missing text": (["a", None], "NaN"),
     "cube": (np.zeros((2, 2, 2)), "shape"),
+    "no columns": (np.zeros((2, 0)), "a column of labels for each task"),
     "nothing": (None, "requires y to be passed, but the target y is None"),
     "a column without labels": ([[np.nan, 1.0], [np.nan, 0.0]], "only in the column.* task 0"),
 }

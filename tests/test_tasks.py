@@ -987,6 +987,10 @@ REFUSED = {
     "ids short": (lambda r: Model().fit(r.X, r.y, task=r.ids[1:]), r"33 ids for 34 rows"),
     "ids 2-D": (lambda r: Model().fit(r.X, r.y, task=np.c_[r.ids, r.ids]), "one id per row"),
     "ids a name": (lambda r: Model().fit(r.X, r.y, task="school"), "one id per row"),
+    "ids beyond 64 bits": (
+        lambda r: Model().fit(r.X, r.y, task=[2**64 + int(k) for k in r.number]),
+        "integers of more than 64 bits, such as 18446744073709551619",
+    ),
     "ids twice": (lambda r: Model(task="school").fit(pandas_frame(r), r.y, task=r.ids), "given twice"),
     "ids twice in predict": (
         lambda r: Model(task="school").fit(pandas_frame(r), r.y).predict(pandas_frame(r), task=r.ids),
@@ -1074,6 +1078,7 @@ REFUSED = {
     ),
     "X complex": (lambda r: Model(task=0).fit(np.c_[r.number, r.X * 1j], r.y), "Complex data"),
     "X 1-D": (lambda r: Model(task=0).fit(r.X[:, 0], r.y), "Expected 2D array, got 1D"),
+    "X 1-D, sparse": (lambda r: Model(task=0).fit(sparse.coo_array(r.X[:, 0]), r.y), "Expected 2D input"),
     "X 3-D": (lambda r: Model(task=0).fit(r.X[:, :, None], r.y), "dim 3"),
     "X without rows": (lambda r: Model(task=0).fit(r.Z[:0], r.y[:0]), r"0 sample\(s\)"),
     "X of ids only": (
