@@ -105,6 +105,8 @@ class _Moments:
     def of(cls, moments_of, data, estimator, factor, origin):
         """The moments of the rows, whose features are counted from -`origin`: intercepts are those from 0."""
         moments = moments_of(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
+        _refuse_overflow("X", moments.squares())
+        _refuse_overflow("y", moments.yy)
         if np.any(origin):
             moments = replace(moments, x_mean=moments.x_mean + origin)
         c = _loss_factors(moments.weight, lambda: np.linalg.norm(moments.xy, axis=1), estimator.task_weight, factor)
@@ -140,7 +142,9 @@ class _Rows:
             return RowProblem(data, losses, np.ones(data.n_tasks), Ridge(), **how).gradient_lengths()
 
         c = _loss_factors(data.task_weight(), lengths, estimator.task_weight, factor)
-        return cls(RowProblem(data, losses, c, penalty, **how))
+        rows = RowProblem(data, losses, c, penalty, **how)
+        _refuse_overflow("X", rows.curvature())
+        return cls(rows)
 
     def alpha_max(self, penalty):
         """The `alpha` from which on all weights are zero."""
@@ -229,6 +233,15 @@ def _basis(data, centered, own_intercepts):
         return V[: max(1, np.sum(s > s[0] * X.shape[1] * np.finfo(float).eps))].T
     V = (X.T @ U[:, solid]) / np.sqrt(l[solid])
     return V @ (1.5 * np.eye(V.shape[1]) - 0.5 * V.T @ V)  # orthonormal to 1e-8 before, to 1e-16 after
+
+
+def _refuse_overflow(name, squares):
+    """Raise ValueError where sums of squares are not finite: solvers would end anywhere, or never."""
+    if not np.isfinite(squares).all():
+        raise ValueError(
+            f"Squares of the numbers in {name} are beyond the range of floats. Give them in a larger unit, or drop the "
+            "rows where such numbers stand for missing ones."
+        )
 
 
 def _task_factors(task_weight, tasks):

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import DataConversionWarning, UndefinedMetricWarning
 from sklearn.metrics import r2_score
 
@@ -20,7 +20,9 @@ from skmtl import (
     AdaptiveJointFeatureRegressor,
     FusedTasksClassifier,
     FusedTasksRegressor,
+    IndependentClassifier,
     IndependentRegressor,
+    L1Regressor,
     MeanRegularizedRegressor,
     MultiTaskClassifier,
     MultiTaskMLP,
@@ -30,6 +32,7 @@ from skmtl import (
     TaskGraphClassifier,
     TaskGraphRegressor,
     TemporalRegressor,
+    TraceNormRegressor,
     all_estimators,
 )
 from skmtl._ids import find_tasks, number_tasks, rows_by_code
@@ -909,6 +912,19 @@ def test_a_constant_column_gets_no_weight(model, rows):
     model.fit(np.column_stack([rows.X, np.full(rows.n, 5.0)]), rows.y, task=rows.ids)
     assert_allclose(model.coef_[:, 3], 0.0, rtol=0, atol=slack(model))
     assert_allclose(model.coef_[:, :3], plain.coef_, rtol=1e-9, atol=slack(model))
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value|divide by zero) encountered:RuntimeWarning")
+@pytest.mark.parametrize("Estimator", [IndependentRegressor, TraceNormRegressor, L1Regressor, IndependentClassifier])
+def test_numbers_whose_squares_overflow_are_refused(Estimator, rows):
+    y = rows.y > 0 if is_classifier(Estimator()) else rows.y
+    X = rows.X.copy()
+    X[0, 1] = -np.finfo(float).max  # as some write what is missing
+    with pytest.raises(ValueError, match="Squares of the numbers in X"):
+        Estimator().fit(X, y, task=rows.ids)
+    if not is_classifier(Estimator()):
+        with pytest.raises(ValueError, match="Squares of the numbers in y"):
+            Estimator().fit(rows.X, y * 1e160, task=rows.ids)
 
 
 @but(AdaptiveJointFeatureRegressor)  # would rather have one of them
