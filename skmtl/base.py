@@ -325,8 +325,10 @@ class LinearMultiTask(BaseMultiTask):
         b       0.875        0.0
         shared  1.188        0.0
         """
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("coef_frame needs the package pandas: pip install skmtl[examples]") from error
         check_is_fitted(self)
         names = getattr(
             self, "feature_names_in_", np.array([f"x{j}" for j in range(self.n_features_in_)], dtype=object)

@@ -652,6 +652,14 @@ def test_the_frame_of_coefficients_numbers_what_has_no_name(numbers, wide):
     assert frame.index.tolist() == ["p", "q", "r", "shared"]
 
 
+def test_without_pandas_the_frame_of_coefficients_says_what_to_install(numbers, monkeypatch):
+    X, y, number, _ = numbers
+    model = MeanRegularizedRegressor().fit(X, y, task=number)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"coef_frame needs the package pandas: pip install skmtl\[examples\]"):
+        model.coef_frame()
+
+
 @pytest.mark.parametrize("name", ["intercept", "shared", "task"])
 def test_no_name_of_a_feature_hides_a_column_of_the_frame(name, school):
     table, y, _ = school
