@@ -213,8 +213,9 @@ class LinearMultiTask(BaseMultiTask):
         Returns
         -------
         RegularizationPath
-            alphas (n_alphas,) descending, coefs (n_alphas, n_tasks, n_features), intercepts (n_alphas, n_tasks),
-            n_iters and dual_gaps (n_alphas,). The estimator itself stays as it was.
+            alphas (n_alphas,) descending, coefs (n_alphas, n_tasks, n_features), intercepts (n_alphas, n_tasks), both
+            with an axis of the classes behind that of the tasks if there are more than two; n_iters and dual_gaps
+            (n_alphas,), NaN for models without a gap. The estimator itself stays as it was.
 
         Raises
         ------
@@ -268,7 +269,7 @@ class LinearMultiTask(BaseMultiTask):
         Raises
         ------
         ValueError
-            If no `alpha` makes them zero: the penalty is not a norm.
+            If the penalty is not a norm, or no formula is known, as for a sum of norms.
 
         Examples
         --------

@@ -114,7 +114,7 @@ class Penalty(BaseEstimator):
         ValueError
             If there is none: the penalty is not a norm.
         """
-        raise ValueError(f"{type(self).__name__} has no alpha_max: its value is not a norm, so no alpha makes W zero.")
+        raise ValueError(f"{type(self).__name__} has no alpha_max: its value is not a norm.")
 
     def fitted_attributes(self, W, parts, tasks, seen):
         """What a fit publishes besides the weights: ``{"rank_": ...}``.
