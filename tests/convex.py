@@ -37,6 +37,7 @@ class Belief:
     alpha_ridge = 0.0
     alpha_intercept = 0.0
     decomposition = False
+    feature_side = False  # every class of a task is a row of W for it; else a task is one row
     ids = None
 
     def __init__(self, **parameters):
@@ -88,6 +89,7 @@ class L1(Belief):
 
 
 class JointFeature(Belief):
+    feature_side = True
     l1_ratio, alpha_l1, feature_weights, norm, positive = 1.0, 0.0, None, 2, False
 
     def weights(self, W):
@@ -109,6 +111,7 @@ class JointFeature(Belief):
 
 
 class GroupSlope(Belief):
+    feature_side = True
     q = 0.1
 
     def steps(self, W):
@@ -127,6 +130,8 @@ class GroupSlope(Belief):
 
 
 class TraceNorm(Belief):
+    feature_side = True
+
     def value(self, W):
         return self.alpha * np.linalg.norm(W, "nuc")
 
@@ -230,6 +235,7 @@ class Clustered(Belief):
 
 
 class SharedSubspace(Clustered):
+    feature_side = True
     n_components = 2
 
     @property
@@ -261,6 +267,7 @@ class Temporal(Belief):
 
 
 class Dirty(Belief):
+    feature_side = True
     decomposition, norm = True, 2
 
     def value(self, P, Q):

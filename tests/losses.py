@@ -18,8 +18,6 @@ from tests import convex
 from tests.convex import Point, Units
 from tests.oracles import one_thread
 
-FEATURE_SIDE = (convex.JointFeature, convex.TraceNorm, convex.SharedSubspace, convex.GroupSlope, convex.Dirty)
-
 
 class Words:
     """A loss: its name as a parameter, its value in NumPy's words and in cvxpy's, its slope and its best constant.
@@ -233,7 +231,7 @@ class Lossy:
 
     def _unfold(self, belief, W, reshape):
         T = len(self.tasks)
-        return reshape(W, (T * self.K, self.d) if isinstance(belief, FEATURE_SIDE) else (T, self.K * self.d))
+        return reshape(W, (T * self.K, self.d) if belief.feature_side else (T, self.K * self.d))
 
     def _omega(self, belief, parts):
         if isinstance(belief, convex.Sum):
