@@ -172,6 +172,14 @@ def test_many_tasks_take_linear_time_whatever_their_weights(shape_of, step):
     assert_allclose(z[jumps != 0], -np.sign(jumps[jumps != 0]), atol=1e-7)
 
 
+@pytest.mark.parametrize("norm", [1, 2])
+def test_pairs_that_a_step_of_just_that_length_brings_together_are_equal_exactly(norm, rng):
+    A, B = draw(rng, (200, 1)), draw(rng, (200, 1))
+    out_A, out_B = np.empty_like(A), np.empty_like(B)
+    fuse_pairs(A, B, np.abs(0.5 * (A - B))[:, 0], norm, out_A, out_B)
+    assert_array_equal(out_A, out_B)
+
+
 def test_what_meets_is_equal_exactly(rng):
     V = draw(rng, (60, 4))
     for prox, step in [(total_variation, 1.0), (fuse_all, 0.01)]:

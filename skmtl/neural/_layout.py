@@ -111,8 +111,7 @@ class Architecture:
                 layers.append([t if alone else -1, level, weights[level][t], bias, d, h])
             common = common and not self.is_own(level + 1)[0]
             levels.append([0, self.widths[level], int(common)])
-        first = np.concatenate([[0], np.cumsum(self.n_outputs)[:-1]])
-        heads = np.column_stack([losses, first, self.n_outputs, targets, n_targets])
+        heads = np.column_stack([losses, self._first_outputs[:-1], self.n_outputs, targets, n_targets])
         product = address(multiply, np.empty(0, dtype=dtype))
         places = [head_w, head_b, sum(self.n_outputs), max(self.n_outputs), small_product(), product]
         return Tables(

@@ -113,7 +113,7 @@ def clip_columns(V, step, rest, out):
                     rest[above] = rest[i]
                     total += rest[i]
                     above += 1
-            if above == n or above == 0:
+            if above == n:
                 break
             n = above
         for t in range(n_tasks):
