@@ -6,11 +6,12 @@ among them.
 """
 
 import datetime
-import warnings
 from itertools import repeat
 
 import narwhals as nw
 import numpy as np
+
+from skmtl._warnings import warn
 
 __all__ = [
     "brief",
@@ -212,11 +213,10 @@ def _canonical_numbers(ids, name):
             "longer be told apart. Pass them as integers or strings."
         )
     if np.any(known != np.trunc(known)):
-        warnings.warn(
+        warn(
             f"The ids in {name} are floats that are not whole numbers, such as {known[known != np.trunc(known)][0]}: "
             "was the task column scaled? Pass it through the preprocessing unchanged.",
             UserWarning,
-            stacklevel=2,
         )
         return ids, missing
     return np.where(missing, 0, ids).astype(np.int64), missing

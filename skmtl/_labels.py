@@ -8,7 +8,6 @@ Otherwise they are positions in the union of all sets, so that a label means the
 one task are compared with those of "a" in another, not with those of whatever comes first there.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
 from skmtl._ids import encode, where_missing
+from skmtl._warnings import warn
 from skmtl.tasks import column_names
 
 __all__ = ["LabelSets", "as_array", "encode_labels", "label_columns", "list_labels", "named"]
@@ -84,7 +84,7 @@ def encode_labels(y):
     if not columns:
         raise ValueError("y must have a column of labels for each task. Got none.")
     if wide and len(columns) == 1:
-        warnings.warn("A column-vector y was passed when a 1d array was expected.", DataConversionWarning, stacklevel=6)
+        warn("A column-vector y was passed when a 1d array was expected.", DataConversionWarning)
         wide = False
     gaps = any(missing.any() for _, missing in columns)
     found = [_encode(_classes_only(labels[~missing], gaps)) for labels, missing in columns]

@@ -6,7 +6,6 @@ adds its parameters and says in `_penalty` which belief they stand for.
 
 import copy
 import time
-import warnings
 from numbers import Integral
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from skmtl._ids import lookup
 from skmtl._params import check_parameters, number, with_plain_numbers
 from skmtl._problem import problem_of
 from skmtl._products import row_products
+from skmtl._warnings import warn
 from skmtl.losses import Squared
 from skmtl.penalties import Penalty
 from skmtl.tasks import check_data, check_labels, check_rows, refuse_other_order
@@ -405,12 +405,11 @@ class LinearMultiTask(BaseMultiTask):
 
     def _warn_unless_converged(self, solution):
         if not solution.converged:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} did not converge: {_exactness(solution)} after {solution.n_iter} iterations "
                 f"(max_iter={self.max_iter}, tol={float(self.tol):g} of the objective at zero weights). Increase "
                 "max_iter, tol or the penalty, or scale the features.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
 

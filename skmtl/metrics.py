@@ -27,6 +27,7 @@ from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_obje
 from skmtl._ids import number_tasks, rows_by_code
 from skmtl._labels import list_labels
 from skmtl._scores import score_tasks
+from skmtl._warnings import warn
 from skmtl.tasks import check_weight, column_names, refuse_other_order, take_task_column
 
 __all__ = ["TaskScores", "make_task_scorer", "masked_scorer", "task_scores", "within_task_explained_variance"]
@@ -308,7 +309,7 @@ def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=N
     mean = np.bincount(codes, weight * y) / np.maximum(np.bincount(codes, weight), np.finfo(float).tiny)
     residual, total = np.sum(weight * (y - pred) ** 2), np.sum(weight * (y - mean[codes]) ** 2)
     if total == 0:
-        warnings.warn("No task has two different labels: nothing to explain.", UndefinedMetricWarning, stacklevel=2)
+        warn("No task has two different labels: nothing to explain.", UndefinedMetricWarning)
         return float("nan")
     return float(1 - residual / total)
 
@@ -387,7 +388,7 @@ class Scored:
         scores = self.by_task(func, **kwargs)
         defined = scores[~np.isnan(scores)]
         if len(defined) == 0:
-            warnings.warn("The score is not defined on any task.", UndefinedMetricWarning, stacklevel=3)
+            warn("The score is not defined on any task.", UndefinedMetricWarning)
             return float("nan")
         return float(defined.mean())
 

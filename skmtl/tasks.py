@@ -14,7 +14,6 @@ written out.
 """
 
 import uuid
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -30,6 +29,7 @@ from sklearn.utils.validation import validate_data
 
 from skmtl._ids import brief, describe, find_tasks, lookup, number_tasks, where_missing
 from skmtl._numba import read_only
+from skmtl._warnings import warn
 
 __all__ = ["TaskData", "check_data", "check_rows", "take_task_column"]
 
@@ -445,7 +445,7 @@ def _one_label_a_row(y):
         raise ValueError(
             f"With task ids, a row belongs to one task and y has shape (n_samples,). Got y of shape {y.shape}."
         )
-    warnings.warn("A column-vector y was passed when a 1d array was expected.", DataConversionWarning, stacklevel=4)
+    warn("A column-vector y was passed when a 1d array was expected.", DataConversionWarning)
     return y.ravel()
 
 

@@ -23,9 +23,11 @@ from skmtl import (
     IndependentClassifier,
     IndependentRegressor,
     L1Regressor,
+    MeanRegularizedClassifier,
     MeanRegularizedRegressor,
     MultiTaskClassifier,
     MultiTaskMLP,
+    MultiTaskMLPRegressor,
     MultiTaskRegressor,
     PooledRegressor,
     ReducedRankRegressor,
@@ -1182,6 +1184,23 @@ def test_a_column_vector_of_labels_is_flattened_with_a_warning(rows):
         model = MeanRegularizedRegressor().fit(rows.X, rows.y[:, None], task=rows.ids)
     assert model.predict(rows.X, task=rows.ids).shape == (rows.n,)
     assert_same_model(model, MeanRegularizedRegressor().fit(rows.X, rows.y, task=rows.ids), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "warns",
+    [
+        lambda rows: MeanRegularizedRegressor().fit(rows.X, rows.y[:, None], task=rows.ids),
+        lambda rows: TraceNormRegressor().alpha_max(rows.X, rows.y[:, None], task=rows.ids),
+        lambda rows: MeanRegularizedClassifier().fit(rows.X, rows.y[:, None] > 0, task=rows.ids),
+        lambda rows: MultiTaskMLPRegressor(max_iter=1).partial_fit(rows.X, rows.y[:, None], task=rows.ids),
+        lambda rows: MeanRegularizedRegressor().fit(rows.X, rows.y, task=rows.number + 0.5),
+        lambda rows: TraceNormRegressor(1e-4, max_iter=1, tol=0).path(rows.X, rows.y, task=rows.ids, alphas=[1e-4]),
+    ],
+)
+def test_a_warning_points_to_the_line_of_the_user(warns, rows):
+    with pytest.warns((DataConversionWarning, UserWarning)) as caught:
+        warns(rows)
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_dates_of_any_unit_are_dates():

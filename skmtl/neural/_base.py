@@ -2,7 +2,6 @@
 
 import copy
 import threading
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from skmtl._ids import describe, refuse_unknown, rows_by_code
 from skmtl._params import check_parameters
 from skmtl._threads import crew, one_blas_thread
+from skmtl._warnings import warn
 from skmtl.neural._heads import Head
 from skmtl.neural._layout import Architecture
 from skmtl.neural._optimizers import step_of
@@ -327,7 +327,7 @@ class BaseNetwork(NetworkReader):
                 each(run, range(len(states)))
             except KeyboardInterrupt:  # while runs are in threads of their own: these end their epoch, no others begin
                 halt.set()
-                warnings.warn("Training interrupted; the best weights so far are kept.", UserWarning, stacklevel=3)
+                warn("Training interrupted; the best weights so far are kept.", UserWarning)
         if not ended:
             raise KeyboardInterrupt
         states, ends = [states[k] for k in sorted(ended)], [ended[k] for k in sorted(ended)]

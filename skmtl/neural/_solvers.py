@@ -1,10 +1,9 @@
 """Training by the solver that was asked for: L-BFGS on all rows, or epochs of batches."""
 
-import warnings
-
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl._ids import describe
+from skmtl._warnings import warn
 from skmtl.neural._lbfgs import train_by_lbfgs
 from skmtl.neural._losses import POISSON, SOFT
 from skmtl.neural._training import Epochs
@@ -38,12 +37,11 @@ def warn_unless_converged(reason, n_iter, settings):
     n_iter : of this run, without those of the fits before.
     """
     if reason == "max_iter" and settings.solver == "lbfgs" and settings.tol > 0:
-        warnings.warn(
+        warn(
             f"{type(settings).__name__} did not converge: after {n_iter} iterations of L-BFGS (max_iter="
             f"{settings.max_iter}) the gradient is still above tol={float(settings.tol):g}. Increase max_iter, tol or "
             "alpha, or scale the features.",
             ConvergenceWarning,
-            stacklevel=4,
         )
 
 
@@ -58,11 +56,10 @@ def warn_if_lost(model):
         if loss > _LOST * _unit(head) and head.loss != POISSON and (scaled or not head.numeric)
     ]
     if lost and not model.early_stopping:
-        warnings.warn(
+        warn(
             f"Training went astray: the last losses of {describe(lost)} are above {_LOST:g}; a constant answer has "
             f"about 1. Lower learning_rate_init ({model.learning_rate_init:g}), or standardise the features.",
             ConvergenceWarning,
-            stacklevel=3,
         )
 
 

@@ -1,12 +1,12 @@
 """Training: epochs of batches around the kernels, validation, schedules, and when to stop."""
 
 import math
-import warnings
 from functools import cached_property
 
 import numpy as np
 
 from skmtl._ids import describe
+from skmtl._warnings import warn
 from skmtl.neural._arrays import Training, pack
 from skmtl.neural._batches import addresses, run_batches
 from skmtl.neural._losses import CONSTANT
@@ -147,10 +147,9 @@ class Epochs:
         n = len(state.objectives)
         for curve in (state.losses, state.weights, state.scores):
             del curve[n:]
-        warnings.warn(
+        warn(
             f"Training interrupted after {n - start} epochs; the best weights so far are kept.",
             UserWarning,
-            stacklevel=2,
         )
         return self.end(stop, "interrupt")
 
