@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.linalg import LinAlgError
 from sklearn.exceptions import ConvergenceWarning
 
-from skmtl import MultiTaskRegressor
+from skmtl import DirtyRegressor, MultiTaskRegressor
 from skmtl.penalties import L1, Dirty, FusedTasks, JointFeature, Penalty, Temporal, TraceNorm
 from skmtl.penalties.base import Chain
 from skmtl.penalties.sparse import RowNorm
@@ -195,6 +195,16 @@ def test_rounds_that_gain_little_at_a_time_are_not_the_end_of_it(rounds, rng, mo
     MultiTaskRegressor(Temporal(a, alpha_group=0.1 * a), tol=1e-8).fit(**data)
     assert len(afresh) == 1
     assert len(rounds) > 20
+
+
+def test_it_starts_from_the_best_point_not_from_where_the_splitting_went_astray(rng):
+    """Of parts that cost nearly the same few rows see no more than the sum, which extrapolation then leaves alone."""
+    for _ in range(12):
+        X, y = rng.normal(size=(3, 60)), rng.normal(size=3)
+        a = 0.1 * np.abs(X.T @ y).max() / 3
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            DirtyRegressor(a, alpha_sparse=1.01 * a).fit(X, y)
 
 
 def test_what_rounding_leaves_is_taken_up_by_the_splitting_from_the_best_point(rounds, rng, monkeypatch):

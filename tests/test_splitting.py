@@ -1,6 +1,7 @@
 """The splitting and its parts: the quadratic step, extrapolation, certificates, threads, warm starts, warnings."""
 
 import threading
+import warnings
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -626,3 +627,15 @@ def test_extrapolation_along_what_the_loss_does_not_see_comes_back(mu, rng):
     near = MeanRegularizedRegressor(**strengths, alpha_shared=1e-7, tol=1e-9).fit(**fit)
     assert model.objective_ == pytest.approx(near.objective_, rel=1e-5)
     assert np.abs(model.coef_).max() < 2.0 * abs(mu)
+
+
+def test_a_path_does_not_go_on_from_where_extrapolation_led_last(rng):
+    """Of features that few rows see, the two parts nearly cancel where they cost nearly the same."""
+    for _ in range(12):
+        X, y = rng.normal(size=(3, 60)), rng.normal(size=3)
+        a = 0.05 * np.abs(X.T @ y).max() / 3
+        model = DirtyRegressor(alpha_sparse=a, fit_intercept=False, max_iter=200)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            path = model.path(X, y, alphas=[1.05 * a, 1.01 * a, 0.97 * a, 0.9 * a])
+        assert path.dual_gaps.max() <= 1e-2 * (0.5 * np.mean(y**2))

@@ -58,12 +58,12 @@ def n_rows_of(moments):
 
 
 def minimize_by_newton(problem, found, goal, max_iter):
-    """Go on from where the splitting has `found` too little, for at most `max_iter` steps.
+    """Go on from the best point of the splitting, which has `found` too little, for at most `max_iter` steps.
 
     Should rounding end that, the splitting can start again from where the gap was smallest.
     """
-    z, rho = found.state
-    fit = _Multipliers(problem, problem.blocks(problem.step(z, rho)[1]), _FIRST / rho)
+    rho = found.state[1]
+    fit = _Multipliers(problem, [*(found.parts or (found.W,))], _FIRST / rho)
     left, idle = max_iter, 0
     while found.gap > goal and left > 0 and idle < _IDLE:
         before = found.gap

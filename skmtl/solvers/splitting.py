@@ -137,7 +137,10 @@ class Found:
 
 
 def minimize(problem, goal, max_iter, state):
-    """Iterate until the gap is at most `goal`."""
+    """Iterate until the gap is at most `goal`; the last iteration is a plain one.
+
+    What goes on from there would start far astray at times where no certificate has looked.
+    """
     found = Found(state=state)
     if problem.zero_is_optimal():
         found.improve([problem.zero()], problem.bound_at_zero())
@@ -159,7 +162,7 @@ def minimize(problem, goal, max_iter, state):
             waiting = False
             points, *bound = problem.certify(z, v, y, rho)
             least = min(point[0] for point in points)
-            if found.objective + _ASTRAY * problem.quadratic.f0 < least < np.inf and n_iter < max_iter:
+            if found.objective + _ASTRAY * problem.quadratic.f0 < least < np.inf:
                 # extrapolated along what the loss does not see, where in the end bounds are rounding errors
                 z, rho = problem.start([*(found.parts or (found.W,))])
                 y_before, plain, shortest, accelerate = None, None, np.inf, 2 * n_iter
@@ -174,7 +177,7 @@ def minimize(problem, goal, max_iter, state):
             mixing.reset()
             continue
         plain, y_before = z + r, y
-        z = mixing.propose(z, r) if n_iter >= accelerate else plain
+        z = mixing.propose(z, r) if accelerate <= n_iter < max_iter else plain
     found.n_iter, found.converged, found.state = n_iter, found.gap <= goal, (z, rho)
     return found
 
