@@ -28,6 +28,7 @@ from skmtl.penalties import (
     Ridge,
     RobustLowRank,
     SharedPlusSpecific,
+    SparseLowRank,
     Sum,
     TaskGraph,
     TaskRelationship,
@@ -527,6 +528,20 @@ def test_a_warm_start_at_the_solution_ends_soon(model, rng):
     assert model.dual_gap_ <= 1e-8 * np.var(data.y) * 4
     model.fit(data.X[:, :3], data.y, task=data.task)  # other features: from the start
     assert model.coef_.shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [TraceNorm(), JointFeature(alpha_l1=0.01), JointFeature(norm=np.inf), Dirty(), SparseLowRank(), Temporal()],
+    ids=repr,
+)
+def test_a_warm_start_worse_than_zeros_is_none(penalty, rng):
+    """As after a fit to labels in other units."""
+    X, y, task = rng.normal(size=(24, 40)), rng.normal(size=24), np.repeat(np.arange(4), 6)
+    cold = MultiTaskRegressor(penalty).fit(X, y, task=task)
+    model = MultiTaskRegressor(penalty, warm_start=True).fit(X, 1e6 * y[::-1], task=task)
+    assert model.fit(X, y, task=task).n_iter_ == cold.n_iter_
+    assert_allclose(model.coef_, cold.coef_, atol=1e-12)
 
 
 def test_a_fit_that_does_not_converge_says_how_far_it_is_and_what_to_do(rng):

@@ -98,17 +98,23 @@ class Together:
     # ------------------------------------------------------------------------------------------------- iterations
 
     def start(self, state):
-        """Where to begin, z and rho: those of the penalty before, those of given weights [W] or [P, Q], or zeros."""
+        """Where to begin, z and rho: those of the penalty before, or of given weights [W] or [P, Q].
+
+        Without any, or where these are worse than zeros, zeros.
+        """
         if isinstance(state, tuple):
             return state
         rho = self.stiffness * self.quadratic.curvature / float(np.mean(self.degree))
-        if state is None:
-            return np.zeros(self._cuts[-1]), rho
+        if state is None or self.quadratic.f0 < self._value_at(state) < np.inf:
+            return np.zeros(self._cuts[-1]), rho  # what no row sees comes back from afar in small steps
         return self.join(self._from_weights(state, self._slope(sum(state)) / rho)), rho
 
     def _slope(self, W):
         """The gradient of f at W, of which the copies have to make up for their part."""
         return self.quadratic.ridge * W - self.quadratic.at(W)[1]
+
+    def _value_at(self, state):
+        return self.objective(sum(state))
 
     def _from_weights(self, state, slope):
         point = sum(state) + slope / np.maximum(self.degree, 1.0)
@@ -221,6 +227,10 @@ class Decomposed(Together):
         super().__init__(penalty, quadratic)
         if len(self.terms) < 2:  # where one part costs nothing, all of W may be in it
             self.terms = []
+
+    def _value_at(self, state):
+        values = [term.value(part) for term, part in zip(self.terms, state, strict=False)]  # of zeros 0
+        return self.quadratic.value(sum(state)) + sum(values)
 
     def _from_weights(self, state, slope):
         P, Q = state if len(state) == 2 else (state[0], np.zeros_like(state[0]))

@@ -73,12 +73,13 @@ def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, 
     W = np.zeros_like(columns.q)
     if init is not None:
         W[columns.curved] = init.T[columns.curved]
-    here, descent, lassos = _State(W, columns.residual_products(W)), None, None
+    zero, here = _State(np.zeros_like(W), columns.q), _State(W, columns.residual_products(W))
+    descent, lassos = None, None
     states: list[_State] = []  # of the last members of the path, at most three
     for k, member in enumerate(path):
         omega = Separable.of(member, moments.n_features)
         if omega.is_zero_at(columns.gradient_at_zero) or f0 == 0.0:
-            here, states = _State(np.zeros_like(W), columns.q), []
+            here, states = zero, []
             certificate, n_iter, converged = Certificate(f0, 0.0, None), 0, True
         elif omega.free.all() and not omega.positive:
             here, certificate = _Fit(columns, omega, tol * f0).without_norm()
@@ -89,7 +90,7 @@ def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, 
             here, states, converged = _State(W, H), [], certificate.dual_gap <= max(tol, ROUNDING) * f0
         else:
             fit = _Fit(columns, omega, tol * f0, descent)
-            starts = here, *_ahead(states, [one.alpha for one in path[k - len(states) : k + 1]])
+            starts = here, zero, *_ahead(states, [one.alpha for one in path[k - len(states) : k + 1]])
             if _has_large_faces(omega, moments):
                 here, certificate, n_iter, converged = _in_turns(fit, member, moments, c, tol, max_iter, starts)
             else:
