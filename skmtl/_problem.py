@@ -105,7 +105,7 @@ class _Moments:
     def of(cls, moments_of, data, estimator, factor, origin):
         """The moments of the rows, whose features are counted from -`origin`: intercepts are those from 0."""
         moments = moments_of(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
-        _refuse_overflow("X", moments.squares())
+        _refuse_overflow("X", moments.squares)
         _refuse_overflow("y", moments.yy)
         if np.any(origin):
             moments = replace(moments, x_mean=moments.x_mean + origin)
@@ -119,7 +119,7 @@ class _Moments:
 
     def curvature(self):
         """The mean of all ``c_t x'x``, a feature and a task."""
-        return self.c @ self.moments.squares().mean(axis=1) / self.moments.active.sum()
+        return self.c @ self.moments.squares.mean(axis=1) / self.moments.active.sum()
 
     def solve(self, path, tol, max_iter, init=None):
         """The solutions for the penalties of a path."""

@@ -288,7 +288,7 @@ def test_moments_of_some_features(kind, n_some, rng):
         everywhere[:, some] = W
         np.testing.assert_allclose(few.times_gram(W), whole.times_gram(everywhere)[:, some], rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(few.intercepts(W), whole.intercepts(everywhere), rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(few.squares(), whole.squares()[:, some], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(few.squares, whole.squares[:, some], rtol=1e-9, atol=1e-9)
     for factor in sums[0].of_features(some).factors:
         R = np.zeros((T, n_some))
         R[factor.tasks] = rng.normal(size=(len(factor.tasks), n_some))

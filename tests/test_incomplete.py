@@ -66,7 +66,7 @@ def test_sums_are_those_of_gram_matrices(share, shape, fit_intercept, weights):
     S, R, B = rng.normal(size=(6, 3)), rng.normal(size=(6, 3)), rng.normal(size=(3, X.shape[1]))
     np.testing.assert_allclose(ours.times_gram_along(S, R, B), S.T @ theirs.times_gram(R @ B), rtol=0, atol=1e-8)
     np.testing.assert_allclose(ours.grams_along(B), theirs.grams_along(B), rtol=0, atol=1e-8)
-    np.testing.assert_allclose(ours.squares(), theirs.squares(), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ours.squares, theirs.squares, rtol=0, atol=1e-9)
     np.testing.assert_allclose(ours.gram_sum(c), theirs.gram_sum(c), rtol=0, atol=1e-9)
     A = ours.rows_of_sum(c)
     assert (A is None) == (len(ours.A) >= X.shape[1])

@@ -65,7 +65,7 @@ def everyone(moments):
 
 def units(moments):
     """What errors of the means, of q, of G and of yy are measured by: the deviations of the task."""
-    G = np.sqrt(moments.squares())
+    G = np.sqrt(moments.squares)
     y = np.sqrt(moments.yy)
     return {"xy": G * y[:, None], "gram": G[:, :, None] * G[:, None, :], "yy": y**2}
 
@@ -87,7 +87,7 @@ def assert_same_sums(got, want, rtol=1e-9, *, unit=None):
     ):
         error = np.abs(mine - other)
         assert (error <= rtol * unit[name] + 1e-13).all(), f"{name}: {(error / (unit[name] + 1e-13)).max():.1e}"
-    assert_allclose(got.squares(), want.squares(), rtol=rtol, atol=1e-13)
+    assert_allclose(got.squares, want.squares, rtol=rtol, atol=1e-13)
 
 
 # ------------------------------------------------------------------------------------------------- exact arithmetic
@@ -190,7 +190,7 @@ def test_a_constant_column_leaves_exact_zeros(instance, block, form, rng, monkey
         moments = TaskMoments.from_data(check_data(form(data.X), data.y, data.sample_weight, task=data.task))
         pooled = moments.pooled(rng.uniform(0.1, 3.0, size=moments.n_tasks), task_intercepts=False)
         for sums in (moments, pooled):
-            assert_array_equal(sums.squares()[:, [0, -1]], 0.0)
+            assert_array_equal(sums.squares[:, [0, -1]], 0.0)
             assert_array_equal(sums.xy[:, [0, -1]], 0.0)
             assert_array_equal(sums.x_mean[sums.active][:, [0, -1]], data.X[[0] * sums.active.sum()][:, [0, -1]])
 
@@ -204,7 +204,7 @@ def test_a_column_that_is_constant_where_one_task_has_labels_is_zero_there(form,
     for _ in range(5):
         weight = rng.uniform(0.1, 3.0, size=12)
         sums = TaskMoments.from_data(check_data(form(data.X), data.y, weight))
-        assert_array_equal(sums.squares()[:, 1] > 0.0, [False, True])
+        assert_array_equal(sums.squares[:, 1] > 0.0, [False, True])
         assert sums.xy[0, 1] == 0.0
 
 
@@ -316,7 +316,7 @@ def test_errors_gradients_and_intercepts_are_those_of_the_rows(instance, fit_int
         assert_allclose(b[t], float(best), rtol=1e-12, atol=1e-12 * np.abs(X @ W[t]).max())
         unit = moments.yy[t] + W[t] @ GW[t]
         assert_allclose(errors[t], float(s @ (r - best) ** 2), rtol=1e-9, atol=1e-12 * unit)
-    assert_allclose(moments.squares(), np.einsum("tjj->tj", everyone(moments)), rtol=1e-13)
+    assert_allclose(moments.squares, np.einsum("tjj->tj", everyone(moments)), rtol=1e-13)
 
 
 @each_center
@@ -539,7 +539,7 @@ def test_what_is_left_is_accurate_relative_to_itself(kind, layout, far, rng):
     left = data.take(~fold)
     got = TaskMoments.from_data(data) - TaskMoments.from_data(data.take(fold))
     want = TaskMoments.from_data(left)
-    unit = np.sqrt(want.squares())
+    unit = np.sqrt(want.squares)
     assert (np.abs(everyone(got) - everyone(want)) <= 1e-6 * unit[:, :, None] * unit[:, None, :]).all()
     assert (np.abs(got.xy - want.xy) <= 1e-6 * unit * np.sqrt(want.yy)[:, None]).all()
     assert_allclose(got.yy, want.yy, rtol=1e-6)
@@ -562,7 +562,7 @@ def test_small_labels_and_small_weights_that_are_left_are_accurate(what, rng):
     left = np.isin(positions(data), kept) | (data.task_of_row == 1)
     got = TaskMoments.from_data(data) - TaskMoments.from_data(data.take(~left))
     want = TaskMoments.from_data(data.take(left))
-    unit = np.sqrt(want.squares())
+    unit = np.sqrt(want.squares)
     assert_allclose(got.weight, want.weight, rtol=1e-9)
     assert_allclose(got.yy, want.yy, rtol=1e-6)
     assert (np.abs(got.xy - want.xy) <= 1e-6 * unit * np.sqrt(want.yy)[:, None]).all()

@@ -79,7 +79,7 @@ def test_the_step_solves_its_equations(instance, rho, rng):
     R = rng.normal(size=moments.xy.shape)
     W = quadratic.resolve(R, own)
     left = c[:, None] * moments.times_gram(W) + (0.1 + own) * W
-    largest = max(1.0, np.max(c[:, None] * moments.squares()) / rho)
+    largest = max(1.0, np.max(c[:, None] * moments.squares) / rho)
     assert_allclose(left, R, rtol=1e-13, atol=1e-14 * largest * np.abs(R).max())
 
 
@@ -88,7 +88,7 @@ def test_loss_and_descent_are_those_of_the_rows(instance, rng):
     data = INSTANCES[instance](rng)
     moments = moments_of(data)
     c = factors_of(moments)
-    W = rng.normal(size=moments.xy.shape) / np.sqrt(1.0 + moments.squares())
+    W = rng.normal(size=moments.xy.shape) / np.sqrt(1.0 + moments.squares)
     loss, descent = Quadratic(moments, c).at(W)
     tasks = [task for task in data.tasks if len(task.y)]
     expected, slopes = 0.0, np.zeros_like(W)
@@ -139,7 +139,7 @@ def test_moments_of_some_tasks_are_theirs(instance, rng):
     few, W = sums.only(kept), rng.normal(size=sums.xy.shape)
     assert_array_equal(few.tasks, sums.tasks[kept])
     assert_allclose(few.times_gram(W[kept]), sums.times_gram(W)[kept], rtol=1e-12)
-    assert_allclose(few.squares(), sums.squares()[kept], rtol=1e-12)
+    assert_allclose(few.squares, sums.squares[kept], rtol=1e-12)
     assert_array_equal(few.intercepts(W[kept]), sums.intercepts(W)[kept])
 
 

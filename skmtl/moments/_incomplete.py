@@ -114,6 +114,7 @@ class IncompleteMoments(TaskMoments):
             margins -= e * (np.einsum("it,it->t", e, margins) / np.maximum(np.einsum("it,it->t", e, e), 1e-300))
         return margins
 
+    @cached_property
     def squares(self):
         return np.maximum(self.labelled.T @ self.A**2 - self._off_mean**2, 0.0)
 

@@ -575,10 +575,11 @@ class TaskMoments:
         left = self.weight - fold.weight
         between = np.divide(self.weight * fold.weight, left, out=np.zeros_like(left), where=left > 0)
         dx, dy = self.x_mean - fold.x_mean, self.y_mean - fold.y_mean
-        mine, taken = np.column_stack([self.squares(), self.yy]), np.column_stack([fold.squares(), fold.yy])
+        mine, taken = np.column_stack([self.squares, self.yy]), np.column_stack([fold.squares, fold.yy])
         rest = mine - taken - between[:, None] * np.column_stack([dx, dy]) ** 2
         return ((rest < _CANCELLED * mine) & (mine > 0)).any(axis=1) | (left < _CANCELLED * self.weight)
 
+    @cached_property
     def squares(self):
         """The diagonal of every G_t, shape (n_tasks, n_features)."""
         out = np.zeros_like(self.xy)

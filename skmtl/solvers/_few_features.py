@@ -202,7 +202,7 @@ class _Rounds:
         everything = _All(self.penalty, self.moments)
         if self.screen is None or not self.problem.terms or self.problem.zero_is_optimal():
             return self._solve(everything, self.enough, max_iter, init)
-        f0, lengths = self.quadratic.f0, np.sqrt(self.quadratic.moments.squares().max(axis=0, initial=0.0))
+        f0, lengths = self.quadratic.f0, np.sqrt(self.quadratic.moments.squares.max(axis=0, initial=0.0))
         Z, found = self._rest(init), _BestOfAll()
 
         def following(widen):

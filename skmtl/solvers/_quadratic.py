@@ -67,7 +67,7 @@ class Quadratic:
     @property
     def curvature(self):
         """The mean eigenvalue of the Hessian."""
-        total = float(self.c @ self.moments.squares().sum(axis=1)) / self.B.size + self.ridge
+        total = float(self.c @ self.moments.squares.sum(axis=1)) / self.B.size + self.ridge
         return total if total > 0 else 1.0
 
     @cached_property

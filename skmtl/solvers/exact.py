@@ -222,7 +222,7 @@ class _SharedEquations:
             x, last = tuple(old + new for old, new in zip(x, step, strict=True)), length
             if length <= _SETTLED * max(np.abs(part).max() for part in x):
                 break
-        size = np.max(self.c @ self.rows.squares(), initial=0.0) + self.a0
+        size = np.max(self.c @ self.rows.squares, initial=0.0) + self.a0
         R, r0, rho = self.residual(B, beta, *x)
         dw, dV, db = self.step(R, r0, rho)
         gap = max(0.5 * float(np.vdot(R, dV) + r0 @ dw + rho * db), 0.0)

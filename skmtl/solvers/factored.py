@@ -152,7 +152,7 @@ class _Steps:
             yield directions(init, self.k)
         zero = ColumnModel(self.rows, np.zeros(self.rows.shape), self.a_null, _BOLD, self.n_jobs)
         yield self._of_parabolas(zero)
-        curvature = float((zero.c @ zero.moments.squares()).sum()) / self.rows.shape[0] / self.rows.shape[1]
+        curvature = float((zero.c @ zero.moments.squares).sum()) / self.rows.shape[0] / self.rows.shape[1]
         for factor in _STRENGTHS:
             alone, _ = minimum(Ridge(factor * curvature), _ROUGH)
             yield directions(alone.W, self.k)

@@ -109,7 +109,7 @@ class BasisSteps:
         The same whatever the order of the tasks.
         """
         moments, d = self.moments, self.moments.n_features
-        curvature = (self.c @ moments.squares()).sum() / (d * moments.active.sum())
+        curvature = (self.c @ moments.squares).sum() / (d * moments.active.sum())
         ridges = [Ridge(factor * curvature) for factor in _STRENGTHS]
         alone = solve(ridges[0], ridges, moments, self.c)
         candidates = [np.where(moments.active[:, None], ridge.W, 0.0) for ridge in alone]

@@ -253,4 +253,4 @@ def loss_of(moments, c, W, GW):
 
 def largest_of(moments, c):
     """A lower bound of the largest eigenvalue of any c_t G_t: the largest diagonal entry."""
-    return np.max(c[:, None] * moments.squares(), initial=0.0)
+    return np.max(c[:, None] * moments.squares, initial=0.0)

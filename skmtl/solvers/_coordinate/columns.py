@@ -35,7 +35,7 @@ class Columns:
     @classmethod
     def of(cls, moments, c, passes):
         """Of the sums of all tasks; columns that are nothing but the rounding noise of their mean are made zero."""
-        squares, q = moments.squares(), moments.xy
+        squares, q = moments.squares, moments.xy
         noise = squares <= _NOISE**2 * moments.weight[:, None] * moments.x_mean**2
         if noise.any():
             squares, q = np.where(noise, 0.0, squares), np.where(noise, 0.0, q)
@@ -220,7 +220,7 @@ class _SharedGrams:
     def __init__(self, moments):
         self.moments, self.full = moments, moments.gram[0] if len(moments.gram) else None
         self.sparse = self.full is None and sparse.issparse(moments.rows[0].raw)
-        squares = moments.squares()[0] if moments.n_tasks else np.empty(0)
+        squares = moments.squares[0] if moments.n_tasks else np.empty(0)
         self.unit = 1.0 / np.sqrt(np.where(squares > 0.0, squares, 1.0))
         self.place = np.full(moments.n_features, -1)  # of a feature among the columns
         self.A = np.empty((0, 0 if self.full is not None else moments.rows[0].v.shape[1]))

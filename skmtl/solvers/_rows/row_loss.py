@@ -139,18 +139,17 @@ class RowLoss:
 
     def per_task(self, of_labels):
         """Sums of an array shaped as y, over the labels of every task."""
-        if self.data.shared:
-            return of_labels.sum(axis=0)
-        out = np.zeros(self.n_tasks)
-        out[self._with_rows] = np.add.reduceat(of_labels, self.data.starts[self._with_rows])
-        return out
+        return self._reduced(np.add, of_labels)
 
     def largest(self, of_labels):
         """The largest number of an array shaped as y, >= 0, over the labels of every task."""
+        return self._reduced(np.maximum, of_labels)
+
+    def _reduced(self, operation, of_labels):
         if self.data.shared:
-            return of_labels.max(axis=0)
+            return operation.reduce(of_labels, axis=0)
         out = np.zeros(self.n_tasks)
-        out[self._with_rows] = np.maximum.reduceat(of_labels, self.data.starts[self._with_rows])
+        out[self._with_rows] = operation.reduceat(of_labels, self.data.starts[self._with_rows])
         return out
 
     @cached_property
