@@ -1,6 +1,6 @@
 """Scores of all tasks at once, of the functions of scikit-learn that are made of sums.
 
-A call costs scikit-learn 0.3 ms, most of it for looking at its arguments: seconds for thousands of tasks, and in a
+Most of what a call costs scikit-learn is to look at its arguments: for thousands of tasks that is seconds, and in a
 search as often as there are candidates and folds.
 """
 

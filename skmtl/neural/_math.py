@@ -83,10 +83,11 @@ def multiply(small, left, right, m, n, k, A, a, a_step, B, b, b_step, kept, C, c
 def _block(small, left, right, m, n, k, itemsize):
     """How many rows and terms at once, nearly as many everywhere; rows by fours, which is how OpenBLAS takes them.
 
-    It passes over a strip of the right factor for every few rows, of which 64 terms stay in the first cache; fewer
-    where a power of two lies between them, which is to be kept in the same places. More, where all columns do and rows
-    of the left factor are read along. With the right factor transposed it takes 1200 numbers of C at most for a small
-    product, a sum of 32 or more, and is quicker then where C is narrow.
+    It passes over a strip of the right factor for every few rows, of which 64 terms stay in the first cache. Fewer,
+    where a power of two lies between them, which has them kept in the same places, but 16 at least: every time, C is
+    read and written. More, where all columns fit and rows of the left factor are read along. With the right factor
+    transposed it takes 1200 numbers of C at most for a small product, a sum of 32 or more, and is quicker then where C
+    is narrow.
     """
     rows, terms, step = small // max(n * k, 1), max(k, 1), n * itemsize
     if right:
