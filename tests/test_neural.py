@@ -637,6 +637,21 @@ def test_weights_of_gradients_need_something_shared(rng):
         MultiTaskMLPRegressor(sharing="private", task_weight="pcgrad").fit(X, Y)
 
 
+@pytest.mark.parametrize("features", [None, {0: [0, 1], 1: [1, 2]}])
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
+def test_rows_without_any_label_are_not_there(features, settings, rng):
+    """They would thin out the batches; nor are those whose labels all have weight 0."""
+    X = rng.normal(size=(90, 3))
+    Y = X[:, :2] + 0.1 * rng.normal(size=(90, 2))
+    Y[rng.random(Y.shape) < 0.2] = np.nan
+    few, weight = ~np.isnan(Y).all(axis=1) & (rng.random(90) < 0.5), np.ones(Y.shape)
+    weight[~few] = 0.0
+    model = MultiTaskMLPRegressor((4,), batch_size=10, max_iter=5, tol=0, random_state=0, features=features, **settings)
+    want = clone(model).fit(X[few], Y[few]).predict(X)
+    assert_array_equal(clone(model).fit(X, np.where(few[:, None], Y, np.nan)).predict(X), want)
+    assert_array_equal(clone(model).fit(X, Y, sample_weight=weight).predict(X), want)
+
+
 def test_early_stopping_restores_the_best_weights(rng):
     X, Y = data(rng, 300)
     model = MultiTaskMLPRegressor((50,), early_stopping=True, max_iter=300, learning_rate_init=0.03, n_iter_no_change=5)

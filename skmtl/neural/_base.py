@@ -202,9 +202,9 @@ class BaseNetwork(NetworkReader):
         if continued:  # in the type that it began with, whatever that of these rows
             dtype = self._states[0].theta.dtype
             table = replace(table, inputs=[rows.astype(dtype, copy=False) for rows in table.inputs])
-        items, held_out = np.arange(table.n_items), None
+        items, held_out = table.labelled_items(), None
         if not partial and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
-            items, held_out = self._hold_out(table)
+            items, held_out = self._hold_out(table, items)
         standardize = Head.refreshed if continued else self._standardize
         parts = enumerate(last._heads if continued else reading.heads)
         self._heads = [standardize(head, *table.labels_of(t, items)) for t, head in parts]
@@ -262,16 +262,17 @@ class BaseNetwork(NetworkReader):
             return self.metrics
         return self.metrics.get(name)
 
-    def _hold_out(self, table):
-        """Items to train on, and to validate on: a share of those of every task, if an item belongs to one.
+    def _hold_out(self, table, items):
+        """Of some items those to train on, and to validate on: a share of every task's, if an item belongs to one.
 
         Tasks with too few items for one each lend one in turn. Every column of labels keeps one to learn from.
         """
         rng = np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
         if table.one_task_a_row:
-            _, *groups = rows_by_code(table.task_of_item(), table.n_tasks)
+            _, *places = rows_by_code(table.task_of_item()[items], table.n_tasks)
+            groups = [items[own] for own in places]
         else:
-            groups = [np.arange(table.n_items)]
+            groups = [items]
         held, owed = np.zeros(table.n_items, dtype=bool), 0.0
         for group in groups:
             n = min(round(self.validation_fraction * len(group)), len(group) - 1)
@@ -286,10 +287,10 @@ class BaseNetwork(NetworkReader):
                     held[rng.choice(own)] = False
         if not held.any():
             raise ValueError(
-                f"validation_fraction={self.validation_fraction} of n_samples={table.n_items} leaves none to validate "
+                f"validation_fraction={self.validation_fraction} of n_samples={len(items)} leaves none to validate "
                 "on. Give more rows, a larger share, or validation_data to fit."
             )
-        return np.flatnonzero(~held), np.flatnonzero(held)
+        return items[~held[items]], items[held[items]]
 
     def _validation(self, validation_data, table, held_out):
         """Inputs, labels and weights of the rows to validate on, or None."""

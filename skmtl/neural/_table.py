@@ -140,6 +140,13 @@ class Table:
         """Where every item belongs to one task, which."""
         return self.pairs[0]
 
+    def labelled_items(self):
+        """Those that bring a label to any task: others teach nothing, and make batches smaller.  All, if none does."""
+        found = ~np.isnan(self.Y).all(axis=1)
+        if self.pairs is not None:
+            found = np.bincount(self._item_of_pair[found[self.pairs[2]]], minlength=self.n_items) > 0
+        return np.flatnonzero(found if found.any() else ~found)
+
     def items_of(self, task):
         """For every column of a task's labels, the items that bring it one of some weight."""
         if self.pairs is None:
