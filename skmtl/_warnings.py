@@ -10,7 +10,10 @@ _HERE = os.path.dirname(__file__) + os.sep
 
 
 def warn(message, category):
-    """As `warnings.warn`, of the line outside of this library that called it: counted levels differ from way to way."""
+    """As `warnings.warn`, of the line outside of this library that called it: counted levels differ from way to way.
+
+    From Python 3.12 on that is its ``skip_file_prefixes``.
+    """
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         frame, level = frame.f_back, level + 1
