@@ -28,6 +28,8 @@ from skmtl.solvers.splitting import solve_by_splitting
 
 __all__ = ["problem_of"]
 
+_TINY = 1e-100  # squares of smaller numbers, and products with these, vanish
+
 
 def problem_of(data, penalty, estimator, losses):
     """The problem that an estimator's parameters pose on `data`: `alpha_max`, `curvature` and `solve` of a path."""
@@ -105,7 +107,7 @@ class _Moments:
     def of(cls, moments_of, data, estimator, factor, origin):
         """The moments of the rows, whose features are counted from -`origin`: intercepts are those from 0."""
         moments = moments_of(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
-        _refuse_overflow("X", moments.squares)
+        _refuse_extremes(data.X, moments.squares)
         _refuse_overflow("y", moments.yy)
         if np.any(origin):
             moments = replace(moments, x_mean=moments.x_mean + origin)
@@ -143,7 +145,7 @@ class _Rows:
 
         c = _loss_factors(data.task_weight(), lengths, estimator.task_weight, factor)
         rows = RowProblem(data, losses, c, penalty, **how)
-        _refuse_overflow("X", rows.curvature())
+        _refuse_extremes(data.X, np.atleast_1d(rows.curvature()))
         return cls(rows)
 
     def alpha_max(self, penalty):
@@ -233,6 +235,16 @@ def _basis(data, centered, own_intercepts):
         return V[: max(1, np.sum(s > s[0] * X.shape[1] * np.finfo(float).eps))].T
     V = (X.T @ U[:, solid]) / np.sqrt(l[solid])
     return V @ (1.5 * np.eye(V.shape[1]) - 0.5 * V.T @ V)  # orthonormal to 1e-8 before, to 1e-16 after
+
+
+def _refuse_extremes(X, squares):
+    """Raise ValueError where sums of squares of features overflow, or all but vanish where features do not."""
+    _refuse_overflow("X", squares)
+    if squares.max(initial=0.0) < _TINY**2 and len(squares) and 0.0 < abs(X).max() < _TINY:
+        raise ValueError(
+            f"The numbers in X are all smaller than {_TINY:g}: their squares are beyond the range of floats. Give them "
+            "in a smaller unit."
+        )
 
 
 def _refuse_overflow(name, squares):

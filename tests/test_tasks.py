@@ -929,6 +929,16 @@ def test_numbers_whose_squares_overflow_are_refused(Estimator, rows):
             Estimator().fit(rows.X, y * 1e160, task=rows.ids)
 
 
+@pytest.mark.parametrize("scale", [1e-120, 1e-160, 1e-200])
+@pytest.mark.parametrize("Estimator", [L1Regressor, FusedTasksRegressor, FusedTasksClassifier])
+def test_numbers_whose_squares_vanish_are_refused(Estimator, scale, rows):
+    y = rows.y > 0 if is_classifier(Estimator()) else rows.y
+    with pytest.raises(ValueError, match="all smaller than 1e-100"):
+        Estimator().fit(rows.X * scale, y, task=rows.ids)
+    with pytest.raises(ValueError, match="smaller than 1e-100"):
+        Estimator().fit(sparse.csr_array(rows.X * scale), y, task=rows.ids)
+
+
 @but(AdaptiveJointFeatureRegressor)  # would rather have one of them
 def test_duplicated_columns_share_the_weight(model, rows):
     model = clone(model).fit(rows.X[:, [0, 1, 2, 0]], rows.y, task=rows.ids)
