@@ -28,7 +28,7 @@ from skmtl.solvers.splitting import solve_by_splitting
 
 __all__ = ["problem_of"]
 
-_TINY = 1e-100  # squares of smaller numbers, and products with these, vanish
+_TINY, _HUGE = 1e-75, 1e75  # solvers take squares of sums of squares
 
 
 def problem_of(data, penalty, estimator, losses):
@@ -108,7 +108,7 @@ class _Moments:
         """The moments of the rows, whose features are counted from -`origin`: intercepts are those from 0."""
         moments = moments_of(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
         _refuse_extremes(data.X, moments.squares)
-        _refuse_overflow("y", moments.yy)
+        _refuse_overflow(moments.yy)
         if np.any(origin):
             moments = replace(moments, x_mean=moments.x_mean + origin)
         c = _loss_factors(moments.weight, lambda: np.linalg.norm(moments.xy, axis=1), estimator.task_weight, factor)
@@ -238,21 +238,29 @@ def _basis(data, centered, own_intercepts):
 
 
 def _refuse_extremes(X, squares):
-    """Raise ValueError where sums of squares of features overflow, or all but vanish where features do not."""
-    _refuse_overflow("X", squares)
-    if squares.max(initial=0.0) < _TINY**2 and len(squares) and 0.0 < abs(X).max() < _TINY:
+    """Raise ValueError where features are so large, or all so small, that solvers would end anywhere, or never.
+
+    squares : their weighted sums of squares.
+    """
+    largest = squares.max(initial=0.0)
+    if not largest < _HUGE**2:
         raise ValueError(
-            f"The numbers in X are all smaller than {_TINY:g}: their squares are beyond the range of floats. Give them "
-            "in a smaller unit."
+            f"Numbers in X are larger than {_HUGE:g}: squares of their squares are beyond the range of floats. Give "
+            "them in a larger unit, or drop the rows where such numbers stand for missing ones."
+        )
+    if largest < _TINY**2 and len(squares) and 0.0 < abs(X).max() < _TINY:
+        raise ValueError(
+            f"All numbers in X are smaller than {_TINY:g}: squares of their squares are beyond the range of floats. "
+            "Give them in a smaller unit."
         )
 
 
-def _refuse_overflow(name, squares):
-    """Raise ValueError where sums of squares are not finite: solvers would end anywhere, or never."""
-    if not np.isfinite(squares).all():
+def _refuse_overflow(y_squares):
+    """Raise ValueError where sums of squared labels are not finite."""
+    if not np.isfinite(y_squares).all():
         raise ValueError(
-            f"Squares of the numbers in {name} are beyond the range of floats. Give them in a larger unit, or drop the "
-            "rows where such numbers stand for missing ones."
+            "Squares of the numbers in y are beyond the range of floats. Give them in a larger unit, or drop the rows "
+            "where such numbers stand for missing ones."
         )
 
 
