@@ -288,6 +288,14 @@ def test_counts_are_of_any_size(penalty, size, rng):
     assert_allclose(other.intercept_, one.intercept_ + np.log(size), atol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_pulled_intercepts_are_found_from_where_counts_overflow(rng):
+    data = long_table(rng, Poisson())
+    belief = penalties.SharedPlusSpecific(1.0, 1.0, alpha_intercept=1.0)
+    model = MultiTaskRegressor(belief, loss="poisson").fit(data.X, 1e15 * data.y, task=data.task)
+    assert np.isfinite(model.predict(data.X, task=data.task)).all()
+
+
 def test_intercepts_are_as_exact_beside_a_task_of_large_labels(rng):
     data = long_table(rng, Poisson())
     y = np.where(data.task == "t0", 1e9 * (1.0 + data.y), data.y)

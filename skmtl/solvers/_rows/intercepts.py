@@ -63,6 +63,9 @@ def _by_newton(rows, margins, a):
     """Several numbers a task, or a pull between tasks: Newton steps, halved until the loss goes down."""
     a = np.where(rows.present, a, 0.0)
     best, slope, hessian = _loss(rows, margins, a)
+    if not np.isfinite(best):  # too far for exp: first down to where no linear predictor is above zero
+        a = a - np.maximum(rows.largest(rows.labelled(margins + rows.spread(rows.open(a)))), 0.0)
+        best, slope, hessian = _loss(rows, margins, a)
     decrement = np.inf
     nothing = 1e-16 * rows.task_weight.sum() if rows.K > 1 else 0.0  # of a log-loss, which has no units
     for _ in range(_ROUNDS):
