@@ -1,11 +1,12 @@
 r"""Moments of tasks that share rows but not all have a label in each: what the rows say of all, less what is missing.
 
-With all rows as A, centred on their mean, and those that a task has no label for as M,
+Let A be all n rows, centred on their common mean, and M those of them for which task t, with n_t labels, has none.
+With rows of weight 1,
 
-    G_t = A'A - M'(I + e e' n / n_t) M,        e e' = 1 / n  for rows of weight 1,
+    G_t = A'A - M'(I + 1 1' / n_t) M,
 
-whose second part has as many dimensions as labels are missing.  Where these are few, neither d x d numbers are kept for
-each task nor are they needed: products with G_t take the rows, and inverses the formula of Woodbury, as in
+and the part that is taken off has at most as many dimensions as labels are missing.  Where these are few, no task needs
+a Gram matrix of its own: products with G_t are taken on the rows, and inverses come from Woodbury's formula, in
 `solvers/_resolvents.py`.
 """
 
@@ -22,15 +23,16 @@ from skmtl.moments._task_moments import TaskMoments
 
 __all__ = ["IncompleteMoments", "nearly_complete"]
 
-_LARGEST = 6e7  # numbers in the factors of all tasks, or in their rows
+_LARGEST = 6e7  # numbers in the factors of all tasks, or in their rows, that memory has room for
 _WIDE = 64  # features; with fewer, Gram matrices are as fast
-_FEW = 0.25  # of all labels
+_FEW = 0.25  # the share of rows labelled by the median task, below which tasks are better off with copies of their rows
 
 
 def nearly_complete(data):
-    """Whether tasks share rows but for labels, and those missing (or there) are fewer than their Gram matrices.
+    """Whether tasks share their rows and `IncompleteMoments` are smaller than the usual moments would be.
 
-    Most tasks with few labels are as well off with rows of their own, if there is room for these.
+    Solving with them takes a square matrix for each task, with a row for each of its labels or each that is missing,
+    whichever are fewer.  Where most tasks have few labels, copies of the labelled rows serve as well, if there is room.
     """
     n, d = data.X.shape
     if not data.shared or data.complete or sparse.issparse(data.X) or d < _WIDE:
@@ -46,7 +48,7 @@ def nearly_complete(data):
 
 @dataclass(frozen=True, eq=False)
 class IncompleteMoments(TaskMoments):
-    """`TaskMoments` without Gram matrices: products with them and with ``(c_t G_t + D_t I)^-1`` are all there is.
+    """`TaskMoments` that hold no Gram matrix: they offer products with G_t and, by `solvers/_resolvents.py`, inverses.
 
     Attributes
     ----------
@@ -69,7 +71,7 @@ class IncompleteMoments(TaskMoments):
         A, y, root = data.X, data.y, np.sqrt(s)[:, None]
         weight, (n_tasks, d) = s @ labelled, (data.n_tasks, data.X.shape[1])
         x_mean, y_mean = np.zeros((n_tasks, d)), np.zeros(n_tasks)
-        if fit_intercept:  # counted from the first of them, what is constant leaves exact zeros
+        if fit_intercept:  # differences from a task's first row: what is constant leaves exact zeros
             share = labelled * s[:, None] / np.where(weight > 0, weight, 1.0)
             A, first = A - A[0], y[labelled.argmax(axis=0), np.arange(n_tasks)]
             x_mean = (weight > 0)[:, None] * (data.X[0] + share.T @ A)
@@ -107,7 +109,7 @@ class IncompleteMoments(TaskMoments):
         return (self._labelled_part((self.A @ B.T) @ R.T) @ S).T @ self.A
 
     def _labelled_part(self, margins):
-        """Margins (n_samples, n_tasks) of the labelled rows, on their mean."""
+        """Margins (n_samples, n_tasks), changed in place: 0 without a label, the others less their task's mean."""
         margins *= self.labelled
         if self.centered:
             e = self.labelled * self.unit[:, None]
@@ -120,7 +122,7 @@ class IncompleteMoments(TaskMoments):
 
     @cached_property
     def _off_mean(self):
-        """``sqrt(N_t)`` times how far the mean of a task's rows is from that of all, (n_tasks, n_features)."""
+        """``sqrt(N_t)`` times the mean of a task's labelled rows less the mean of all rows, (n_tasks, n_features)."""
         e = self.labelled * self.unit[:, None]
         return (e / np.sqrt(np.maximum(np.einsum("it,it->t", e, e), 1e-300))).T @ self.A
 
@@ -170,7 +172,7 @@ class IncompleteMoments(TaskMoments):
         return replace(self, **self._sums_among(tasks, at), labelled=labelled, data=self.data.reindex(tasks))
 
     def apart(self):
-        """Every task that has rows as usual moments of its own: its position and these."""
+        """Yield the position of every task that has rows, and the usual moments of this task alone."""
         for t in np.flatnonzero(self.active):
             yield t, TaskMoments.from_data(self.data.reindex(self.tasks[[t]]), fit_intercept=self.centered)
 

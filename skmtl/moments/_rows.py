@@ -13,12 +13,17 @@ A_t are the rows of a task less their mean, times the roots of their weights; v_
     only(mine, at)           the tasks where the mask `mine` (g,) is true, which are those at `at` from now on
     A              (b, r, d) all features as a dense array: for few features
 
+and, for working sets that differ from task to task, of some of the tasks, k (n,)
+
+    columns_of_each(k, at)   (n, r, m)  A_t of the features at[i] (m,) of task k[i]
+    products_of(k, R)        (n, d)     A_t' r_t  for R (n, r)
+
 b is 1 where all tasks share their rows and the weights of them, else g.
 
-Sparse rows are never centred: with mean m and roots of weights s, ``A = diag(s) (X - 1 m')``, so that ``A w`` is
-``s * (X w - m w)`` and ``A' B`` is ``X' diag(s^2) Z - N m_x m_z'``.  What is subtracted there is not large beside what
-is left, because columns with hardly any zero, the only ones whose mean can be large beside their deviations, are
-centred after all.
+Sparse rows stay sparse, so their mean m is not taken off: with the roots of their weights, root, A is
+``diag(root) (X - 1 m')``, ``A w`` is ``root * (X w - m w)``, and ``A' B`` is ``X' diag(root^2) Z - N m_x m_z'``, where
+N is the sum of the weights and B comes from other columns Z.  No digits are lost in that difference unless a mean is
+large beside the deviations from it.  Only columns with hardly any zero can be like that, and these are centred.
 """
 
 from dataclasses import dataclass, replace
@@ -34,10 +39,10 @@ from skmtl.moments._sums import CACHE, csr_arrays, sparse_cross
 
 __all__ = ["OFF_CENTRE", "Rows", "SparseRows"]
 
-OFF_CENTRE = 0.01  # squares around the mean, as a share of all squares, for which rows need not be centred
-_LEVEL = 1e-8  # likewise, that rounding may make of a constant
-_COLUMNS = 512  # of a product that are corrected at once, so that they are in the cache
-_ENTRIES = CACHE // 4  # of sparse columns that are multiplied at once, so that what is made for it is in the cache
+OFF_CENTRE = 0.01  # squares around the mean, as a share of all squares; with less, rows have to be centred
+_LEVEL = 1e-8  # likewise; with less, the column may be a constant and its rounding errors
+_COLUMNS = 512  # columns of a product that are corrected together, so that they stay in the cache
+_ENTRIES = CACHE // 4  # entries of sparse columns that are multiplied together, so that temporaries stay in the cache
 _TINY = np.finfo(float).tiny
 
 
@@ -48,7 +53,8 @@ class Rows:
     tasks (g,): positions.  A (g, r, d), or (1, r, d) for all: rows less their mean, times the roots of their weights.
     v (g, r): labels likewise.
 
-    Of A, `raw` is there: where `mean` (d,) is given, it has yet to be taken off and `square` (d,) is the diagonal of G.
+    `raw` is A itself, or where `mean` (d,) is given the rows before centring, of which A would be a copy as large; then
+    ``A = raw - mean``, and `square` (d,) is the diagonal of G.
     """
 
     tasks: np.ndarray
@@ -110,7 +116,7 @@ class Rows:
         return np.einsum("trj,trj->tj", self.raw, self.raw) if self.square is None else self.square[None]
 
     def only(self, mine, at):
-        """The tasks of a slice, or where the mask `mine` (g,) is true, whose positions are `at` from now on."""
+        """The rows of the tasks that `mine`, a mask (g,) or a slice, picks; their positions are `at` from now on."""
         raw = self.raw if len(self.raw) == 1 else self.raw[mine]
         return replace(self, tasks=at, raw=raw, v=self.v[mine])
 

@@ -21,7 +21,7 @@ from skmtl._numba import kernel, read_only
 
 __all__ = ["CACHE", "csr_arrays", "large_task", "small_tasks", "sparse_cross"]
 
-CACHE = 65_536  # numbers in a block: 512 kB, half of a common second-level cache
+CACHE = 65_536  # numbers in a block: 512 kB, half of a second-level cache of common size
 
 
 @kernel
@@ -103,7 +103,7 @@ def large_task(X, y, weight, center, gram):
     buffer = np.empty((min(step, n_samples), n_features))
     for start in range(0, n_samples, step):
         part = slice(start, start + step)
-        if center and start == 0:  # counted from the first row, what is constant leaves exact zeros
+        if center and start == 0:  # the mean of differences from the first row: a constant leaves exact zeros
             x_shift, y_shift = (Z[0] + np.subtract(Z[part], Z[0]).mean(axis=0) for Z in (X, y))
         U = np.subtract(X[part], x_shift, out=buffer[: len(y[part])])
         V = y[part] - y_shift

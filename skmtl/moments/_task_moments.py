@@ -21,15 +21,15 @@ __all__ = ["Factor", "TaskMoments"]
 
 _SUMS = ("n_rows", "weight", "x_mean", "y_mean", "xy", "yy")
 _CANCELLED = 1e-6  # a remainder below this share of the total is summed again from its rows
-_ONE_THREAD = 256  # features: with fewer, the threads of BLAS wait for each other longer than they work
-_SHORT = 1e9  # multiplications, likewise
+_ONE_THREAD = 256  # features; up to here, the threads of BLAS wait for each other longer than they work
+_SHORT = 1e9  # multiplications with rows that are kept; up to here likewise
 _EIGH = 10  # multiplications of an eigendecomposition, in units of n_features^3
 _WORTH_THREADS = 2e8  # multiplications; below, starting threads costs more than they bring
 
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """Tasks with factors of one size: ``G_t = V_t' diag(l_t) V_t``, the rows of V_t orthonormal.
+    """The factors of several tasks, of one size (r, d): ``G_t = V_t' diag(l_t) V_t``, the rows of V_t orthonormal.
 
     tasks (g,): positions.  V (g, r, d), l (g, r) >= 0; or (1, r, d) and (1, r) for all.
     """
@@ -74,8 +74,8 @@ class TaskMoments:
     centered : bool
         The means were taken off: the model has an intercept. Otherwise the means are 0.
     data : TaskData or None
-        What the sums came from, by reference: exact subtraction needs it. After ``a + b`` only tasks in `rows` have
-        theirs.
+        The rows that were summed, not a copy: tasks that a subtraction leaves with few rows are summed again from
+        them. After ``a + b`` it holds those of the tasks in `rows` alone.
     n_jobs : int or None
         Threads for the algebra of many tasks, as for their sums.
     """
@@ -216,7 +216,7 @@ class TaskMoments:
             yield Rows(tasks, A, v)
 
     def _sum_sparse(self):
-        """Fill the sums of sparse rows; those of the tasks without a Gram matrix."""
+        """Fill the sums of sparse rows, and yield the `SparseRows` of the tasks that get no Gram matrix."""
         place = np.full(self.n_tasks, -1)
         place[self.full] = np.arange(len(self.full))
         for tasks, X, y, weight in self._sparse_blocks(place < 0):
@@ -229,7 +229,11 @@ class TaskMoments:
                 self.gram[place[tasks[: len(rows.mean)]]] = rows.cross(rows)
 
     def _sparse_blocks(self, thin):
-        """Positions (g,), X, labels (g, r) and weights of some tasks, all of them thin or none, until all are there."""
+        """Yield groups of tasks, all `thin` (n_tasks,) or all not: positions (g,), X, labels (g, r) and weights.
+
+        `SparseRows.of` takes them.  Tasks that label more than half of a shared X share it; of the others, those with
+        numbers of rows between the same two powers of 2 are put one below the other.
+        """
         data, left = self.data, self.n_rows > 0
         if data.shared:
             whole = left if data.complete else self.n_rows > 0.5 * len(data.y)  # rows of X to be shared, not copied
@@ -244,7 +248,10 @@ class TaskMoments:
             yield self._one_below_the_other(np.flatnonzero(left & (doublings == size) & (thin == kind)))
 
     def _one_below_the_other(self, tasks):
-        """Their own rows, each task filled up to the size of the largest with rows of weight 0, which cost nothing."""
+        """The group of `tasks` with copies of their rows, all filled up to as many as the largest has.
+
+        What fills them up are empty rows of weight 0: sparse, they cost next to nothing.
+        """
         data, n = self.data, self.n_rows[tasks]
         filled = np.arange(n.max()) < n[:, None]
         if data.shared:
@@ -599,10 +606,11 @@ def _mean(Z, share, total):
 
 
 def _of_uneven_features(gram, D):
-    """Eigenvalues and eigenvectors of a Gram matrix whose features have lengths D, from 1e-4 to 1e4 say.
+    """Eigenvalues and eigenvectors of a Gram matrix whose features differ much in length D, from 1e-4 to 1e4 say.
 
-    In ``D^-1 G D^-1 = R'R`` all are alike, and the singular values of R D say what beside the largest eigenvalue of G
-    is rounding noise.
+    `eigh` of G itself takes what is small beside the largest eigenvalue for rounding noise.  In ``D^-1 G D^-1 = R'R``
+    all features have length 1, so that `eigh` finds R with all its digits; the singular values of R D, squared, are the
+    eigenvalues of G.
     """
     l, Q = np.linalg.eigh(gram / D / D[:, None])  # noqa: E741
     solid = _without_noise(l[None], l[-1])[0] > 0.0
@@ -613,6 +621,7 @@ def _of_uneven_features(gram, D):
 
 
 def _thin_factor(rows, centered):
+    """The `Factor` of tasks that keep rows, from the singular values of these."""
     _, s, V = np.linalg.svd(rows.A, full_matrices=False)  # eigh of A A' would lose what is below 1e-8 of the largest s
     if centered:
         s[:, -1] = 0.0  # centred rows have a combination that is zero, but for the rounding of their mean
