@@ -18,9 +18,9 @@ from skmtl.solvers.splitting import solve_by_splitting
 
 __all__: list[str] = []  # found through `solve`
 
-_REFINEMENTS = 20  # at most; two do unless features differ in length by orders of magnitude, or nearly depend
-_SETTLED = 1e-11
-_ILL = 1e-9  # of the largest curvature: a strength that is less is lost beside it
+_REFINEMENTS = 20  # at most; two do unless features differ in length by orders of magnitude or are nearly dependent
+_SETTLED = 1e-11  # share of the largest weight: a step of refinement shorter than this is the last
+_ILL = 1e-9  # share of the largest curvature: beside it a strength that is less gets lost in rounding
 
 
 # ------------------------------------------------------------------------------------------------ tasks on their own
@@ -108,8 +108,9 @@ def _by_factors(moments, c, a, R):
 def _pseudo_inverse(moments, R):
     """The smallest w_t with ``G_t w_t = r_t``, for r_t in the range of G_t.
 
-    Where features differ much in length D, the eigenvalues are those of D^-1 G D^-1: beside a feature of length 1e4
-    those of G would take what one of length 1e-4 says for rounding noise.  Rows need none of this: they are no squares.
+    Where features differ much in length D, the eigenvalues are those of D^-1 G D^-1: among those of G itself, what a
+    feature of length 1e-4 says would pass for rounding noise beside one of length 1e4.  Tasks that keep rows need none
+    of this, as singular values of rows are not squared.
     """
     W = np.zeros_like(R)
     if isinstance(moments, IncompleteMoments):
@@ -165,7 +166,7 @@ def solve_shared_plus_specific(penalty: SharedPlusSpecific, path, moments, c, *,
             W, b0, gap, residual = _free_deviations(rows, c, U, k, k @ moments.y_mean)
             w0 = shared.shared(W[moments.active])
             W[~moments.active] = w0
-        off = np.where(moments.active, moments.intercepts(W) - b0, 0.0)  # 0 counts where k does
+        off = moments.intercepts(W) - b0  # a task without rows has k_t = 0, so that its number counts nowhere
 
         def certificate(W=W, off=off, shared=shared, gap=gap, residual=residual):
             loss = loss_of(moments, c, W, moments.times_gram(W))
@@ -179,7 +180,10 @@ def solve_shared_plus_specific(penalty: SharedPlusSpecific, path, moments, c, *,
 
 
 def _free_deviations(rows, c, U, k, beta):
-    """Deviations at no cost: every task its own least squares, W = P - b_0 S, and the b_0 that all agree on."""
+    """Deviations at no cost: the least squares of every task alone, W = P - b_0 S, for the best b_0.
+
+    P is the solution for b_0 = 0, and S what a unit of b_0 takes off.
+    """
     P, S, b0 = _pseudo_inverse(rows, rows.xy), 0.0, 0.0
     if k.any():
         S = _pseudo_inverse(rows, U / c[:, None])

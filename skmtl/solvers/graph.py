@@ -4,7 +4,8 @@
     tasks that share rows    two eigendecompositions turn the equations into divisions
     tasks with own rows      conjugate gradients, to a residual of 1e-8 at least
 
-Nodes of the graph that are no tasks of the data take their best values and are eliminated.
+Nodes of the graph that are no tasks of the data take their best values: where tasks share rows they are eliminated
+from K, elsewhere they are tasks without rows.
 """
 
 import numpy as np
@@ -39,8 +40,9 @@ __all__: list[str] = []  # found through `solve`
 _CONVERGED = 1e-8  # residual of conjugate gradients
 _SMOOTH = 32  # functions of the graph that the preconditioner knows; more cost more than they save
 _RESTARTS = 20  # of Lanczos' method, after which a factor is quicker
-_RELAXED, _NOTHING = 1e-13, 1e-14  # of the mean curvature: added to it; of the labels: no more to explain
-_ROUGH = 5e-3  # of the largest degree: the eigenvalues of functions that are not smooth
+_RELAXED = 1e-13  # share of the mean curvature that is added, for weights that nothing determines
+_NOTHING = 1e-14  # share of the right-hand side c_t q_t: a residual this small is rounding
+_ROUGH = 5e-3  # share of the largest degree: eigenvalues above it belong to functions that are not smooth
 
 
 @solve.register
@@ -54,7 +56,7 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
         return
     nodes = penalty.all_tasks(moments.tasks)
     complete = len(nodes) == moments.n_tasks and linked(penalty, nodes, moments.active).all()
-    if not complete and not moments.shared:  # what a graph without ridge cannot see is over all nodes
+    if not complete and not moments.shared:  # with all nodes as tasks: a graph's null space is one of all its nodes
         how = {"tol": tol, "max_iter": max_iter, "init": init}
         yield from on_nodes(solve_task_graph)(penalty, path, moments, c, **how)
         return
@@ -88,13 +90,13 @@ def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter
             return Certificate(objective, max(float(gap), 0.0), residual)
 
         b = harmonic(adjacency, moments.intercepts(W), moments.active)
-        known = certificate if moments.shared else certificate()  # what depends on it is wanted at once
+        known = certificate if moments.shared else certificate()  # it says whether conjugate gradients converged
         converged = moments.shared or _is_solved(known, moments, c)
         yield solution_of(moments, W, known, b=b, n_iter=n_iter, converged=converged)
 
 
 def _is_solved(certificate, moments, c):
-    """Whether little is left of the equations, and W is better than zero."""
+    """Whether next to nothing is left of the equations, and W is no worse than zero."""
     return certificate.residual <= _CONVERGED and certificate.objective <= (1.0 + 1e-9) * loss_at_zero(moments, c)
 
 
@@ -141,7 +143,8 @@ def _full_coupling(L, graph):
 def _by_eigenvectors(path, L, moments, c):
     """All tasks on one G: in the eigenvectors of G and of ``K' = C^(-1/2) K C^(-1/2)`` the equations are divisions.
 
-    Where c is the same for all and no node is hidden, every K' is a function of L: one eigendecomposition for the path.
+    C is diag(c).  Where c is the same for all and no node is hidden, every K' is a function of L, so that one
+    eigendecomposition serves the whole path.
     """
     (f,) = moments.factors
     root = np.sqrt(c)[:, None]
@@ -170,25 +173,28 @@ def _eigh(K):
 
 
 def _by_conjugate_gradients(path, L, moments, c, max_iter, init):
-    """Tasks on rows of their own.
+    """Tasks with rows of their own, every node of the graph one of them.
 
-    The preconditioner inverts the blocks ``c_t G_t + K_tt I``, and adds what blocks cannot see: the smooth functions of
-    the graph, as if every task had the mean of all c_t G_t.  Without that the iterations on a chain grow with alpha.
-    Where features differ much in length, residuals are measured in units of each: those of a short one are else lost.
-    What costs nothing has equations of its own, without K, beside which G may be rounding noise.  Weights that neither
-    labels nor neighbours tell would grow with rounding errors, but for a little more curvature.
+    The preconditioner inverts the diagonal blocks ``c_t G_t + K_tt I`` and adds a coarse correction for what these
+    cannot see: in the smooth functions of the graph, a solution as if every task had the mean of all c_t G_t.  Without
+    it the iterations on a chain grow with alpha.
+
+    Where features differ much in length D, the unknowns are those of features of length 1: otherwise the residuals of
+    short features would not count.  Without a ridge term some weights cost nothing (`_level`), and beside a large K
+    what G says of them is rounding noise: they are found before and after, by equations without K.  Weights that
+    neither labels nor neighbours determine would grow with rounding errors: `_RELAXED` holds them down.
     """
     B = c[:, None] * moments.xy
     shape, W = B.shape, np.zeros_like(B) if init is None else init
     quadratic = quadratic_of(moments, c)
-    mu, smooth = _smooth_functions(L[: len(B), : len(B)])
+    mu, smooth = _smooth_functions(L)
     mean = moments.gram_sum(c) / len(B)
     D = lengths_of(np.diagonal(mean))
     relaxed, nothing = _RELAXED * np.mean(np.diagonal(mean) / D**2), _NOTHING * np.linalg.norm(B / D)
     for graph in path:
-        K = _coupling(L, len(B), graph)
+        K = _full_coupling(L, graph)
         k = K.diagonal()[:, None]
-        coarse = _together(mean, graph.alpha * mu + graph.alpha_ridge, D)
+        coarse = _coarse_solver(mean, graph.alpha * mu + graph.alpha_ridge, D)
         level, times_K = _level(graph, quadratic), _times(K, graph)
         common = level(np.zeros_like(B))
         steps: list[np.ndarray] = []
@@ -218,7 +224,7 @@ def _level(graph, quadratic):
     return Together(graph, quadratic).level if graph.alpha_ridge == 0.0 else lambda W: W
 
 
-def _together(mean, a, D):
+def _coarse_solver(mean, a, D):
     """A function that solves ``(mean + a_i I) x_i = r_i`` for each of a, r (n, d); D are the lengths of features.
 
     Where these differ an inverse for each a_i bears what eigenvalues do not.
@@ -233,7 +239,7 @@ def _together(mean, a, D):
 
 
 def _bound(graph, moments, c, W, KW):
-    """The dual value of the residuals of W, by the splitting, which knows what a graph without ridge cannot see."""
+    """The dual value of the residuals of W without a ridge term, as the splitting has it: it levels W first."""
     problem = Together(graph, quadratic_of(moments, c))
     if not problem.terms:  # no penalty at all: least squares for each task
         return solve_one(Ridge(0.0), moments, c).objective
@@ -241,25 +247,26 @@ def _bound(graph, moments, c, W, KW):
 
 
 def _smooth_functions(L):
-    """Eigenvectors of L with the smallest eigenvalues: the latter (m,) and the former (n_tasks, m).
+    """The smallest eigenvalues (m,) of the Laplacian L, a sparse array, and their eigenvectors (n_tasks, m).
 
-    On a large graph where nothing but constants is smooth, a factor is dear, and rough eigenvectors are enough.
+    On a large graph Lanczos' method tries first, roughly: a factor of L would be dear where nothing but constants is
+    smooth, and there what it finds is enough.
     """
     n, largest = L.shape[0], L.diagonal().max()
     if n <= 1000:
-        mu, U = np.linalg.eigh(L.toarray() if sparse.issparse(L) else L)
+        mu, U = np.linalg.eigh(L.toarray())
         most = max(n // 16, _SMOOTH)
         return np.maximum(mu[:most], 0.0), U[:, :most]
     v0 = np.random.default_rng(0).uniform(1.0, 2.0, n)
     try:
-        shift = 1e-6 * largest  # accuracy is relative: of an eigenvalue of zero there would be none
+        shift = 1e-6 * largest  # the accuracy asked for is relative, and an eigenvalue of 0 would never reach it
         shifted = L + shift * sparse.eye_array(n)
         mu, U = sparse_linalg.eigsh(shifted, _SMOOTH, which="SA", v0=v0, tol=0.1, maxiter=_RESTARTS)
         n_constants = csgraph.connected_components(L, directed=False)[0]
         if mu[min(n_constants, _SMOOTH - 1)] > _ROUGH * largest:
             return np.maximum(mu - shift, 0.0), U
     except sparse_linalg.ArpackNoConvergence:
-        pass  # for functions that are smooth
+        pass  # smooth functions abound: their eigenvalues lie close together, and Lanczos' method is slow
     shift = -1e-3 * largest  # L itself is singular
     inverse = sparse_linalg.LinearOperator(L.shape, sparse_solver(L - shift * sparse.eye_array(n)), dtype=float)
     mu, U = sparse_linalg.eigsh(L, _SMOOTH, sigma=shift, v0=v0, OPinv=inverse)

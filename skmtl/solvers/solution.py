@@ -158,9 +158,10 @@ def residual_norm(residual, size_A, x, b):
 
 
 def solution_of(moments, W, certificate, w0=None, b=None, b0=None, **how):
-    """The Solution of W; w0 and b0 are the means over tasks with weight where the penalty knows no shared model.
+    """The `Solution` of W, with intercepts and a shared model where the solver does not give them.
 
-    Tasks without weight get that model, unless the penalty has said theirs by giving b.
+    Without w0 and b0 the shared model is the mean over the tasks with weight.  Without b every task with weight has its
+    best intercept, and those without weight get the shared model; a solver that gives b has given their weights, too.
     """
     active = moments.active
     known = slice(None) if active.all() else active
@@ -172,9 +173,9 @@ def solution_of(moments, W, certificate, w0=None, b=None, b0=None, **how):
 
 
 def linked(penalty, nodes, labelled):
-    """Which nodes take part: those with labels and, in a graph, those that edges join to one of them; (n_nodes,), bool.
+    """Which nodes take part in a fit, bool (n_nodes,): the `labelled` ones (n_nodes,) and those joined to one by edges.
 
-    `labelled` (n_nodes,) are the former.  All others have the shared model.
+    All others get the shared model after the fit.
     """
     if labelled.all() or not penalty.has_nodes:
         return labelled
@@ -183,9 +184,9 @@ def linked(penalty, nodes, labelled):
 
 
 def on_nodes(solver):
-    """Let `solver` see the nodes that take part, as tasks: without rows where they are none of the data.
+    """Let `solver` see the nodes that take part (`linked`) as its tasks; one that is no task of the data has no rows.
 
-    All other tasks are left out and get the shared model.
+    All other tasks of the data are left out and get the shared model.
     """
 
     @wraps(solver)
@@ -222,21 +223,25 @@ def on_nodes(solver):
     return solve_on_nodes
 
 
-def harmonic(K, b, active):
-    """Intercepts that nothing penalises: those of tasks without rows are the weighted means of their neighbours'.
+def harmonic(adjacency, b, active):
+    """The intercepts b (n_tasks,), which nothing penalises, with those of tasks without rows taken from the graph.
 
-    K (n_nodes, n_nodes) are the weights of the edges, the first nodes are the tasks of b and `active` (n_tasks,).  The
-    limit of a vanishing graph penalty on the intercepts, as the mean over tasks is elsewhere; it is also what remains
-    where no neighbour, near or far, has rows.
+    They are the weighted means of their neighbours': the limit of a graph penalty on the intercepts that goes to zero.
+    In a component of the graph without any rows they are the mean over all tasks that have some.
+
+    adjacency : sparse array of shape (n_nodes, n_nodes)
+        The weights of the edges. The first nodes are the tasks of b and `active`.
+    active : bool array of shape (n_tasks,)
+        Which tasks have rows.
     """
     if active.all():
         return b
-    known = np.zeros(K.shape[0], dtype=bool)
+    known = np.zeros(adjacency.shape[0], dtype=bool)
     known[: len(b)] = active
     b0 = b[active].mean()
     off = np.zeros(len(known))
     off[known] = b[active] - b0
-    L = sparse.csr_array(csgraph.laplacian(K))
+    L = sparse.csr_array(csgraph.laplacian(adjacency))
     off[~known], _ = sparse_linalg.cg(L[~known][:, ~known], -(L[~known][:, known] @ off[known]), rtol=1e-12)
     return b0 + off[: len(b)]
 
