@@ -11,7 +11,7 @@ Each of these registers with `solve`, which finds it by the type of the penalty:
     composite       sums that are one belief
     reduced_rank, latent_basis
                     factors of few directions, by exact steps in one and the other
-    adaptive        concave functions of features, by a sequence of joint-feature problems
+    adaptive        concave functions of the lengths of features, by a sequence of joint-feature problems
 
 What comes back, and other losses than the squared::
 
@@ -20,14 +20,15 @@ What comes back, and other losses than the squared::
     accelerated     steps on the rows
     factored        reduced_rank and latent_basis for any loss
 
-Everywhere f0 is F(0), the loss at W = 0 with the best intercepts, and a `tol` is a share of it.  A `goal` is a duality
-gap; so is `enough`, but of linear equations and lassos, of which it is what may be left.
+Everywhere f0 is F(0), the loss at W = 0 with the best intercepts, and a `tol` is a share of it.  A `goal` is the
+duality gap to reach, in units of the loss; so is `enough`, except where linear equations or the lassos of
+`_sparse_minima` are solved: there it is the residual that may be left.
 
 What several of them use::
 
     _quadratic      the squared loss and its exact step
     _resolvents     (c_t G_t + a I)^-1 of all tasks
-    _coupling       how terms see W, and what their subgradients prove
+    _coupling       how the terms of a penalty see W, and what their subgradients prove
     _screen         which features can do without weights, and which come into the next working set
     _anderson       Anderson's extrapolation
     _sparse_minima  small lassos, one for each task

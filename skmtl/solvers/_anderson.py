@@ -4,16 +4,17 @@ import numpy as np
 
 __all__ = ["Anderson"]
 
-_SINGULAR = 1e-10  # of the trace, added to products of steps that may depend on each other
-_MOST, _LEAST = 2e9, 3  # bytes of all steps that are remembered, and how many are even where they take more
+_SINGULAR = 1e-10  # share of the trace that is added to the diagonal, as steps may depend on each other
+_MOST = 2e9  # bytes of the steps that are remembered
+_LEAST = 3  # steps that are remembered even if they take more
 
 
 class Anderson:
     """Extrapolate ``z -> z + r(z)`` from its last `memory` steps (Anderson 1965, *Journal of the ACM* 12:547-560).
 
-    From fewer, where they would take gigabytes.  The combination ``sum_i g_i (z_i + r_i)``, sum_i g_i = 1, with the
-    smallest ``|sum_i g_i r_i|``: for a linear iteration, what GMRES would do.  It does not always decrease r: who calls
-    `propose` checks, and calls `reset` where it has not.
+    The proposal is the combination ``sum_i g_i (z_i + r_i)``, sum_i g_i = 1, with the smallest ``|sum_i g_i r_i|``: for
+    a linear iteration, what GMRES would do.  It does not always decrease r: who calls `propose` checks that, and calls
+    `reset` where it has not.  Where `memory` steps would take gigabytes, fewer are remembered.
     """
 
     def __init__(self, memory=20):
@@ -25,7 +26,7 @@ class Anderson:
         self._last, self._n, self._at = None, 0, 0
 
     def propose(self, z, r):
-        """The extrapolated point for the point z (m,) with residual r (m,); ``z + r`` after a reset."""
+        """The point to go to from z (m,), whose step is r (m,): extrapolated, or ``z + r`` itself after a reset."""
         last, self._last = self._last, (z, r)
         if last is None:
             return z + r
@@ -38,7 +39,7 @@ class Anderson:
         return z + r - g @ self._dy[:n]
 
     def _store(self, dz, dr):
-        """Put a step in the place of the oldest; how many there are."""
+        """Put the differences between the last two points and steps in the place of the oldest; how many there are."""
         if self._n == 0:
             self.memory = min(self.memory, max(_LEAST, int(_MOST // (2 * dz.nbytes))))
             self._dr, self._dy = np.empty((2, self.memory, len(dz)))  # of r, and of z + r

@@ -1,7 +1,8 @@
 """How the terms of a penalty see W, and what their subgradients prove.
 
-`Together`: every term has its copies of one W.  `Decomposed`: W = P + Q, a norm sees P, another Q.  Vectors z, v and y
-are all copies, one behind the other.
+`Together`: every term has its copies of one W.  `Decomposed`: W = P + Q, a norm sees P, another Q.  The letters are
+those of `splitting.py`: z, v = A X and y are vectors of the copies of all terms, one behind the other, and Z, V and Y
+the same as lists of blocks, one for each term.
 """
 
 import numpy as np
@@ -16,8 +17,9 @@ from skmtl.solvers.solution import AT_ZERO
 
 __all__ = ["Decomposed", "Together", "common_null", "matters", "ways"]
 
-_STEPS, _LEFT = 1000, 1e-12  # of conjugate gradients, and what they may leave of what is to be shared out
-_NEAR, _ROUNDS = 1.005, 3  # how far outside dual balls it pays to share out a mismatch among norms, and how often
+_STEPS = 1000  # of the conjugate gradients that split a mismatch into parts
+_LEFT = 1e-12  # share of the length of the direction: what they may leave of the mismatch
+_NEAR, _ROUNDS = 1.005, 3  # the gauge below which it pays to share out a mismatch among norms, and rounds of that
 
 
 class _Copy:
@@ -71,7 +73,7 @@ class _Ends:
 class Together:
     """All terms see one W."""
 
-    stiffness = 1.0  # the first rho, in mean curvatures
+    stiffness = 1.0  # the first rho, in units of the loss's mean curvature
 
     def __init__(self, penalty, quadratic):
         self.quadratic = quadratic
@@ -84,7 +86,7 @@ class Together:
         self._null = _Null.of(terms, quadratic)
 
     def _copied(self, terms):
-        """The terms that have copies."""
+        """Those of the terms that have copies of W: all, unless a subclass takes some into its step."""
         return terms
 
     def blocks(self, z):
@@ -98,43 +100,49 @@ class Together:
     # ------------------------------------------------------------------------------------------------- iterations
 
     def start(self, state):
-        """Where to begin, z and rho: those of the penalty before, or of given weights [W] or [P, Q].
+        """Where to begin, z and rho.
 
-        Without any, or where these are worse than zeros, zeros.
+        state : the pair (z, rho) where the penalty before ended, or weights as a list [W] or [P, Q], or None.
+            Zeros take the place of None, and of weights whose objective is larger than at zero.
         """
         if isinstance(state, tuple):
             return state
         rho = self.stiffness * self.quadratic.curvature / float(np.mean(self.degree))
         if state is None or self.quadratic.f0 < self._value_at(state) < np.inf:
-            return np.zeros(self._cuts[-1]), rho  # what no row sees comes back from afar in small steps
+            return np.zeros(self._cuts[-1]), rho  # along what no row sees, the way back from bad weights is slow
         return self.join(self._from_weights(state, self._slope(sum(state)) / rho)), rho
 
     def _slope(self, W):
-        """The gradient of f at W, of which the copies have to make up for their part."""
+        """The gradient of f at W, the ridge term included."""
         return self.quadratic.ridge * W - self.quadratic.at(W)[1]
 
     def _value_at(self, state):
+        """The objective at weights [W] or [P, Q]."""
         return self.objective(sum(state))
 
     def _from_weights(self, state, slope):
+        """The copies Z for which the X of the iteration is these weights; `slope` is the gradient of f there, over rho.
+
+        So that ``grad f(X) + rho sum_k A_k'(A_k X - Z_k) = 0``.
+        """
         point = sum(state) + slope / np.maximum(self.degree, 1.0)
         return [term.spread(point) for term in self.terms]
 
     def center(self, Z, rho):
-        """The X of the iteration."""
+        """``X = argmin f(X) + rho / 2 sum_k |A_k X - Z_k|^2``."""
         return self.quadratic.resolve(self.quadratic.B + rho * self._pull(Z), rho * self.degree)
 
     def _pull(self, Z):
-        """The sum of what the copies want X to be."""
+        """``sum_k A_k' Z_k``."""
         return sum(term.gather(block) for term, block in zip(self.terms, Z, strict=True))
 
     def copies(self, Z, rho):
-        """The copies of X."""
+        """``A_k X`` of every term, for the X of the iteration."""
         X = self.center(Z, rho)
         return [term.spread(X) for term in self.terms]
 
     def step(self, z, rho):
-        """A X and Y for z, and their difference."""
+        """``A X`` and Y of the iteration from z, and their difference ``Y - A X``, its step."""
         Z = self.blocks(z)
         V = self.copies(Z, rho)
         Y = [term.prox(2.0 * at - block, 1.0 / rho) for term, at, block in zip(self.terms, V, Z, strict=True)]
@@ -142,13 +150,13 @@ class Together:
         return v, y, y - v
 
     def haste(self, n_iter):
-        """By how much rho should be larger than what makes what is left of all equations alike."""
+        """By what factor rho is to be larger than the one that balances the residuals: see `_balance`."""
         return 1.0
 
     # ------------------------------------------------------------------------------------------------ certificates
 
     def zero_is_optimal(self):
-        """Whether the gradient at W = 0 is a subgradient of the penalty there."""
+        """Whether W = 0 is known to be optimal: of several terms or edges, whose proxes do not tell, only if B = 0."""
         B = self.quadratic.B
         if not B.any():
             return True
@@ -191,7 +199,10 @@ class Together:
         return points, duals, X
 
     def _feasible(self, W):
-        """The point that W is brought to by every constraint in turn: what meets one of them may break another."""
+        """A point that all constraints allow, from W by each of their proxes in turn.
+
+        The candidates Y_k need not be: each meets the constraint of its own term, and may break those of others.
+        """
         for term in self._constraints:
             W = term.prox(W, 0.0)
         return self.objective(W), W, ()
@@ -212,11 +223,11 @@ class Together:
         return self.bound_of(X, loss, direction, duals)
 
     def bound_of(self, X, loss, direction, duals):
-        """The same for what the loss is there, with its negative gradient."""
+        """The same where the loss at X and its negative gradient are known."""
         return max((_dual_value(X, loss, direction, *way) for way in self._ways(X, direction, duals)), default=0.0)
 
     def _ways(self, X, direction, duals):
-        """For every place that can take the mismatch: how far that is outside the balls, and its price."""
+        """Gauge and price for every place that can take the mismatch: see the function `ways`."""
         return ways(direction, duals, self.quadratic.ridge, 0 if self._null is None else self._null.basis.shape[1])
 
 
@@ -264,7 +275,7 @@ class Decomposed(Together):
         return [(objective, W, (P, Q))], self.bound(X, []), (X, [])
 
     def _ways(self, X, direction, duals):
-        """One subgradient for both, which is what the ridge term leaves of the direction."""
+        """Gauge and price of what the ridge term leaves of the direction: it must be a subgradient of both norms."""
         ridge = self.quadratic.ridge
         U = direction - ridge * X
         yield max(term.term.gauge(U) for term in self.terms), 0.5 * ridge * np.vdot(X, X)
@@ -312,12 +323,16 @@ def _constants(bases):
 
 
 def ways(direction, duals, ridge, n_null):
-    """How subgradients ``duals``, pairs (f, U), make up a descent `direction` of the loss, (n_tasks, n_features).
+    """Yield the ways in which subgradients can make up a descent `direction` of the loss, (n_tasks, n_features).
 
-    What they leave of it goes to one of them, or to the ridge term: for every such place, how far that is outside the
-    dual balls (gauge), and the price, the conjugates' sum.  Where the direction sums to zero over what costs nothing,
-    `n_null` combinations of tasks, a function that does not see that can take the mismatch, too, or several that do not
-    see more than that.
+    The `duals` are pairs (f, U), whose sum is the direction but for a mismatch that is zero at a solution.  Each way
+    gives that mismatch to another place which can take it: the ridge term, one function, or several.  It is a pair for
+    `_dual_value`: the gauge, the largest factor by which a dual variable then is outside its ball (inside up to 1), and
+    the price, the sum of the conjugates.
+
+    No function can take what is not orthogonal to its null space, the combinations of tasks that cost it nothing.  The
+    direction is orthogonal to that of the whole penalty, `n_null` combinations, and so is the mismatch: functions with
+    no larger null space can take all of it.  Where there is none, all functions together can.
     """
     mismatch = direction - sum(f.divergence(U) for f, U in duals)
     gauges, prices = np.array([(f.gauge(U), f.price(U)) for f, U in duals]).reshape(-1, 2).T
@@ -326,12 +341,12 @@ def ways(direction, duals, ridge, n_null):
         yield gauges.max(initial=0.0), prices.sum() + np.vdot(mismatch, mismatch) / (2.0 * ridge)
     for k, (f, U) in enumerate(duals):  # to one function, U_k + M
         if _n_unseen(f) > n_null:
-            continue  # it could not take what does not sum to zero
+            continue  # the mismatch need not be orthogonal to all of its null space
         changed = U + f.route(mismatch)
         gauge = max(f.gauge(changed), np.delete(gauges, k).max(initial=0.0))
         least = min(least, gauge)
         yield gauge, f.price(changed) + np.delete(prices, k).sum()
-    if len(duals) > 1 and all(_n_unseen(f) > n_null for f, _ in duals):  # to all, M_k orthogonal to what f_k misses
+    if len(duals) > 1 and all(_n_unseen(f) > n_null for f, _ in duals):  # to all, in parts M_k that f_k can take
         parts = _parts(mismatch, [f.null for f, _ in duals], np.linalg.norm(direction))
         changed = [(f, U + f.route(part)) for (f, U), part in zip(duals, parts, strict=False)]
         if changed:
@@ -342,7 +357,7 @@ def ways(direction, duals, ridge, n_null):
 
 
 def _among_norms(mismatch, duals, other_gauges, price, ridge):
-    """The same for a mismatch of which each norm takes what its dual ball has room for, in turn and again.
+    """The same where several norms share a mismatch: each takes what its dual ball has room for, in turn and again.
 
     By Moreau's identity ``V - prox(V)`` is the point of the ball that is nearest to V.
     """
@@ -360,7 +375,10 @@ def _among_norms(mismatch, duals, other_gauges, price, ridge):
 
 
 def _parts(mismatch, bases, size):
-    """Parts that sum to the mismatch, each orthogonal to one basis; none if that cannot be, to the digits of `size`."""
+    """Parts that sum to the mismatch, each orthogonal to one of the bases; an empty list if there are none.
+
+    size : the length of the direction, whose rounding errors are in the mismatch.
+    """
 
     def seen(N, V):
         return V - N @ (N.T @ V)
@@ -369,7 +387,7 @@ def _parts(mismatch, bases, size):
         return sum(seen(N, v.reshape(mismatch.shape)) for N in bases).ravel()
 
     A = LinearOperator((mismatch.size, mismatch.size), summed, dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):  # where all of it is what no basis leaves
+    with np.errstate(divide="ignore", invalid="ignore"):  # a mismatch in all of their spans has no such parts
         V = cg(A, mismatch.ravel(), rtol=0.0, atol=1e-14 * size, maxiter=_STEPS)[0].reshape(mismatch.shape)
         parts = [seen(N, V) for N in bases]
     return parts if np.linalg.norm(mismatch - sum(parts)) <= _LEFT * size else []
@@ -381,20 +399,20 @@ def matters(term):
 
 
 def _null_basis(f):
-    """Combinations of tasks that cost nothing (n_tasks, n_null), None if there are none."""
-    return f.null if f.null is not None and f.null.shape[1] else None
+    """The combinations of tasks that cost f nothing (n_tasks, n_null), None if there are none."""
+    return f.null if _n_unseen(f) else None
 
 
 def _n_unseen(f):
-    """How many there are."""
+    """How many combinations of tasks cost f nothing."""
     return 0 if f.null is None else f.null.shape[1]
 
 
 def _dual_value(X, loss, direction, gauge, price):
     """The best dual value of s times the residuals r of X, ``s y'r - s^2 (|r|^2 / 2 + price)``, ``0 <= s gauge <= 1``.
 
-    From what is known of X: ``|r|^2 = 2 loss`` and ``y'r = |r|^2 + <direction, X>``.  The best s of a solution is 1;
-    one far above it is a quotient of rounding errors.
+    It takes no row: ``|r|^2 = 2 loss`` and ``y'r = |r|^2 + <direction, X>``, rows weighted with c_t.  At a solution the
+    best s is 1.  Where it would be far above, both numbers are rounding errors, and 2 is as good.
     """
     linear, curvature = 2.0 * loss + float(np.vdot(direction, X)), 2.0 * (loss + price)
     if not np.isfinite(gauge) or not np.isfinite(curvature) or curvature <= 0.0:

@@ -1,9 +1,10 @@
 r"""The quadratic step of a splitting with absolute values in it, ``min_W  f(W) + alpha |W|_1 + rho / 2 |W - Z|^2``.
 
-Absolute values need no copy of W then: what is left to agree on are the other terms.  Where tasks have fewer rows than
-features, f alone is flat in many directions, and copies of a sparse and of a simple W approach each other slowly; on
-few weights it is not.  Task by task, coordinate descent from the iteration before, which has nearly the same signs.
-Beside quadratic forms copies approach each other as quickly, and cost less, unless intercepts are drawn together.
+Absolute values have no copy of W then; only the other terms have.  Where tasks have fewer rows than features, f alone
+is flat in many directions, along which a sparse copy and, say, one of low rank approach each other slowly.  With
+absolute values X has few weights, and in these f is not flat.  The step is coordinate descent, task by task, from the X
+of the iteration before, which has nearly the same signs.  Beside quadratic forms alone, copies approach each other as
+quickly and cost less, unless intercepts are drawn together.
 """
 
 import numpy as np
@@ -16,13 +17,14 @@ from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
 __all__ = ["SparseStep", "with_absolute_values"]
 
 _LARGEST = 1e7  # numbers in all Gram matrices; with more, factors are better
-_INEXACT = 0.01  # of the mean difference of copies: what a step may leave of its own equations
-_ROUNDING = 1e-13  # of alpha: what it leaves at least
-_UNHURRIED, _HASTE = 15.0, 4.0  # iterations in which problems end that are no hard ones; for those rho may be so large
+_INEXACT = 0.01  # share of rho times the mean difference of copies: what a step may leave of its own equations
+_ROUNDING = 1e-13  # share of alpha: no step can leave less
+_UNHURRIED = 15.0  # iterations; a problem that takes more is a hard one, and its rho grows with their number
+_HASTE = 4.0  # the largest factor by which it does
 
 
 def with_absolute_values(terms, beside_forms=False):
-    """Whether there are absolute values among terms, and others; quadratic forms count as such if `beside_forms`."""
+    """Whether `terms` are absolute values and others, among which quadratic forms count only if `beside_forms`."""
     others = [term for term in terms if not isinstance(term, L1)]
     reasons = others if beside_forms else [term for term in others if not isinstance(term, TaskQuadratic)]
     return len(others) < len(terms) and len(reasons) > 0
@@ -39,7 +41,7 @@ class SparseStep(Together):
 
     @staticmethod
     def suits(problem):
-        """Whether there are absolute values besides other terms, and every task, given b_0, a problem of its own."""
+        """Whether there are absolute values besides other terms, and the step is a problem for each task, given b_0."""
         quadratic = problem.quadratic
         small = quadratic.B.size * quadratic.B.shape[1] <= _LARGEST
         pulled = type(quadratic) is PulledIntercepts
@@ -51,12 +53,16 @@ class SparseStep(Together):
         return [term for term in terms if not isinstance(term, L1)]
 
     def _slope(self, W):
+        """The same with the subgradient of the absolute values, at zeros the one nearest to what f needs."""
         slope, alpha = super()._slope(W), self.inside.alpha
-        self.X = W.copy()
         return slope + np.where(W != 0, alpha * np.sign(W), np.clip(-slope, -alpha, alpha))
 
+    def _from_weights(self, state, slope):
+        self.X = sum(state)  # from which the first step starts
+        return super()._from_weights(state, slope)
+
     def haste(self, n_iter):
-        """More for hard problems, where the step has few weights to choose from, and a large rho makes Y alike soon."""
+        """More for hard problems: there X has few weights to choose from, and Y soon has the same if rho is large."""
         return float(np.clip(n_iter / _UNHURRIED, 1.0, _HASTE))
 
     def center(self, Z, rho):
@@ -74,7 +80,10 @@ class SparseStep(Together):
         return not self.quadratic.B.any()
 
     def certify(self, z, v, y, rho):
-        """And X itself, whose zeros are exact, with what the step leaves of the gradient for the absolute values."""
+        """The same with one more point, X itself, whose zeros are exact, and a subgradient of the absolute values.
+
+        That is the gradient's equation solved for it: what f and the pull of the copies leave.
+        """
         points, duals, X = self._found(z, v, y, rho)
         pull = rho * (self._pull(self.blocks(z)) - self.degree * X)
         duals.append((self.inside, self.quadratic.at(X)[1] - self.quadratic.ridge * X + pull))

@@ -10,9 +10,9 @@ step size 1 / rho that may change at no cost,
     Z_k = Z_k + Y_k - A_k X                                extrapolated by Anderson's method
 
 (Lions, Mercier 1979, *SIAM Journal on Numerical Analysis* 16:964-979; also known as ADMM).  It does not care how
-features are scaled, and no iteration touches a row.  Absolute values besides other terms are part of f's exact step,
-`SparseStep`, which needs half the iterations, or a third.  The norms of a decomposition W = P + Q have copies of P and
-of Q, and f sees their sum.
+features are scaled, and no iteration touches a row.  Absolute values besides other terms are taken into the exact step
+of f, `SparseStep`, which brings the iterations down to a half or a third.  The norms of a decomposition W = P + Q have
+copies of P and of Q, and f sees their sum.
 
 The certificate.  The residuals r of X, times a number s, are feasible for the dual problem where the descent direction
 ``c_t X_t' r_t`` is a sum of subgradients ``U_k = rho (2 A_k X - Z_k - Y_k)``, each within its dual ball.  What is left
@@ -36,9 +36,9 @@ from skmtl.solvers.solution import ROUNDING, Certificate, harmonic, on_nodes, so
 
 __all__ = ["Found", "minimize", "solution_found", "solve_by_splitting"]
 
-_BALANCED = 60  # iterations after which rho changes rarely
-_ACCELERATE = 10  # iterations before extrapolation
-_ASTRAY = 10.0  # F(0) by which an iteration may be above the best point
+_BALANCED = 60  # iterations, after which rho changes ever more rarely
+_ACCELERATE = 10  # plain iterations before extrapolation begins
+_ASTRAY = 10.0  # in units of F(0): how far above the best objective an iteration may be
 
 
 @solve.register
@@ -73,7 +73,7 @@ def _along(path, moments, c, quadratic, tol, max_iter, init):
 
 
 def _without_terms(penalty, moments, c, quadratic):
-    """The solution where a ridge term is all that is left, or a pull between intercepts, or nothing."""
+    """The solution where no term has any strength: a ridge term may be left, or a pull between intercepts, or both."""
     if not isinstance(quadratic, PulledIntercepts):
         return solve_one(Ridge(penalty.ridge), moments, c)
     if penalty.ridge == 0:
@@ -137,9 +137,12 @@ class Found:
 
 
 def minimize(problem, goal, max_iter, state):
-    """Iterate until the gap is at most `goal`; the last iteration is a plain one.
+    """Iterate until the gap is at most `goal`, or `max_iter` times; the best point and bound, as `Found`.
 
-    What goes on from there would start far astray at times where no certificate has looked.
+    While z is an extrapolated point, `plain` is where the iteration itself would have gone.  Extrapolation has failed
+    if the step r from z is much longer than the `shortest` one with this rho: then z goes back to `plain`.  The last
+    iteration does not extrapolate: from its z the next penalty or another method starts, and no certificate has seen
+    how far astray an extrapolated point would be.
     """
     found = Found(state=state)
     if problem.zero_is_optimal():
@@ -153,17 +156,17 @@ def minimize(problem, goal, max_iter, state):
         length = np.linalg.norm(r)
         waiting |= n_iter % _interval(n_iter) == 0 or n_iter == max_iter
         failed = plain is not None and length > 2.0 * shortest
-        if failed and n_iter < max_iter:  # extrapolation has not helped: go where it started from
+        if failed and n_iter < max_iter:
             z, plain = plain, None
             mixing.reset()
             continue
         shortest = min(shortest, float(length))
-        if waiting:  # also for an iteration later, where the one in turn went back
+        if waiting:  # since the iteration whose turn it was, unless that one went back to `plain`
             waiting = False
             points, *bound = problem.certify(z, v, y, rho)
             least = min(point[0] for point in points)
             if found.objective + _ASTRAY * problem.quadratic.f0 < least < np.inf:
-                # extrapolated along what the loss does not see, where in the end bounds are rounding errors
+                # extrapolated far along what the loss does not see; bounds from there would be rounding errors
                 z, rho = problem.start([*(found.parts or (found.W,))])
                 y_before, plain, shortest, accelerate = None, None, np.inf, 2 * n_iter
                 mixing.reset()
@@ -183,7 +186,7 @@ def minimize(problem, goal, max_iter, state):
 
 
 def _interval(n_iter):
-    """Iterations between two certificates, each of which takes as long as two of them, with several terms as five."""
+    """Iterations between two certificates: one costs as much as two iterations, with several terms as five."""
     return 5 if n_iter < 40 else 10 if n_iter < 80 else 20
 
 
@@ -195,7 +198,11 @@ def _due(n_iter):
 
 
 def _balance(z, v, y, y_before, haste):
-    """The factor of rho by which what is left of A X = Y and of the gradient's equation become alike; 1 if they are."""
+    """The factor by which to change rho so that primal and dual residual become alike; 1 if they nearly are.
+
+    The primal residual is ``|y - v| / |y|``, of ``A X = Y``; the dual one, of the gradient's equation, is
+    ``|y - y_before| / |v - z|``.  They are compared with both denominators multiplied out, as these may be zero.
+    """
     primal = haste**2 * np.linalg.norm(y - v) * np.linalg.norm(v - z)
     dual = np.linalg.norm(y - y_before) * np.linalg.norm(y)
     if dual / 3 <= primal <= 3 * dual:
