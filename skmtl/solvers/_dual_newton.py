@@ -1,14 +1,15 @@
 r"""Newton's method where the splitting is slow: tasks with few rows beside many features.
 
-What no row sees is carried along by the splitting in small steps, thousands of them.  The residuals theta are few, and
-given copies W_k and a step size sigma the method of multipliers asks for the minimum over them of
+Along what no row sees, the splitting takes thousands of small steps.  The residuals theta are few, and given copies W_k
+and a step size sigma the method of multipliers asks for the minimum over them of
 
     phi(theta) = 1/2 |theta|^2 - <u, theta> + sum_k |P_k|^2 / (2 sigma),    P_k = prox_{sigma g_k}(W_k + sigma A' theta)
 
-with the rows A and the labels u of all tasks, of root c_t each.  Its gradient is theta - u + A sum_k P_k, and a
-derivative of that ``I + sigma sum_k A J_k A'`` with the `Directions` of the proxes: a system of as many equations as
-there are rows, or directions.  Then P_k are the new W_k, and sigma may grow, so that a few rounds are enough, to any
-precision (Li, Sun, Toh 2018, *SIAM Journal on Optimization* 28:433-458: semismooth Newton augmented Lagrangian).
+with the rows A and the labels u of all tasks, each times the root of its c_t.  The gradient is theta - u + A sum_k P_k,
+and a derivative of that is ``I + sigma sum_k A J_k A'``, where the `Directions` of a prox span its derivative J_k: a
+system of as many equations as there are rows, or directions.  Then the P_k are the new W_k, and sigma may grow, so that
+a few rounds are enough, to any precision (Li, Sun, Toh 2018, *SIAM Journal on Optimization* 28:433-458: semismooth
+Newton augmented Lagrangian).
 """
 
 import numpy as np
@@ -22,18 +23,19 @@ from skmtl.solvers._quadratic import Quadratic
 
 __all__ = ["minimize_by_newton", "n_rows_of", "patience", "suits"]
 
-_ROWS = 1000  # of all tasks: with more, a step takes longer than hundreds of iterations
-_CHEAP, _MANY = 200, 100  # iterations with fewer features than so many
-_FIRST, _GROWTH, _QUICK = 10.0, 3.0, 0.2  # of sigma, in units of the splitting's; by round, unless the gap falls so far
-_STEPS = 50  # in a round
-_IDLE, _LESS = 5, 0.99  # rounds in turn that do not make the gap so much smaller
-_INSIDE = 0.2  # of what the round moves W by: what a round may leave of the gradient
-_DECREASE, _SHORTEST = 1e-4, 1e-6  # of the slope, and of a step, in its line search
-_FINE = 1e-13  # of phi: a gain for which there is no line search
+_ROWS = 1000  # of all tasks: with more, a step takes longer than hundreds of iterations of the splitting
+_CHEAP, _MANY = 200, 100  # iterations of the splitting that cost next to nothing, with fewer features than so many
+_FIRST = 10.0  # the first sigma, in units of the splitting's step size 1 / rho
+_GROWTH, _QUICK = 3.0, 0.2  # a round multiplies sigma by the first, unless it brings the gap to this share of itself
+_STEPS = 50  # of Newton in a round, at most
+_IDLE, _LESS = 5, 0.99  # so many rounds in a row that leave more than this share of the gap end the method
+_INSIDE = 0.2  # share of how far the round moves W, over the root of sigma: what it may leave of phi's gradient
+_DECREASE, _SHORTEST = 1e-4, 1e-6  # line search: the share of the slope that is to be gained, and the shortest step
+_FINE = 1e-13  # share of phi: whether so small a gain is one cannot be told, so that there is no line search
 
 
 def suits(problem):
-    """Whether the splitting's problem is one of few rows, and its proxes have directions that are known."""
+    """Whether the splitting's problem is one of few rows, and the derivatives of all its proxes are known."""
     moments = problem.quadratic.moments
     if type(problem.quadratic) is not Quadratic or type(moments) is not TaskMoments or len(moments.full):
         return False
@@ -47,20 +49,23 @@ def suits(problem):
 
 
 def patience(problem):
-    """Iterations of the splitting before: fewer where rows are few, but for few features, where they cost nothing."""
+    """Iterations of the splitting to try first: the fewer rows, the cheaper Newton's steps, and the sooner they come.
+
+    With few features, hundreds of iterations cost less than one such step.
+    """
     moments = problem.quadratic.moments
     return max(30 + n_rows_of(moments) // 4, _CHEAP if moments.n_features < _MANY else 0)
 
 
 def n_rows_of(moments):
-    """The rows of all tasks that keep them: as many as there are residuals."""
+    """How many rows all tasks together keep, which is how many residuals there are."""
     return sum(rows.v.size for rows in moments.rows)
 
 
 def minimize_by_newton(problem, found, goal, max_iter):
     """Go on from the best point of the splitting, which has `found` too little, for at most `max_iter` steps.
 
-    Should rounding end that, the splitting can start again from where the gap was smallest.
+    Should rounding end that, `found.state` is where the splitting can start again, with the smallest gap so far.
     """
     rho = found.state[1]
     fit = _Multipliers(problem, [*(found.parts or (found.W,))], _FIRST / rho)
@@ -96,7 +101,7 @@ class _StackedRows:
         return np.concatenate([(root * rows.margins(W[rows.tasks])).ravel() for rows, root in self._groups])
 
     def products(self, theta):
-        """A' theta, (n_tasks, n_features)."""
+        """``A' theta``, (n_tasks, n_features)."""
         H = np.zeros(self._shape)
         for (rows, root), part in zip(self._groups, np.split(theta, self._cuts), strict=True):
             H[rows.tasks] = rows.products(root * part.reshape(rows.v.shape))
@@ -126,7 +131,10 @@ class _Multipliers:
         self.theta = self.rows.labels - self.rows.margins(sum(copies))
 
     def round(self, max_steps):
-        """The copies at the P of before, and the best theta for them, but for rounding; how many steps that takes."""
+        """One round of multipliers: the last P become the copies W, and Newton's steps find their theta.
+
+        Returns how many steps that took.
+        """
         self.W, length, fine = self.P, np.inf, False
         H = self.rows.products(self.theta)
         value, self.Z, self.P = self._at(self.theta, H)
@@ -140,7 +148,7 @@ class _Multipliers:
                 step = self._newton_step(gradient)
                 ahead, slope, share = self.rows.products(step), gradient @ step, 1.0
                 at_share = self._at(self.theta + step, H + ahead)
-                fine = -slope <= _FINE * abs(value)  # what is gained cannot be told from rounding
+                fine = -slope <= _FINE * abs(value)
                 while not fine and share > _SHORTEST and at_share[0] > value + _DECREASE * share * slope:
                     share *= 0.5
                     at_share = self._at(self.theta + share * step, H + share * ahead)
@@ -167,7 +175,7 @@ class _Multipliers:
         return -cho_solve(cho_factor(K), gradient)
 
     def certify(self):
-        """As that of the splitting: a point, a lower bound, and what proves it."""
+        """Points, a lower bound of the objective, and what proves it, as the splitting's `certify` returns them."""
         problem, W = self.problem, sum(self.P)
         if isinstance(problem, Decomposed):
             objective = problem.quadratic.value(W) + sum(f.value(P) for f, P in zip(self.terms, self.P, strict=True))
@@ -178,5 +186,5 @@ class _Multipliers:
         return [point], problem.bound(X, duals), (X, duals)
 
     def fixed_point(self, rho):
-        """Where the splitting would go on, of step size 1 / rho."""
+        """The copies Z of a splitting with step size 1 / rho that stand for these P and their subgradients."""
         return [P - (V - P) / (self.sigma * rho) for V, P in zip(self.Z, self.P, strict=True)]

@@ -1,8 +1,8 @@
-"""Few features of many, for solvers that see all of W: working sets, as in `coordinate.py`.
+"""Working sets of features, as in `coordinate.py`, for solvers that would see all of W.
 
-One product with all features tells the gap and the next working set.  The subgradients of the problem of a few features
-are those of the whole once each feature that was left out has its share, which is its gradient, in the norms that make
-its weights zero.
+The solver solves the problem of a few features; one product with all features then tells the gap of the whole and the
+next working set.  Its subgradients become those of the whole problem when the norms that make the weights of a left-out
+feature zero take up the loss's gradient there.
 
 Of a decomposition W = P + Q where Q prefers no direction, as one of low rank, only P has working sets.  Q lies in the
 span of the rows, whose coordinates stand beside the features of P as other features, with a norm of their own.
@@ -24,11 +24,11 @@ from skmtl.solvers.solution import ROUNDING, Certificate
 
 __all__ = ["on_few_features"]
 
-_FEW_ROWS = 3  # times the rows of all tasks, than which features are more where one half of a decomposition has all
+_FEW_ROWS = 3  # features for each row of all tasks, from which on the span of the rows is worth coordinates of its own
 
 
 def on_few_features(solver):
-    """Let `solver`, of the signature of `solve`, see working sets of features where it would see many for few rows."""
+    """Let `solver`, of the signature of `solve`, see working sets if features are many and more than a task's rows."""
 
     @wraps(solver)
     def solve_on_few(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
@@ -55,7 +55,7 @@ def _suit(penalty, moments):
 
 
 def _suit_half(penalty, moments):
-    """Whether one half of a decomposition makes features zero, and the other has few dimensions."""
+    """Whether one half of a decomposition makes features zero, and the other lies in a span of few dimensions."""
     thin = type(moments) is TaskMoments and not len(moments.full)
     n_rows = sum(rows.v.shape[1] * len(rows.A) for rows in moments.rows) if thin else np.inf
     few = _FEW_ROWS * n_rows <= moments.n_features
@@ -64,18 +64,18 @@ def _suit_half(penalty, moments):
 
 @dataclass(frozen=True)
 class _Span:
-    """That of the rows of all tasks."""
+    """The span of the rows of all tasks."""
 
     moments: TaskMoments
 
     @cached_property
     def basis(self):
-        """Orthonormal vectors (n_coordinates, n_features) whose span has all rows."""
+        """Orthonormal vectors (n_coordinates, n_features) that span all rows."""
         return np.linalg.qr(np.concatenate([rows.A.reshape(-1, rows.A.shape[2]) for rows in self.moments.rows]).T)[0].T
 
     @cached_property
     def rows(self):
-        """The rows in its coordinates."""
+        """The rows of each group of tasks in the coordinates of the basis."""
         return [rows.A @ self.basis.T for rows in self.moments.rows]
 
 
@@ -94,18 +94,18 @@ class _Some:
         self.penalty, self.moments = rounds.penalty, rounds.moments.of_features(some)
 
     def init(self, init):
-        """Weights of all features, or a pair of such, as those of the problem."""
+        """The start for the problem of some features, from weights of all features, a pair of such, or None."""
         if init is None:
             return None
         parts = tuple(part[:, self.some] for part in _parts_of(init))
         return parts if isinstance(init, tuple) else parts[0]
 
     def whole(self, U):
-        """Weights or subgradients (..., n_some) as those of all features."""
+        """Weights or subgradients of the problem (..., n_columns) as those of all features."""
         return self._spread(U)
 
     def parts(self, solution):
-        """The parts of a decomposition, of all features."""
+        """The parts of a decomposition for all features; None if the solution has none."""
         return solution.parts and tuple(map(self._spread, solution.parts))
 
     def _spread(self, U):
@@ -146,7 +146,7 @@ class _SomeBesideAll(_Some):
         return self._in_order(self._halves(solution.W))
 
     def _in_order(self, pair):
-        """That of some features first, from or to the penalty's own order."""
+        """The half with working sets first, for a pair in the penalty's order; and the other way round."""
         return pair if self.half == 0 else pair[::-1]
 
     def _halves(self, U):
@@ -169,7 +169,7 @@ class _BestOfAll:
         return np.inf if self.solution is None else max(self.solution.objective - self.bound, 0.0)
 
     def improve(self, solution, bound):
-        """Take a solution if it is better, and what proves a bound, if that is higher."""
+        """Take a solution if it is better, and a bound with its proof if it is higher."""
         self.n_iter += solution.n_iter
         dual = solution.dual if bound > self.bound or self.solution is None else self.solution.dual
         if self.solution is None or solution.objective <= self.solution.objective:
@@ -226,14 +226,14 @@ class _Rounds:
         return next(self.solver(problem.penalty, [problem.penalty], problem.moments, self.c, **how))
 
     def _used(self, init):
-        """The features with weights in what the screen is of, bool (n_features,)."""
+        """The features with weights, bool (n_features,); of a half with working sets only, those of this half."""
         parts = _parts_of(init)
         if self.half is not None and len(parts) == 2:
             parts = parts[self.half : self.half + 1]
         return np.any([np.zeros_like(self.moments.xy), *parts], axis=(0, 1))
 
     def _rest(self, init):
-        """What the ridge term leaves to the others of the loss's descent direction at some weights."""
+        """What norms have to make up at the weights `init`: the loss's descent direction less the ridge's gradient."""
         W = np.sum([np.zeros_like(self.moments.xy), *_parts_of(init)], axis=0)
         return self._less_ridge(W, self.quadratic.at(W)[1])
 
@@ -241,7 +241,10 @@ class _Rounds:
         return direction - self.quadratic.ridge * X
 
     def _of_all(self, inside, few):
-        """The solution of some features as one of all, the bound that it proves, and what its ridge term leaves."""
+        """The solution of some features as one of all, the bound that it proves, and what norms have to make up there.
+
+        The bound and what norms make up belong to the point X of the proof, which need not be the solution's W.
+        """
         X, duals = inside.dual or (inside.W, None)
         X = few.whole(X)
         loss, direction = self.quadratic.at(X)

@@ -17,9 +17,9 @@ from skmtl.solvers._sparse_minima import sparse_minima
 
 __all__ = ["PulledIntercepts", "Quadratic", "mean_rows", "quadratic_for", "quadratic_of"]
 
-_BEYOND, _TRIALS = 1.5, 50  # how far past where a root is expected to look for one, and how often
-_NO_ROOM = 1e-12  # of the curvature in b_0: what weights leave of it, where they can do all that it does
-_WORTH_THREADS = 500_000  # numbers in a factor; with fewer, a thread starts later than the product ends
+_BEYOND, _TRIALS = 1.5, 50  # times the expected way to a root, so that it is bracketed, and trials until it is
+_NO_ROOM = 1e-12  # share of the curvature in b_0; where the weights leave less of it, they can do all that b_0 does
+_WORTH_THREADS = 500_000  # numbers in a factor; with fewer, the product ends before a thread has started
 
 
 def _in_turn(call, parts):
@@ -53,14 +53,14 @@ class Quadratic:
 
     @cached_property
     def _full(self):
-        """Parts of the factors of tasks with Gram matrices."""
+        """The factors of tasks with Gram matrices, shared out to threads."""
         moments = self.moments
         n_full = len(moments.factors) - len(moments.thin_factors)
         return [part for f in moments.factors[:n_full] for part in _shared_out(f, moments.n_jobs)]
 
     @cached_property
     def _thin(self):
-        """Parts of those of all others."""
+        """The factors of all other tasks that have rows, likewise; those of similar size as one."""
         moments = self.moments
         return [part for f in _packed(moments.thin_factors) for part in _shared_out(f, moments.n_jobs)]
 
@@ -151,7 +151,7 @@ class Quadratic:
 class IncompleteQuadratic(Quadratic):
     """The same for tasks that share rows and lack some labels."""
 
-    _latest: Any = (None, None)  # the last step and what solves with it: rho changes rarely
+    _latest: Any = (None, None)  # the last diagonal and its resolvent, which serves again: rho changes rarely
 
     def resolve(self, R, rho):
         (latest, resolvent), D = self._latest, rho + self.ridge
@@ -180,7 +180,7 @@ class PulledIntercepts(Quadratic):
         rows, self.k, self.U = mean_rows(moments, c, a_b)
         self.beta, self.kappa = self.k @ moments.y_mean, self.k.sum()
         self.share = self.k / a_b  # of what b_t would move if it were free
-        self._growth = self.kappa  # of what `sparse_minima` looks for the root of, the last time
+        self._growth = self.kappa  # the slope of `excess` in `sparse_minima`, as the last call found it
         super().__init__(rows, c, each)
 
     def at(self, W):
@@ -198,7 +198,7 @@ class PulledIntercepts(Quadratic):
         return X + V * (np.vdot(self.U, X) / (self.kappa - np.vdot(self.U, V)))
 
     def inverse_on(self, N):
-        """By the same formula, unless weights do no more in some direction than b_0 could."""
+        """By the same formula, unless moving along N does all that b_0 can do: then b_0 is left out."""
         inverse, U = super().inverse_on(N), N.T @ self.U
         V = inverse(U)
         room = self.kappa - np.vdot(U, V)
@@ -212,9 +212,10 @@ class PulledIntercepts(Quadratic):
         return of_all
 
     def sparse_minima(self, R, rho, alpha, enough, X):
-        """Likewise: for a given ``s = <U, W> / kappa`` tasks are lassos of their own, and s is the root of a function.
+        """The same with the pull between intercepts, by a search for ``s = <U, W> / kappa``, which couples the tasks.
 
-        That is ``kappa s - <U, W(s)>``, which grows with s, as the minimum over W is convex in s.
+        For a given s every task is a lasso of its own, with the minimum W(s), and the right s is the root of
+        ``kappa s - <U, W(s)>``.  This grows with s, as the minimum over W is convex in s.
         """
         minima, known = super().sparse_minima, {}
 
@@ -235,7 +236,7 @@ class PulledIntercepts(Quadratic):
 
 
 def quadratic_for(penalty, moments, c, each=_in_turn):
-    """The `Quadratic` for the moments, whose intercepts the penalty may draw together."""
+    """The `Quadratic` for the moments: with `PulledIntercepts` if the penalty draws the intercepts together."""
     if penalty.penalizes_intercepts and moments.centered:
         return PulledIntercepts(moments, c, each, a_b=penalty.alpha_intercept)
     return quadratic_of(moments, c, each)
@@ -244,8 +245,8 @@ def quadratic_for(penalty, moments, c, each=_in_turn):
 def mean_rows(moments, c, a_b):
     """The moments with one more row for each task, its mean, with weights k_t / c_t; k; and ``U_t = k_t x_mean_t``.
 
-    What is left of intercepts b_t that cost ``a_b / 2 (b_t - b_0)^2``: k_t = c_t N_t a_b / (c_t N_t + a_b), which is
-    c_t N_t for an infinite a_b.
+    They are what eliminating intercepts b_t that cost ``a_b / 2 (b_t - b_0)^2`` leaves in the equations for W, with
+    k_t = c_t N_t a_b / (c_t N_t + a_b), which is c_t N_t for an infinite a_b.
     """
     N = c * moments.weight
     k = N.copy() if a_b == np.inf else np.divide(N * a_b, N + a_b, out=np.zeros_like(N), where=N > 0)
@@ -254,7 +255,7 @@ def mean_rows(moments, c, a_b):
 
 
 def _shared_out(f, n_jobs):
-    """The factor in as many parts as there are threads, where a product with it takes longer than starting them."""
+    """The factor in one part for each thread, where a product with it takes longer than starting threads."""
     parts = _slices(len(f.tasks), f.V.size, n_jobs)
     return [f] if len(parts) == 1 else [Factor(f.tasks[part], f.V[part], f.l[part]) for part in parts]
 

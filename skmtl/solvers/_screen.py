@@ -18,21 +18,22 @@ from skmtl.solvers._coordinate.separable import Separable
 __all__ = ["MANY", "Screen", "joining", "nearest", "working_sets"]
 
 MANY = 1000  # features, with fewer of which all of them are one set
-_IDLE, _LESS = 3, 0.8  # working sets in turn that do not make the gap so much smaller, before all features are one
-_MOST = 0.5  # of all features, in a working set
-_SURE, _SHARE = 0.3, 0.1  # of the gap wanted, and of the gap of all features: what is wanted of that of a few
-_FIRST = TotalVariation, EveryPair  # norms of single features whose prox comes before that of those that make zeros
+_IDLE, _LESS = 3, 0.8  # so many working sets in a row that leave more than this share of the gap are the last
+_MOST = 0.5  # share of all features; a working set as large would not be worth it
+_SURE = 0.3  # share of the gap that is wanted of all features; that of a few need not be smaller
+_SHARE = 0.1  # share of the gap of all features that is wanted of a few; after a set without progress, of that again
+_FIRST = TotalVariation, EveryPair  # norms that compare the tasks of a feature; their prox precedes those of zeros
 
 
 @dataclass(frozen=True)
 class Screen:
-    """The parts of a penalty by which zero weights of a feature are the best ones; of a decomposition there are two."""
+    """What decides whether a penalty makes the weights of a feature zero: a part, or two for a decomposition."""
 
     parts: tuple
 
     @classmethod
     def of(cls, penalty, tasks, n_features):
-        """That of a penalty for the ids `tasks`; None if there is none."""
+        """The screen of a penalty for the ids `tasks`; None if it makes no weights zero."""
         if isinstance(penalty, L1 | JointFeature):
             return cls((_Part((), Separable.of(penalty, n_features)),))
         terms = penalty.terms(tasks)
@@ -44,9 +45,10 @@ class Screen:
 
     @classmethod
     def of_half(cls, penalty, tasks, n_features):
-        """That of one half of a decomposition and the half, 0 or 1, where the other prefers no direction; or None.
+        """The screen of one half of a decomposition, and which half, 0 or 1, where the other prefers no direction.
 
-        Without a ridge term, which is of both, the other half lies in the span of the rows.
+        The other half then lies in the span of the rows.  None if there is no such half, or a ridge term on the sum,
+        with which the other half need not lie there.
         """
         if not penalty.decomposition or penalty.ridge:
             return None
@@ -63,9 +65,10 @@ class Screen:
 
     @staticmethod
     def shared_out(duals, rest):
-        """Pairs (function, subgradient) that sum to `rest` more: each takes what its ball has room for, the last all.
+        """The `duals`, pairs (function, subgradient), changed so that their sum grows by `rest`.
 
-        In the order of their proxes: by Moreau's identity ``V - prox(V)`` is the point of the ball nearest to V.
+        In the order of their proxes each norm takes what its dual ball has room for, and the last one all that is left.
+        By Moreau's identity ``V - prox(V)`` is the point of the ball nearest to V.
         """
         order = [k for kind in (_FIRST, (L1, RowNorm)) for k, (f, _) in enumerate(duals) if isinstance(f, kind)]
         duals = list(duals)
@@ -77,16 +80,16 @@ class Screen:
 
 
 class _Part(NamedTuple):
-    """Norms of single features that see how tasks differ, and the norm by which a feature's weights are zero."""
+    """Norms that compare the tasks of a feature, and the norm that makes its weights zero once these are taken off."""
 
     first: tuple
     norm: Separable
 
     @classmethod
     def of(cls, terms, n_features):
-        """What among the terms separates over features.
+        """The part of those terms that separate over features.
 
-        None if that makes no weights zero, or if a term may see how many features there are.
+        None if they make no weights zero, or if another term may depend on how many features there are.
         """
         functions = [f for term in terms for f in term.norms]
         mu = sum(f.alpha for f in functions if isinstance(f, L1))
@@ -101,14 +104,14 @@ class _Part(NamedTuple):
         return cls(first, Separable(np.full(n_features, lam), mu, 0.0, infinite, False))
 
     def room(self, Z):
-        """As that of `Screen`: what the first norms leave of Z counts."""
+        """The same as of `Screen`, for what the first norms leave of Z."""
         for f in self.first:
             Z = f.prox(Z, 1.0)
         return self.norm.room(Z.T, self.norm.lengths(Z.T))
 
 
 def joining(n_wanted, n_used, widen=1):
-    """How many features may join a working set: twice those that are wanted, but not all of a crowd at once."""
+    """How many features may join a working set: twice those wanted and a few, up to a multiple of those in use."""
     return np.minimum(20 * widen + 2 * n_wanted, widen * (60 + 3 * n_used))
 
 

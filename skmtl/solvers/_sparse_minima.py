@@ -8,7 +8,7 @@ from skmtl._numba import kernel, read_only
 
 __all__ = ["sparse_minima"]
 
-_PRICE = 0.3  # multiplications in a minimum on a face, for each cube of its weights: as many in turns come first
+_PRICE = 0.3  # multiplications of `minimum_on_face` over the cube of its weights; turns go on until they cost as much
 
 
 @kernel
@@ -170,12 +170,12 @@ def sparse_minima(H, R, D, alpha, enough, X, *, positive=False, most=200):
     alpha : float
         > 0.
     enough : array of shape (n_tasks,)
-        By how much the last turn may have changed a gradient.
+        A task is done when a turn changes no weight by more than this over its curvature, ``H_jj + D``.
     X : array of shape (n_tasks, d)
     positive : bool
         Whether x >= 0.
     most : int
-        Turns.
+        Turns, at most.
 
     Returns
     -------
