@@ -1,15 +1,18 @@
 """Block coordinate descent for penalties that separate over features: L1 and JointFeature.
 
-    min_W  sum_t c_t / 2 |y_t - X_t w_t|^2  +  sum_j lam_j |W_j|  +  mu |W|_1  +  ridge / 2 |W|^2
+    min_W  sum_t c_t / 2 |y_t - X_t w_t|^2  +  sum_j lam_j |W_j|  +  mu |W|_1  +  ridge / 2 |W|^2        (and W >= 0)
+
+with W_j the weights of feature j in all tasks and |W_j| their Euclidean or maximum norm.  A feature is free if it has
+no norm, lam_j = mu = 0: its weights are found exactly, with those of all others given.
 
 Few features matter, so the descent (`_coordinate/descent.py`) runs over a working set of them, with Anderson
 extrapolation and Newton steps in the weights that are not zero (`support.py`).  Between rounds one product with all
 features (`columns.py`) gives the gradient and with it the duality gap, the features that are zero for certain (gap-safe
 screening) and the next working set.
 
-Under the maximum norm, where tasks have fewer rows than features, the largest weights of a row are many and change all
-the time.  There splitting is tried after some epochs, and most of the time it is enough.  Where lam = 0, tasks are
-lassos of their own (`lassos.py`), unless they share a Gram matrix, which then is read once for all.
+Under the maximum norm, where tasks have fewer rows than features, a feature has many largest weights, and which these
+are changes all the time.  There splitting is tried after some epochs, and most of the time it is enough.  Where
+lam = 0, tasks are lassos of their own (`lassos.py`), unless they share a Gram matrix, which then is read once for all.
 
 The dual point is the residual, scaled by s. With Z = c_t X_t' r_t - ridge W, length_j(Z) = |soft(Z_j, mu)|_dual and
 
@@ -41,19 +44,20 @@ from skmtl.solvers.splitting import solve_by_splitting
 
 __all__: list[str] = []  # found through `solve`
 
-_FIRST = 2  # epochs before a working set is judged for the first time, or a truncated Newton step
-_ENOUGH = 0.3  # of the gap between rounds: with less, the working set may be the wrong one
+_FIRST = 2  # epochs before the gap of a working set is computed for the first time, or before a truncated Newton step
+_ENOUGH = 0.3  # share of the gap of all features, for that of a working set: to go below is vain if the set is wrong
 _ENOUGH_ALONE = 0.03  # likewise, where no other feature is wanted yet
 _CALL = 1e5  # multiplications that take as long as it takes to call an epoch
 _FACES = 20  # Newton steps in a row under the maximum norm, each on a smaller face of it
 _PASSES = 20  # times that a fit is expected to visit a feature
-_BRIEF, _LONG = 50, 300  # epochs before splitting, where both are tried; and where few of the features are in use
-_WIDE, _CROWD = 10, 0.25  # few: of so many features for each row of a task, so large a share
+_BRIEF, _LONG = 50, 300  # epochs before splitting is tried, and where few features are in use
+_WIDE, _CROWD = 10, 0.25  # few are at most this share of the features, if there are so many for each row of a task
 _PATIENCE = 500  # iterations of a splitting that sees all features, before more epochs
-# shares of a Newton step, past which features that turn around stay at zero; at last, until the first one does
+# The shares of a Newton step that are tried in turn: features that would turn around on the way stay at zero.  The last
+# trial is as far as the first of these gets to zero.
 _TRIALS = *((share, False) for share in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)), (1.0, True)
-_ALIKE = 1e-11  # of the largest eigenvalue: features without a norm that depend on each other
-_SURE = 0.3  # of the goal, for the gap of a working set: that of all features is larger
+_ALIKE = 1e-11  # share of the largest eigenvalue; with less, free features depend on each other
+_SURE = 0.3  # share of the goal, for the gap of a working set: that of all features is larger
 
 
 @moments_for.register(L1)
@@ -101,12 +105,12 @@ def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, 
 
 
 def _has_large_faces(omega, moments):
-    """Whether most weights may be the largest of their rows: of tasks with fewer rows than features."""
+    """Whether most weights may be the largest of their features: under the maximum norm, of tasks with few rows."""
     return omega.infinite and len(moments.full) < moments.n_tasks and not (omega.lam == 0.0).any()
 
 
 def _in_turns(fit, member, moments, c, tol, max_iter, starts):
-    """Some epochs; if these are not enough, iterations of the splitting; and epochs.  As `_Fit.run`."""
+    """As `_Fit.run`: some epochs; if these are not enough, iterations of the splitting; and then epochs again."""
     state, certificate, n_iter, converged = fit.run(min(_BRIEF, max_iter), *starts)
     n_used, n_features = np.count_nonzero(state.W.any(axis=1)), moments.n_features
     few = n_used <= _CROWD * n_features and n_features > _WIDE * moments.n_rows.max()
@@ -158,12 +162,12 @@ def _ahead(states, alphas):
 
 @dataclass
 class _Turns:
-    """Whose turn it is, epochs or Newton steps, by the multiplications of epochs."""
+    """What decides whose turn it is, epochs or Newton steps: multiplications so far, and how the last step went."""
 
-    spent: float = 0.0  # in all, those of truncated steps included
-    saved: float = 0.0  # since the last exact step
-    many: bool = False  # so many weights that truncated steps are the cheaper ones
-    failed: bool = False  # the last step
+    spent: float = 0.0  # multiplications of epochs and truncated steps, in all
+    since_exact: float = 0.0  # multiplications of epochs since the last exact step
+    many: bool = False  # whether weights are so many that truncated steps are cheaper than exact ones
+    failed: bool = False  # whether the last step failed to lower the objective
 
     @property
     def brief(self):
@@ -173,7 +177,7 @@ class _Turns:
     def add(self, work):
         """Multiplications in epochs."""
         self.spent += work
-        self.saved += work
+        self.since_exact += work
 
 
 @dataclass(eq=False)
@@ -187,7 +191,7 @@ class _Fit:
 
     @property
     def rounding(self):
-        """A gap below which a stop of the progress is put down to rounding."""
+        """A gap below which rounding is to blame if there is no more progress."""
         return 1e-10 * loss_at_zero(self.columns.moments, self.columns.c)
 
     def run(self, max_iter, *starts):
@@ -274,7 +278,7 @@ class _Fit:
         return s * a - 0.5 * s**2 * b, s, lengths, outside
 
     def _left_over(self, descent):
-        """What features without a norm would add to the gap; between rounds they are refitted and this is zero."""
+        """What the slope along free features may add to the gap; `_refitted` has none, and then this is zero."""
         omega = descent.omega
         free = np.flatnonzero(omega.free)
         if not len(free):
@@ -286,7 +290,7 @@ class _Fit:
         return float(np.linalg.norm(over(Z, roots)) * np.sqrt(self.columns.c @ self.columns.moments.yy))
 
     def _refitted(self, state):
-        """Features without any penalty at their exact optimum; the state, and the (H, W) of the dual point."""
+        """The state with free features at their exact optimum, and the (H, W) of the dual point, which needs that."""
         free = np.flatnonzero(self.omega.free)
         if not len(free):
             return state, state.H, state.W
@@ -309,7 +313,10 @@ class _Fit:
         return state, H, W
 
     def _may_be_used(self, lengths, s, gap):
-        """The features that the gap does not prove to be zero, bool (n_features,): theta is within sqrt(2 gap)."""
+        """The features that the gap does not prove to be zero, bool (n_features,).
+
+        The dual optimum is within sqrt(2 gap) of the dual point, a ball in which their lengths may reach lam.
+        """
         columns, omega = self.columns, self.omega
         if s == 0.0:
             return np.ones(len(lengths), dtype=bool)
@@ -318,7 +325,7 @@ class _Fit:
         return lengths + reach >= omega.lam * (1.0 - 1e-9)
 
     def _working_set(self, state, used, wanted, lengths, s, alive, widen):
-        """Positions: the features in use, then those nearest to it."""
+        """The positions of the features in use, then of those nearest to being used."""
         columns, omega, W = self.columns, self.omega, state.W
         used = used | omega.free & columns.curved.any(axis=1)
         n_used = int(used.sum())
@@ -333,14 +340,15 @@ class _Fit:
         return at[np.argsort(~used[at], kind="stable")]
 
     def _cover(self, at, needed, anew):
-        """A descent over the features at `at`; the last one serves if it has the `needed` ones and few others."""
+        """Have a descent over the features at `at`; the last one serves if it has the `needed` ones and few others."""
         if anew or self.descent is None or len(self.descent.at) > 2 * len(at) or not _holds(self.descent.at, needed):
             self.descent = descent_over(self.columns, at)
 
     def _descend(self, enough, budget):
-        """Epochs of the descent; how many.
+        """Epochs and Newton steps over the working set, at most `budget` epochs; how many epochs it took.
 
-        Until their own gap meets the goal, or is `enough` and the epochs cost something beside a product with all data.
+        They end when the gap of the working set meets the goal; or when it is `enough`, but not before they have cost a
+        fifth of the product with all features that comes next.
         """
         descent, turns = self.descent, _Turns()
         n, best, stuck = 0, np.inf, 0
@@ -359,7 +367,10 @@ class _Fit:
         return n
 
     def _epochs(self, n):
-        """Epochs, and where they point to if that is better; the objective, and whether weights in use are settled."""
+        """Some epochs, and their extrapolation if it is better.
+
+        Returns the objective, and whether the same weights were in use after the last two epochs.
+        """
         descent = self.descent
         iterates = [descent.copy()]
         for _ in range(n):
@@ -369,10 +380,11 @@ class _Fit:
         return self._improve(descent, descent.objective(), extrapolated(iterates)), settled
 
     def _newton_steps(self, turns, n_epochs, now, settled):
-        """The steps whose turn it is, from the objective `now`; the objective after them.
+        """Newton steps, if it is their turn, from the objective `now`; the objective after them.
 
-        Where weights are many, a truncated one, and more epochs before the next; else exact ones, once epochs have cost
-        as much, and three times that while the weights in use change.
+        Where weights are many, it is the turn of a truncated step after each few epochs.  Else, or where that fails,
+        exact ones come once epochs have cost as much since the last, or three times that while the weights in use
+        still change.
         """
         descent = self.descent
         turns.add((descent.W.size * np.count_nonzero(descent.W.any(axis=1)) + _CALL) * n_epochs)
@@ -381,8 +393,8 @@ class _Fit:
             turns.failed, now = self._newton(descent, now, support.truncated_step)
             turns.spent += support.truncated_price(descent)
         price = support.exact_price(descent) * (1.0 if settled else 3.0)
-        if (turns.failed or not turns.many) and turns.saved >= price:
-            turns.saved = 0.0
+        if (turns.failed or not turns.many) and turns.since_exact >= price:
+            turns.since_exact = 0.0
             for _ in range(_FACES if self.omega.infinite else 1):
                 before = descent.W
                 turns.failed, now = self._newton(descent, now, support.exact_step)

@@ -93,7 +93,7 @@ class Columns:
 
     @property
     def n_entries(self):
-        """Numbers in a column of a task, on average; its rows, unless they are sparse."""
+        """Numbers in a column of a task: its rows, averaged over tasks; of sparse rows that are shared, its entries."""
         moments = self.moments
         if self.sparse and self.shared:
             return moments.rows[0].raw.size / moments.n_features
@@ -146,6 +146,7 @@ class Columns:
         return self._masked(H.T)
 
     def _masked(self, H):
+        """H, changed, with zeros where the loss does not depend on a weight: rounding noise is left there."""
         if not self.all_curved:
             H[~self.curved] = 0.0
         return H
@@ -172,14 +173,14 @@ class Columns:
 
 
 class _OwnGrams:
-    """Gram matrices (m, m, n_tasks) of the features that have been in a working set, grown as they come."""
+    """Gram matrices (m, m, n_tasks) of the m features that have been in a working set, grown by each new one."""
 
     def __init__(self, moments):
         self.moments = moments
-        self.where = np.full(moments.n_features, -1)  # of a feature among those known
-        self.order = np.empty(0, dtype=np.intp)
+        self.where = np.full(moments.n_features, -1)  # the place of a feature in G, -1 before it has one
+        self.order = np.empty(0, dtype=np.intp)  # the feature at each place
         self.G = np.empty((0, 0, moments.n_tasks))
-        self.parts: list[list] = [[] for _ in moments.rows]  # rows with those known, as they came
+        self.parts: list[list] = [[] for _ in moments.rows]  # each group's rows, with the features that came together
 
     def of(self, at):
         """The matrices of the features at `at`, a copy."""
@@ -212,20 +213,21 @@ class _OwnGrams:
 
 
 class _SharedGrams:
-    """Columns of tasks that share their rows, and Gram matrices: of few in double precision, of many in single.
+    """Columns of tasks that share their rows, and their Gram matrix: of few in double precision, of many in single.
 
-    Columns are kept as they come. So is the matrix in single precision, which is that of features of unit length.
+    Columns that have been asked for are kept, and so is the matrix in single precision, which is that of features
+    scaled to unit length, so that its numbers are of one size.
     """
 
     def __init__(self, moments):
         self.moments, self.full = moments, moments.gram[0] if len(moments.gram) else None
         self.sparse = self.full is None and sparse.issparse(moments.rows[0].raw)
         squares = moments.squares[0] if moments.n_tasks else np.empty(0)
-        self.unit = 1.0 / np.sqrt(np.where(squares > 0.0, squares, 1.0))
-        self.place = np.full(moments.n_features, -1)  # of a feature among the columns
+        self.unit = 1.0 / np.sqrt(np.where(squares > 0.0, squares, 1.0))  # times which a feature has length 1
+        self.place = np.full(moments.n_features, -1)  # of a feature among the columns A
         self.A = np.empty((0, 0 if self.full is not None else moments.rows[0].v.shape[1]))
-        self.where = np.full(moments.n_features, -1)  # of a feature in G
-        self.order = np.empty(0, dtype=np.intp)
+        self.where = np.full(moments.n_features, -1)  # the place of a feature in G, -1 before it has one
+        self.order = np.empty(0, dtype=np.intp)  # the feature at each place
         self.G = np.empty((0, 0), dtype=np.float32)
         self.parts: list[Any] = []  # the columns of G, of unit length: arrays (n_rows, m), or sparse rows
 
@@ -294,7 +296,7 @@ def columns_of(rows, at):
 
 
 def least_squares(columns):
-    """No penalty at all: a solution of each task's own least squares, on features of unit length."""
+    """A solution of each task's least squares, W (n_features, n_tasks), for when nothing is penalised."""
     moments = columns.moments
     q, curved = columns.q.T, columns.curved.T
     W = np.zeros_like(q)

@@ -1,8 +1,9 @@
 """Coordinate descent over a working set of features: on its Gram matrices, or on residuals where it is large.
 
-Within a block of features every step is told to the others through their Gram matrix (`gram_epoch`), between blocks by
-matrix products. A state is W and what is an affine function of it: ``H = q - G w`` (`OnGram`) or residuals (`OnRows`).
-Weights and products are (n_features, n_tasks), the features those of the working set.
+A step in one feature changes what the others see: within a block this is brought up to date through the block's Gram
+matrix (`gram_epoch`), between blocks by matrix products.  A state is a list of W and of what is kept with it, affine
+functions of W: ``H = q - G w`` (`OnGram`) or residuals (`OnRows`), so that states can be combined.  Weights and
+products are (n_features, n_tasks), the features those of the working set.
 """
 
 from typing import Any
@@ -19,7 +20,7 @@ from skmtl.solvers._coordinate.separable import without_dust
 __all__ = ["MEMORY", "Descent", "descent_over", "extrapolated"]
 
 MEMORY = 5  # epochs between two extrapolations
-_BLOCK = 64  # features
+_BLOCK = 64  # features whose Gram matrix is at hand at once
 
 
 def descent_over(columns, at):
@@ -30,30 +31,34 @@ def descent_over(columns, at):
 
 
 class Descent:
-    """One feature after the other; blocks without weights are looked at in the first of five epochs only."""
+    """One feature after the other; blocks without weights are visited in the first of every `MEMORY` epochs only.
+
+    A subclass says what is kept besides W, and how a block is visited.
+    """
+
+    has_columns = False  # whether there are `single_columns`
+    objective: Any  # the methods of a subclass
+    at_weights: Any
+    move_to: Any
+    state: Any  # its properties or attributes
+    H: Any
+    grams: Any  # those of the blocks
 
     def __init__(self, columns, at, size):
         self.columns, self.at, self.count = columns, at, 0
         self.blocks = [slice(start, min(start + size, len(at))) for start in range(0, len(at), size)]
         self.q, self.curvature = np.ascontiguousarray(columns.q[at]), columns.c * columns.squares[at]
-        self.W, self.shortened = np.zeros_like(self.q), 0  # the latter: Newton steps in a row not taken as a whole
+        self.W = np.zeros_like(self.q)
+        self.shortened = 0  # Newton steps in a row that were not taken as a whole
         n_tasks = self.q.shape[1]
         self.step, self.work = np.empty((size, n_tasks)), np.empty((3, n_tasks))
         self.c, self.whole, self._single = read_only(columns.c), int(len(self.blocks) == 1), None
         largest = self.curvature.max(axis=1)
         self.unit_scale = 1.0 / np.sqrt(np.where(largest > 0.0, largest, 1.0))  # after which the largest curvature is 1
 
-    has_columns = False  # whether there are `single_columns`
-    objective: Any
-    at_weights: Any
-    move_to: Any
-    state: Any  # given by a subclass, as a property
-    H: Any
-    grams: Any  # of the blocks
-
     @property
     def damping(self):
-        """Of the next Newton step: the share of the curvature along the weights of a feature that is added to it."""
+        """The share of a feature's curvature along its own weights that the next Newton step adds to it."""
         return 0.0 if self.shortened < 2 else 0.01 * 3.0 ** min(self.shortened, 4)
 
     def begin(self, omega, W, H):
@@ -62,10 +67,11 @@ class Descent:
         self._start(np.ascontiguousarray(W[self.at]), H)
 
     def _start(self, W, H):
+        """Take the weights W of the working set; H are the products of all features."""
         raise NotImplementedError
 
     def _visit(self, k, block):
-        """Descend over block k and tell the others."""
+        """Descend over block k, a slice of the working set, and bring up to date what the others see."""
         raise NotImplementedError
 
     def without_dust(self):
@@ -160,7 +166,7 @@ class OnGram(Descent):
 class OnLargeGram(OnGram):
     """Epochs on a Gram matrix of many features that all tasks share, in single precision.
 
-    What a step changes is a little wrong then, by 1e-7 of it; the products between rounds put it right.
+    So H is wrong by about 1e-7 of what the steps of a round change; the exact products between rounds put it right.
     """
 
     def __init__(self, columns, at):
@@ -171,7 +177,7 @@ class OnLargeGram(OnGram):
         self.grams = [read_only((self.G[b, b] / unit[b] / unit[b, None])[:, :, None]) for b in self.blocks]
 
     def epoch(self):
-        """Visit all blocks, and tell H what they have told each other."""
+        """Visit the blocks; what they have told each other, `_told`, is taken off H at the end, at once."""
         self._told = np.zeros(self.W.shape, dtype=np.float32)
         super().epoch()
         self.H -= self._told / self.unit
@@ -186,7 +192,7 @@ class OnLargeGram(OnGram):
         return [W, self.H - self._products_of(W - self.W, slice(None)) / self.unit]
 
     def _products_of(self, V, block):
-        """With the weights V of a block."""
+        """The products of the matrix at unit length with weights V of a block, (n_features, n_tasks), float32."""
         return thin_product(self.G[:, block], (V / self.unit[block]).astype(np.float32))
 
     def gram_of(self, used):
@@ -312,7 +318,7 @@ class OnRows(Descent):
 
 
 class OnSparseRows(OnRows):
-    """Epochs on the residuals of sparse rows, whose columns are centred by what their products are told."""
+    """Epochs on the residuals of sparse rows, whose products take the means of the columns off."""
 
     has_columns = False
 
@@ -324,7 +330,7 @@ class OnSparseRows(OnRows):
         self.grams = [read_only(columns.with_grams(at[block])) for block in self.blocks]
 
     def gram_price(self, n_used):
-        """There is none."""
+        """Infinite: dense columns to take it from are not kept."""
         return np.inf
 
     def _visit(self, k, block):
@@ -335,7 +341,7 @@ class OnSparseRows(OnRows):
             self._H = None
 
     def _with(self, parts, residuals):
-        """``A_t' r_t`` of the features of some parts, (n_features, n_tasks)."""
+        """``A_t' r_t``, (n_features, n_tasks), for `parts`, rows of the same features in each group of tasks."""
         H = np.zeros((parts[0].raw.shape[1], self.q.shape[1]))
         for part, R in zip(parts, residuals, strict=True):
             H[:, part.tasks] = part.products(R).T
@@ -365,7 +371,10 @@ class OnSparseRows(OnRows):
 
 
 def extrapolated(states):
-    """The affine combination of the last states for which the combined step is shortest; None if there is none."""
+    """The affine combination of the last states whose combined step is shortest; None if there is none.
+
+    Unlike `Anderson` it takes states of several arrays, as many as there are at once, and remembers none.
+    """
     if len(states) <= MEMORY:
         return None
     steps = np.diff([state[0].ravel() for state in states], axis=0)

@@ -26,9 +26,9 @@ __all__ = ["Lassos"]
 _PART = 2e5  # numbers in the rows or Gram matrices of a part
 _NEARLY = 0.7  # of all features: a working set as large is all of them
 _TURNS = 100  # before a working set is judged again
-_SHARE = 0.1  # of the gap wanted, or of a share of that between rounds, that weights off their minimum may add
-_NOISE = 1e-15  # of the largest gradient at zero: no turn can be asked to change less
-_ROUNDING = 1e-10  # of the loss at zero: a gap below which a stop of the progress is put down to rounding
+_SHARE = 0.1  # share of its gap that a task's next round aims at; and of that again, for what inexact minima may add
+_NOISE = 1e-15  # share of the largest gradient at zero: no turn can be asked to change less
+_ROUNDING = 1e-10  # share of the loss at zero: a gap below which rounding is to blame if there is no more progress
 
 
 class Lassos:
@@ -107,7 +107,7 @@ class _Part:
             self._descend(k, at, enough, min(_TURNS, max_iter - int(self.n_turns[k].max())))
 
     def _judge(self):
-        """The objective and the gap of each task, how far weights are from use, and how many are wanted anew."""
+        """Of each task the objective, the gap, how far weights are from being used, and how many more are wanted."""
         c, omega, W = self.c, self.omega, self.W
         qw, hw, square = (np.einsum("tj,tj->t", part, W) for part in (self.q, self.H, omega.ridge * W))
         Z = c[:, None] * self.H - omega.ridge * W

@@ -61,14 +61,17 @@ class Separable:
         return float(value + 0.5 * self.ridge * np.einsum("jt,jt->", W, W) if self.ridge else value)
 
     def lengths(self, Z, slack=1.0):
-        """The dual norm of every row of Z after what mu allows: a row of weights is zero up to lam."""
+        """The dual norm of every row of Z once mu has shortened its entries: up to lam_j, the weights W_j are zero.
+
+        slack : a factor on mu.
+        """
         Z = self._left(Z, slack)
         return np.abs(Z).sum(axis=1) if self.infinite else row_lengths(Z)
 
     def room(self, Z, lengths):
         """How far every row of Z, of these lengths, is from where its weights would be used."""
         room = self.lam - lengths
-        if self.mu:  # and how far its largest entry is from what mu takes off
+        if self.mu:  # and how far mu is above its largest entry, which has to get past it first
             room += np.maximum(self.mu - (Z if self.positive else np.abs(Z)).max(axis=1), 0.0)
         return room
 
@@ -100,6 +103,7 @@ class Separable:
         return s * float(np.min(part.lam / np.maximum(at_s, part.lam)))  # convex and 0 at 0: inside, whatever s was
 
     def _left(self, Z, slack=1.0):
+        """Z with its entries shortened by ``slack * mu``; negative ones are zero where W >= 0."""
         if self.positive:
             return np.maximum(Z - slack * self.mu, 0.0)
         return soft_threshold(Z, slack * self.mu) if self.mu and slack else Z

@@ -1,9 +1,9 @@
 r"""Newton steps in the weights of a descent that are not zero, where the penalty is smooth.
 
 With d_j = lam_j / |W_j| and u_j = W_j / |W_j| the second derivatives are ``c_t G_t + diag(ridge + d)`` for each task,
-less d_j u_j u_j' for each feature. A few weights: `exact_step`, by Sherman, Morrison, Woodbury. Many: `truncated_step`,
-by conjugate gradients, of which a few make more progress than as many epochs; where features outnumber the rows that
-tasks share, in one number for each feature.
+less d_j u_j u_j' for each feature.  With few weights `exact_step` solves the equations by the formula of Sherman,
+Morrison, Woodbury.  With many, `truncated_step` takes a few conjugate gradients, which make more progress than as many
+epochs; where features outnumber the rows that tasks share, they are in one number for each feature.
 """
 
 import numpy as np
@@ -65,14 +65,14 @@ def _exact_step(descent):
     M[fixed[:, :, None] | fixed[:, None, :]] = 0.0
     diagonal = np.einsum("tjj->tj", M)
     diagonal += omega.ridge + d
-    diagonal *= 1.0 + 1e-13
+    diagonal *= 1.0 + 1e-13  # without it, features that are alike may make M singular
     diagonal[fixed] = 1.0
     inverse = np.linalg.inv(M)
     np.einsum("tjj->tj", inverse)[fixed] = 0.0
     U = np.sqrt(d) * W / length
     step = -_times(gradient, inverse)
     K = (U.T @ U) * inverse[0] if len(M) == 1 else np.einsum("tj,tjk,tk->jk", U, inverse, U)
-    S = (1.0 + 1e-12) * np.eye(len(used)) - K
+    S = (1.0 + 1e-12) * np.eye(len(used)) - K  # K is up to 1, and more in rounding
     S[np.diag_indices_from(S)] *= 1.0 + descent.damping
     z = np.linalg.solve(S, np.einsum("tj,tj->j", U, step))
     step += _times(U * z, inverse)
@@ -89,12 +89,20 @@ def truncated_step(descent):
     """
     try:
         return _step_of_few_rows(descent) if _has_few_rows(descent) else _step_of_features(descent)
-    except np.linalg.LinAlgError:  # as above
+    except np.linalg.LinAlgError:  # positive in exact arithmetic only
         return _step_of_features(descent)
 
 
 def _step_of_features(descent):
-    """All weights at once. The preconditioner is what concerns each feature alone."""
+    """All weights at once, by conjugate gradients.
+
+    The preconditioner inverts what concerns each feature alone, ``diag(D_j) - d_j u_j u_j'`` with the diagonal D of the
+    second derivatives before the last term: the inverse is
+
+        diag(1/D_j) + around_j (u_j / D_j)(u_j / D_j)',    around_j = d_j / (1 - d_j u_j' diag(1/D_j) u_j).
+
+    Where D is infinite, a weight stays as it is.  All are in units in which the curvatures of a feature are at most 1.
+    """
     omega, W, scale = descent.omega, descent.W, descent.unit_scale[:, None]
     length = row_lengths(W)
     used = length > 0
@@ -104,7 +112,7 @@ def _step_of_features(descent):
         gradient -= omega.mu * np.sign(W)
     U = _single(W / np.where(used, length, 1.0)[:, None])
     D = descent.curvature * scale**2 + (omega.ridge + d) * scale**2
-    D[(W == 0 if omega.mu or omega.positive else ~used[:, None]) | (D == 0)] = np.inf  # what is zero stays
+    D[(W == 0 if omega.mu or omega.positive else ~used[:, None]) | (D == 0)] = np.inf
     D, d, diagonal = _single(D), _single(d * scale**2)[:, 0], _single((omega.ridge + d) * scale**2)[:, 0]
     d /= 1.0 + np.float32(descent.damping) * _alone(d, U, D)
     around = d / _alone(d, U, D)
@@ -125,7 +133,7 @@ def _step_of_features(descent):
 
 
 def _alone(d, U, D):
-    """What is left of 1 after the share of each feature in ``U' D^-1 U diag(d)``."""
+    """``1 - d_j u_j' diag(1/D_j) u_j`` of every feature, at least as large as rounding."""
     return np.maximum(1.0 - d * np.einsum("jt,jt->j", U, U / D), np.finfo(np.float32).eps)
 
 
