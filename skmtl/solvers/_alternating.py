@@ -22,14 +22,14 @@ from skmtl.solvers._anderson import Anderson
 
 __all__ = ["Components", "Step", "best_of", "descend", "relative_change", "seen_by"]
 
-_DENSE = 800  # unknowns of the components: up to here their matrix is factorised, beyond by conjugate gradients
-_BLOCK = 2**21  # numbers of a matrix that is summed piece by piece
-_KEPT = 2**26  # numbers of the Gram matrices of tasks with few rows: up to here they are kept from step to step
+_DENSE = 800  # unknowns of the components: up to here their matrix is factorised, beyond come conjugate gradients
+_BLOCK = 2**21  # numbers in the Gram matrices that are formed at once, to be added up
+_KEPT = 2**26  # numbers in the Gram matrices of tasks that keep rows: up to here they are kept from step to step
 _SAFE = 1e-5  # smallest pivot of a Cholesky factor of unit diagonal; below, the matrix may be singular
-_ROUNDS = (6, 3), (12, 1)  # so many steps from each start, so many of the starts that are best then go on
-_DIGITS = 9  # of objectives in units of that at W = 0: what is closer is equally good
-_ROUNDING = 1e-14  # of the objective at W = 0
-_SETTLING = 0.5  # of the change before: W still settles where the objective has no more digits to say so
+_ROUNDS = (6, 3), (12, 1)  # rounds of (steps from each start, how many of the starts that are best then go on)
+_DIGITS = 9  # of objectives in units of that at W = 0: what agrees in these is equally good
+_ROUNDING = 1e-14  # share of the objective at W = 0: a smaller gain is rounding
+_SETTLING = 0.5  # share of the last change of W: if it shrinks as fast, W still settles, though the objective has
 
 
 class Step(NamedTuple):
@@ -54,9 +54,10 @@ class Step(NamedTuple):
 def descend(step, x, *, f0, tol, max_iter):
     """Repeat ``x -> step(x).x`` until it changes W by no more than `tol`; the objective never grows.
 
-    Anderson's extrapolation proposes the next point; where that would raise the objective, the plain step is taken.
-    A step that lowers the objective by no more than ``tol^2 f0`` ends the iteration, too, unless W still settles
-    quickly: the square, as near a minimum.  Returns the last step, the number of steps and whether they came to rest.
+    Anderson's extrapolation proposes the next point; where that would raise the objective, the plain step is taken.  A
+    step that lowers the objective by no more than ``tol^2 f0`` ends the iteration, too, unless W still settles quickly:
+    near a minimum a change of W by tol is one of the objective by its square.  Returns the last step, the number of
+    steps and whether they came to rest.
     """
     mixing, now, n_iter = Anderson(), step(x), 1
     while now.change > tol:
@@ -79,7 +80,7 @@ def descend(step, x, *, f0, tol, max_iter):
 def best_of(step, starts, *, f0, tol, max_iter):
     """`descend` from many starts: a few steps from each, more from the best of them, and the best of these goes on.
 
-    Among equally good ones the first, so that rounding noise does not choose.
+    Among equally good ones the first is taken, so that rounding noise does not choose.  Returns what `descend` does.
     """
     if f0 == 0:
         return step(starts[0]), 1, True
@@ -177,7 +178,7 @@ class Components:
 
     @cached_property
     def _with_grams(self):
-        """Moments that have Gram matrices, or rows of tasks."""
+        """The moments, or the usual ones of tasks that lack labels: with Gram matrices, or rows of each task."""
         return self.moments.with_grams() if isinstance(self.moments, IncompleteMoments) else self.moments
 
     def _by_conjugate_gradients(self, S, right, start):

@@ -26,10 +26,10 @@ __all__ = ["Factored", "factored"]
 
 _STRENGTHS = 0.1, 1.0  # ridges of the starts, in units of the mean curvature of the loss at W = 0
 _ROUGH = 1e-3  # tolerance of what leads to a start
-_BOLD = 1.0  # parabolas above the loss, where the loss may have no curvature
-_HALVINGS = 30
-_REACH = 10.0  # times the largest margin or label
-_NOTHING = 1e-12  # of the loss at zero weights: nothing is left to gain
+_BOLD = 1.0  # share of the curvature of parabolas above the loss that the model has at least: see `ColumnModel`
+_HALVINGS = 30  # of a step, at most
+_REACH = 10.0  # times the largest margin or label: how far a step may move margins
+_NOTHING = 1e-12  # share of the loss at zero weights: with no more objective left, nothing is left to gain
 _KEPT = 3  # starts with the lowest objective, from which rounds begin
 
 
@@ -128,9 +128,9 @@ class _Steps:
         return Step(value, self.joined(S, B, a), relative_change(before, S @ B), (S, B, a))
 
     def _towards(self, end, start, point, value):
-        """The way to the best factor of the parabolas, halved until the objective does not rise.
+        """Go from the factor `start` to `end`, that of the parabolas, halving until the objective does not rise.
 
-        A factor, the value there, and the intercepts.
+        ``point(factor)`` are S, B and intercepts for a factor.  Returns the factor, the objective and the intercepts.
         """
         share = self._share(point(start), point(end))
         for halvings in range(_HALVINGS):
@@ -141,7 +141,7 @@ class _Steps:
         return start, value, point(start)[2]
 
     def _share(self, here, there):
-        """How much of the way keeps margins within reach; farther, parabolas say little."""
+        """The share of the way that moves margins within `_REACH`; farther, parabolas say little of the loss."""
         before, after = (self.rows.margins(S @ B) for S, B, _ in (here, there))
         reach = _REACH * max(np.abs(before).max(), np.abs(self.rows.data.y).max(), 1.0)
         return min(1.0, reach / max(float(np.abs(after - before).max()), 1e-300))

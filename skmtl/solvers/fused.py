@@ -15,11 +15,12 @@ equations for products mu that go to zero.  Nesterov and Todd's scaling makes a 
 
 and Mehrotra's predictor says how far mu may fall, and corrects for curvature (Andersen, Roos, Terlaky 2003,
 *Mathematical Programming* 95:249-277).  That takes about ten steps, however features are scaled, and no step touches a
-row.  With the 1-norm, every feature of an edge is a cone of its own.  Where one prox does for all edges, splitting
-may be faster still, and goes first; of few rows, with Newton's method on their residuals (`_dual_newton.py`).
+row.  With the 1-norm, every feature of an edge is a cone of its own.  Where all edges together have one prox, splitting
+may be faster still and goes first; with few rows, Newton's method on their residuals (`_dual_newton.py`) follows it.
 
-The flows are always within their bounds, so that each step has a duality gap.  Where edges have no length but for what
-mu leaves them, their tasks are put together, so that fused weights are equal exactly.
+The flows are always within their bounds, so that each step has a duality gap.  As mu > 0 keeps every edge from length
+zero, the tasks at the ends of edges that are as short as mu makes them are put at their mean: fused weights are equal
+exactly.
 """
 
 import copy
@@ -46,19 +47,19 @@ from skmtl.solvers.splitting import Found, minimize, solution_found, solve_by_sp
 
 __all__ = ["OnChain"]  # and a solver, found through `solve`
 
-_FAR = 100.0  # times the length of W: there, rounding errors would decide
+_FAR = 100.0  # times the length of W: a change of W that is longer comes from rounding errors
 _TO_BOUNDARY = 0.995  # the share of the way to the boundary of the cones that a step goes
-_RELAXED = 1e-11  # of the mean curvature, added to that of a step, where nothing else says what weights are
-_CLOSE = 30.0  # gaps, in units of the goal, from which on it is worth while to compute one, and to look for clusters
-_LEFT = 0.01  # of the gap, for what steps leave of the gradient's equation
-_KEPT, _KEPT_ROUGHLY = 0.1, 0.7  # of that mismatch, where no curvature takes it up: by factors, by iterations
+_RELAXED = 1e-11  # share of the mean curvature that is added in a step, for weights that nothing else determines
+_CLOSE = 30.0  # times the goal: up to such a gap it is worth while to compute it, and to look for fused tasks
+_LEFT = 0.01  # share of the gap that the mismatch a step leaves of the gradient's equation may cost
+_KEPT, _KEPT_ROUGHLY = 0.1, 0.7  # shares of the mismatch that a step may leave in any case: by factors, by iterations
 _STALLED = 8  # steps without progress
 _LARGEST = 5e7  # numbers in all H_t; with more, splitting has the better factors
-_COSTLIEST = 3e9  # multiplications in all factors of H_t; likewise: it has none to compute anew
-_MOST_CONES = 5e6  # numbers in the differences of all edges
-_MOST_PAIRS = 5e4  # with more, one prox for all pairs is faster
+_COSTLIEST = 3e9  # multiplications to factorise all H_t, likewise: splitting does it once, not in each step
+_MOST_CONES = 5e6  # numbers in the differences of all edges, that memory has room for
+_MOST_PAIRS = 5e4  # likewise, of all pairs and the 1-norm: with more, their one prox is faster
 _PATIENCE = 100  # iterations of splitting before another method
-_THIN, _STEPS = 0.2, 300  # of T d^3, for the cube of few rows; and steps on their residuals, before the cones
+_THIN, _STEPS = 0.2, 300  # rows are few if their cube is at most this share of T d^3; steps on their residuals, at most
 
 
 class OnChain(FusedTasks):
@@ -75,7 +76,10 @@ class OnChain(FusedTasks):
 @solve.register
 @on_nodes
 def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
-    """Each starts anew: a solution nearby lies on the boundary of the cones, from where steps are short."""
+    """The solutions of a path; the interior-point method starts each anew.
+
+    The solution before would lie on the boundary of the cones, from where steps are short.
+    """
     if not _suits(penalty, moments):
         path = [_of_one_prox(one) or one for one in path]
         yield from solve_by_splitting(path[0], path, moments, c, tol=tol, max_iter=max_iter, init=init)
@@ -90,27 +94,37 @@ def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=100
             if not problem.terms:
                 yield solve_one(Ridge(one.ridge), moments, c)
                 continue
-            fuses, found = isinstance(problem.terms[0].term, Edges), Found(n_iter=0, converged=False)
-            if problem.zero_is_optimal():
-                found = Found()
-                found.improve([problem.zero()], problem.bound_at_zero())
-            elif not fuses or _goes_first(one, quadratic.moments):
-                with_prox = Together(_of_one_prox(one) or one, quadratic)
-                newton = fuses and _is_thin(quadratic.moments) and _dual_newton.suits(with_prox)
-                few = _dual_newton.patience(with_prox) if newton else _PATIENCE
-                found = minimize(with_prox, goal, min(few, max_iter) if fuses else max_iter, state)
-                if newton and not found.converged:
-                    steps = min(_STEPS, max_iter - found.n_iter)
-                    found = _dual_newton.minimize_by_newton(with_prox, found, goal, steps)
-                state = found.state
+            found = _before_cones(one, problem, goal, max_iter, state)
+            state = found.state or state
             if not found.converged and found.n_iter < max_iter:
                 method = method or _InteriorPoint(quadratic, problem)
                 found = found.then(method.minimize(problem, goal, max_iter - found.n_iter), goal)
             yield solution_found(one, moments, quadratic, found)
 
 
+def _before_cones(penalty, problem, goal, max_iter, state):
+    """What is `Found` without the interior-point method: zero weights, or what splitting brings where it goes first.
+
+    Without edges, where only absolute values are left, splitting goes all the way.
+    """
+    quadratic, fuses = problem.quadratic, isinstance(problem.terms[0].term, Edges)
+    if problem.zero_is_optimal():
+        found = Found()
+        found.improve([problem.zero()], problem.bound_at_zero())
+        return found
+    if fuses and not _goes_first(penalty, quadratic.moments):
+        return Found(n_iter=0, converged=False)
+    with_prox = Together(_of_one_prox(penalty) or penalty, quadratic)
+    newton = fuses and _is_thin(quadratic.moments) and _dual_newton.suits(with_prox)
+    few = _dual_newton.patience(with_prox) if newton else _PATIENCE
+    found = minimize(with_prox, goal, min(few, max_iter) if fuses else max_iter, state)
+    if newton and not found.converged:
+        found = _dual_newton.minimize_by_newton(with_prox, found, goal, min(_STEPS, max_iter - found.n_iter))
+    return found
+
+
 def _of_one_prox(penalty):
-    """The same penalty, as one of which all terms together have a prox; None if there is none."""
+    """The same penalty in a form whose terms together have a prox; None if there is none."""
     if isinstance(penalty, OnChain):
         return penalty.temporal
     return penalty if penalty.graph is None and float(penalty.norm) == 1 else None
@@ -214,9 +228,10 @@ class _InteriorPoint:
         return found.then(minimize(problem, goal, max(max_iter - found.n_iter, 1), start), goal)
 
     def _start(self, terms):
-        """Weights for squared differences, each in proportion to tau / |z| of tasks alone, and their flows, shortened.
+        """The point to start from: weights for squared differences, and their flows, shortened to within their bounds.
 
-        The products start no lower than what the flows then leave of the gradient may cost.
+        The square of an edge has the weight tau_e / |z_e|, z_e the difference of tasks alone.  The products start no
+        lower than what the flows then leave of the gradient may cost.
         """
         tau = terms[0].alpha * terms[0].k[:, None]
         tau = np.tile(tau, (1, len(self.live))) if self.by_value else tau
@@ -244,12 +259,12 @@ class _InteriorPoint:
         return np.concatenate([z, W]) if self.grounded else z
 
     def _apart(self, z):
-        """What is said of edges, and of tasks to the ground, which is empty without one."""
+        """The part of z that belongs to edges, and that of the tasks to zero, which is empty unless `grounded`."""
         n = len(self.edges.s)
         return z[:n], z[n:]
 
     def _divergence(self, p):
-        """What flows bring to every task."""
+        """``D' p``: what flows bring to every task."""
         of_edges, to_zero = self._apart(p)
         return self.edges.divergence(of_edges) + to_zero if self.grounded else self.edges.divergence(of_edges)
 
@@ -283,9 +298,10 @@ class _InteriorPoint:
         return x.moved(step, change)
 
     def _enough(self, R, gap):
-        """What a step may leave of the gradient's equation, whose mismatch is R now.
+        """What a step may leave of the gradient's equation, for every task and feature; its mismatch is R now.
 
-        Somewhat less than R, where no curvature takes up what is left; else what that costs beside the gap.
+        Curvature takes up what is left, r, at the cost of ``r^2 / (2 curvature)``, which may be a share of the gap.
+        Where that would ask for too much, or there is no curvature, a step may leave somewhat less than R.
         """
         q = self.quadratic
         kept = _KEPT if self.system.exact else _KEPT_ROUGHLY
@@ -304,9 +320,10 @@ class _InteriorPoint:
         return out
 
     def _certify(self, problem, x, found, goal):
-        """The gap at the best of a few points.
+        """Take the best of a few points into `found`, and the bound that the flows prove.
 
-        What the flows leave of the gradient is taken up by weights that have it where curvature allows, else rerouted.
+        What the flows leave of the gradient makes up the residuals of weights next to W where curvature allows, else it
+        is rerouted along edges.  Among points that are nearly as good, the one with most tasks fused is taken.
         """
         W, flows = self._whole(x.W), self._apart(self._whole(x.p))
         change = self.quadratic.resolve(self._whole(self._mismatch(x.W, x.p)), 0.0)
@@ -324,9 +341,10 @@ class _InteriorPoint:
         found.converged = found.gap <= goal
 
     def _fusions(self, x):
-        """W with edges of no length contracted, first those of which one can be sure, then more and more.
+        """Yield W with the ends of edges fused, first those of which one can be sure, then more and more.
 
-        An edge that fuses has a flow within its bound and, compared with others, no length.
+        An edge whose ends are the same has a flow within its bound and, compared with others, no length: the ratio of
+        the two says how sure that is.
         """
         slack = (1.0 - self._lengths(x.p) / x.tau) * self._typical(x.z).mean()
         fraction, before = slack / np.maximum(self._lengths(x.z), 1e-150), 0

@@ -13,10 +13,10 @@ from skmtl.solvers.solution import Certificate, loss_at_zero, loss_of, solution_
 
 __all__ = ["BasisSteps", "directions", "ordered"]
 
-_SWEEPS = 1000  # of coordinate descent in the loadings, at most
-_EXACT = 1e-13
+_SWEEPS = 1000  # turns of coordinate descent in the loadings, at most
+_EXACT = 1e-13  # share of the largest gradient at zero: what the lassos of the loadings may leave of their equations
 _STRENGTHS = 0.1, 1.0  # ridges of the starts, in units of the mean curvature of the loss
-_RANDOM = 10, 2  # starts from random mixtures of tasks; where a step is dear
+_RANDOM = 10, 2  # starts from random mixtures of tasks, and how many where a step is dear
 
 
 @solve.register
@@ -41,7 +41,7 @@ def solve_latent_basis(penalty: LatentBasis, path, moments, c, *, tol=1e-6, max_
 
 
 def _unpenalized(basis):
-    """What is left when one term can be scaled away."""
+    """The problem if one strength is 0: scaling the factors then makes the other term as small as one likes."""
     return ReducedRank(basis.n_components, alpha_ridge=0.0)
 
 
@@ -84,6 +84,7 @@ class BasisSteps:
         return Step(objective, B, relative_change(before, S @ B), (S, B))
 
     def _lasso(self, H, p, start):
+        """The best loadings for what tasks see of the components, ``H, p = seen_by(...)``."""
         S, D, enough = start.copy(), np.zeros((len(start), 1)), _EXACT * np.abs(p).max(axis=1)
         sparse_minima(H, p, D, self.alpha, enough, S, most=_SWEEPS)
         return S
@@ -101,12 +102,14 @@ class BasisSteps:
         tau[alive] = np.cbrt(self.alpha * length[alive] / (self.ridge * square[alive]))
         return np.where(alive, S / tau, 0.0), np.where(alive, tau, 0.0)[:, None] * B
 
+    # As of `RankSteps`: the form of the factors in which a step in the loadings, or in the components, is exact.
     for_loadings = for_components = balanced
 
     def starts(self, init):
-        """Of all tasks alone, shrunk: the leading directions, the tasks that differ most, and random mixtures.
+        """Yield components to start from, the same ones whatever the order of the tasks.
 
-        The same whatever the order of the tasks.
+        They are the leading directions, and the tasks that differ most, of `init` and of the solutions of all tasks
+        alone with a ridge; and random mixtures of those with the largest ridge.
         """
         moments, d = self.moments, self.moments.n_features
         curvature = (self.c @ moments.squares).sum() / (d * moments.active.sum())
@@ -117,7 +120,7 @@ class BasisSteps:
             S, B = directions(W, self.k)
             yield self.balanced(S, B)[1]
             yield self.balanced(*_onto(W, _corners(S @ B, self.k)))[1]
-        rng = np.random.default_rng(0)
+        rng, W = np.random.default_rng(0), candidates[-1]
         _, span = directions(W, min(W.shape))
         for _ in range(_RANDOM[self.best_components.are_many(self.k)]):
             yield self.balanced(*_onto(W, rng.normal(size=(self.k, len(span))) @ span))[1]
@@ -142,5 +145,5 @@ def _corners(W, k):
 
 
 def _onto(W, B):
-    """The loadings of W on the components B, and these."""
+    """The loadings with which the components B come nearest to W, and B."""
     return W @ np.linalg.pinv(B, rcond=1e-8), B

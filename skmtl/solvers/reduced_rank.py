@@ -12,7 +12,7 @@ from skmtl.solvers.solution import Certificate, loss_at_zero, loss_of, solution_
 __all__ = ["RankSteps", "closest_of_rank"]
 
 _STRENGTHS = 0.0, 0.1, 1.0, 10.0  # ridges of the starts, in units of the mean curvature of the loss
-_RANDOM = 8, 2  # starts in random directions; where a step is dear
+_RANDOM = 8, 2  # starts in random directions, and how many where a step is dear
 
 
 @solve.register
@@ -46,7 +46,10 @@ class RankSteps:
     def solution(self, alone, tol, max_iter, init):
         """W, a function that says how much the last step changed it, the number of steps and whether they settled.
 
-        A closed form takes no steps: there it is how much one more would change.
+        A closed form takes no steps: there the function says how much one more step would change it.
+
+        alone : Solution
+            That of every task alone, with the same ridge.
         """
         if self.rank >= min(self.moments.active.sum(), self.moments.n_features):
             return alone.W, lambda: alone.residual, 1, True

@@ -1,7 +1,7 @@
 """Equations in which neighbours on a graph are coupled: ``blockdiag(H_t) + D' blockdiag(diag(k_e) - u_e u_e') D``.
 
-D W are the differences along edges.  A graph that falls apart easily: a Cholesky factor.  Else: conjugate gradients,
-and the factor once these take as long, which they do where features are much alike.
+D W are the differences along edges.  Where eliminating tasks joins few others, a sparse Cholesky factor solves them.
+Else conjugate gradients do, until they take as long as the factor would, as they do where features are much alike.
 """
 
 from functools import cached_property
@@ -20,9 +20,9 @@ from skmtl.solvers._fused.sampled_laplacians import SampledLaplacians
 __all__ = ["edge_system"]
 
 _CHEAP = 1e7  # multiplications of a factorisation that always pays
-_STEP = 3e5, 8.0  # those that take as long as a step of conjugate gradients: some, and some for each number in H_t
-_MOST = 5000  # steps in the time of a factorisation that never pays
-_PAIRS = 100  # of neighbours that an elimination couples, twice, for each edge: with more, rough factors are quicker
+_STEP = 3e5, 8.0  # multiplications in the time of a step of conjugate gradients: some, and some for each number in it
+_MOST = 5000  # steps of conjugate gradients; a factorisation that takes longer never pays
+_PAIRS = 100  # pairs of neighbours, twice, that eliminations couple for each edge: with more, rough factors are quicker
 _REFINEMENTS = 20  # at most
 _STEPS = 500  # of conjugate gradients
 _EXACT, _ROUGH = 1e-4, 0.03  # their residual
@@ -40,7 +40,7 @@ def edge_system(H, s, t):
 
 
 def laplacians(elimination, s, t):
-    """The factors of a graph for features alone: exact, if that is not dear."""
+    """The factors that the preconditioner needs, each feature alone: exact ones, unless they would be dear."""
     later = elimination.later
     exact = later is not None and sum(len(row) ** 2 for row in later) <= _PAIRS * len(s)
     return (Laplacians if exact else SampledLaplacians)(elimination, s, t)
@@ -72,11 +72,11 @@ class EdgeSystem:
         raise NotImplementedError
 
     def _solve(self, R, enough, rough):
-        """The solution that is not common to a component; see `solve`."""
+        """A solution X that is right but for what tasks of a component have in common; arguments as of `solve`."""
         raise NotImplementedError
 
     def restart(self):
-        """Expect couplings as they are far from a solution."""
+        """Forget what was learnt from the couplings of the last problem: the first ones of the next are easy."""
 
     def factor(self, diagonal, K, U):
         """Prepare for diagonal (d,) or (n_tasks, d), K (n_edges, 1 or d) and U (n_edges, d)."""
@@ -169,7 +169,7 @@ class Direct(EdgeSystem):
             np.einsum("tjj->tj", H)[...] += self.diagonal + more
             try:
                 return self._fronts.factor(H, K, U)
-            except LinAlgError:  # positive in exact arithmetic only
+            except LinAlgError:  # positive in exact arithmetic only: rounding errors of K outweigh H
                 more = 10.0 * np.maximum(more, 1e-15 * np.einsum("tjj->tj", self.H).max(axis=0))
         raise LinAlgError
 

@@ -5,7 +5,7 @@ u_1, u_2, ... and couplings w_1 <= w_2 <= ... would couple all its neighbours, p
 Instead u_a is coupled to one u_b alone, b > a, drawn with probabilities in proportion to w_b, by
 ``w_a sum_{b > a} w_b / pivot``: the right thing on average, never more edges than before, and neighbours that were
 strongly coupled through the node remain so (Kyng, Sachdeva 2016, *FOCS*, 573-582).  On graphs of
-random neighbours, with couplings from 1e-8 to 1e8, that costs a few dozen conjugate gradients (see the tests).
+random neighbours, with couplings from 1e-8 to 1e8, conjugate gradients then take a few dozen steps (see the tests).
 """
 
 import numpy as np
