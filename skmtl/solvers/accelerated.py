@@ -28,15 +28,15 @@ from skmtl.solvers.solution import AT_ZERO, ROUNDING, Certificate
 
 __all__ = ["Progress", "RowDescent"]
 
-_EQUAL = 1e-15  # of the loss at zero: what two objectives may differ by, of which the later point is the better one
-_LINEAR = 1e-4  # of the features' mean square: curvature to begin with where a loss has none, as Huber's far off
+_EQUAL = 1e-15  # share of the loss at zero: objectives that differ by no more are equal, and the later point is kept
+_LINEAR = 1e-4  # share of the features' mean square: the least first curvature, as Huber's loss has none far off
 _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
-_SETTLING = 4  # iterations before curvatures are worth computing
-_SLOW = 0.9  # a gain after the one before: what is guessed where it is unknown, or not less
-_HOPELESS = 3.0  # times the gap that is asked for: with more left to gain, none is computed
-_AHEAD = 0.5  # of the gap: by how much more Newton's steps along what costs nothing may lead the others
-_MANY = 60_000  # bytes of weights of which two copies are remembered half as long
-_IDLE = 5  # proofs in a row that are no better
+_SETTLING = 4  # iterations of a run before `_prove_nearby` is worth its Gram matrices
+_SLOW = 0.9  # the ratio of a gain to the one before it: the guess where it is unknown, and the most that is believed
+_HOPELESS = 3.0  # times the goal: while more is likely to be left to gain, no gap is computed
+_AHEAD = 0.5  # share of the gap: if the levelled point is better by so much more, the steps go on from there
+_MANY = 60_000  # bytes of weights; with more, extrapolation of two copies remembers half as many steps
+_IDLE = 5  # proofs in a row that make the gap no smaller
 
 
 @dataclass
@@ -56,17 +56,17 @@ class Progress:
 
     @property
     def certificate(self):
-        """What is known of it."""
+        """What is known of the point."""
         return Certificate(self.objective, float(self.gap), None)
 
     @property
     def W(self):
-        """The weights: the copies' sum."""
+        """The weights: the sum of the copies."""
         return self.copies.sum(axis=0)
 
 
 class _Pace:
-    """What is left to gain, guessed from the objective now and then: gains are taken to shrink geometrically."""
+    """A guess at what is left to gain, from the objective now and then: as if gains shrank geometrically."""
 
     def __init__(self, value):
         self._value, self._gain = value, 0.0
@@ -96,8 +96,8 @@ class RowDescent:
         self.levelling = None if self.prox.unseen is None else Levelling(rows, self.prox.unseen, self.f0)
         self._step, self._first = None, 0  # of the last run: the size of its steps, and the iterations before it
         usual = rows.K == 1 and rows.a_b == 0.0 and self.prox.n_copies == 1
-        self._moves = usual and self.prox.closed and not self.prox.blind  # whether residuals may be moved
-        self._model = None  # by which they are
+        self._moves = usual and self.prox.closed and not self.prox.blind  # whether `_prove_nearby` can move residuals
+        self._model = None  # the `Curved` that moves them, once it is made
 
     def start(self, copies=None, a=None):
         """Where to begin: at given weights (n_copies, n_outputs, n_features) and intercepts, or at zero."""
@@ -107,7 +107,7 @@ class RowDescent:
         return progress
 
     def at_zero(self):
-        """The end, where W = 0 is optimal."""
+        """The `Progress` with its proof where W = 0 is optimal."""
         progress = self.start()
         if self.rows.constant:  # no weights lower the loss
             progress.bound = self.f0
@@ -127,7 +127,10 @@ class RowDescent:
     # ------------------------------------------------------------------------------------------------ certificates
 
     def certify(self, progress, copies, a, prove=True):
-        """Take this point, at its best intercepts, if it is the best so far, and what it proves of all others."""
+        """Take this point, at its best intercepts, if it is the best so far, and the bound that it proves, if higher.
+
+        Where some weights cost nothing, it is first moved along these to where the loss has no slope.
+        """
         a, at = self.rows.at_best(copies.sum(axis=0), a)
         dual, left = at, 0.0
         if prove and self.levelling is not None:
@@ -147,10 +150,11 @@ class RowDescent:
             self._prove_nearby(progress, copies, a, at, step)
 
     def _prove_nearby(self, progress, copies, a, at, step):
-        """The bound of the nearest dual point whose `down` is a subgradient: what is moved costs its square.
+        """Take the bound of the nearest dual point whose `down` is a subgradient.
 
-        The residuals' own `down` is outside the dual ball by as much as W is from the solution, and to scale it costs
-        that much.  Gram matrices of an earlier point serve as long as what they move stays in the losses' domain.
+        The residuals' own `down` is outside the dual ball by about as much as W is from the solution.  To scale it into
+        the ball costs as much; to move the residuals costs no more than the square of that.  Gram matrices of an
+        earlier point serve as long as what they move stays in the losses' domain.
         """
         ahead = self.prox.prox(copies + step * at.down, step)
         target = (copies[0] - ahead[0]) / step + at.down
@@ -166,9 +170,9 @@ class RowDescent:
                 return
 
     def prove(self, progress, at, ways, left=0.0):
-        """Take the bound that a multiple of the dual point of `at` gives less what is `left`, if it is higher.
+        """Take the bound that multiples of the dual point of `at` give, less what is `left`, if it is higher.
 
-        Whether it gives any: not where the point is outside of the losses' domain.
+        Returns whether they give any: they do not where the point is outside of the losses' domain.
         """
         bounds = [
             self.rows.dual_value(at, gauge, price) - left
@@ -180,8 +184,8 @@ class RowDescent:
 
     # -------------------------------------------------------------------------------------------------- iterations
 
-    def run(self, progress, goal, max_iter, enough=0.0):
-        """Steps until the gap is at most `goal`, or `enough` and proofs get no better."""
+    def run(self, progress, goal, enough, max_iter):
+        """Steps until the gap is at most `goal`, or at most `enough` and proofs get no better."""
         steps = _Steps(self, progress, self._step)
         pace, check, idle = _Pace(steps.point.value), 4, 0
         first = self._first = progress.n_iter
@@ -255,7 +259,11 @@ class _Steps:
         self._restart(self._at(progress.copies, progress.a, progress.objective))
 
     def advance(self):
-        """One iteration; whether its point is taken, and not another step size or the plain step to be tried next."""
+        """One iteration; whether its point is taken.
+
+        If not, it is to be tried again: without extrapolation if that has not lowered the objective, or with a shorter
+        step if the curvature on the way was larger than the step allows.
+        """
         self._n += 1
         here, new = self.point, self._at(*self._after_prox())
         worse = not new.value <= here.value + 1e-15 * abs(here.value)
@@ -285,13 +293,13 @@ class _Steps:
         self._mixing.reset()
 
     def _before_prox(self):
-        """``x - step grad f(x)`` as one vector: the copies, then the intercepts in their units."""
+        """``z = x - step grad f(x)`` as one vector: the copies, then the intercepts in their units."""
         (copies, W, a, at, _), step, units = self.point, self.size, self._units
         down = at.down - self._prox.ridge_of_sum * W
         return np.concatenate([(copies + step * down).ravel(), a / units + step * units * at.pull])
 
     def _after_prox(self):
-        """The copies and intercepts of z."""
+        """The copies and intercepts of ``x = prox(z)``."""
         rows, z, like = self._rows, self._z, self.point.copies
         copies = self._prox.prox(z[: like.size].reshape(like.shape), self.size)
         if not rows.fit_intercept:

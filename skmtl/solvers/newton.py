@@ -2,13 +2,15 @@ r"""Any loss under any penalty: accelerated steps on the rows, or Newton's on we
 
     min_(W, b)  sum_t c_t sum_i s_ti l_t(y_ti, x_i w_t + b_t) + Omega(W)
 
-Newton's steps (`_newton_steps`) are few, however features are scaled.  Where these are alike in length, steps on the
-rows (`accelerated`) are cheaper: they go first, for about the time that Newton's would take, and what they have not
-solved by then Newton's steps solve from there.  Where moments would not fit in memory or X is sparse and wide, the rows
-are all there is; and quadratic penalties, where Newton's steps are linear equations, begin with those.  Several classes
-have a model where a task's classes, as one row, are few; the more they are, the longer steps on the rows go on.  Of
-many features, where a penalty makes most of them zero, those in use and a few more are looked at
-(`_rows/working_sets.py`).
+Newton's steps (`_rows/newton_steps.py`) are few, however features are scaled.  Where features are alike in length,
+steps on the rows (`accelerated.py`) are cheaper: they go first, for about the time that Newton's would take, and Newton
+goes on from where they are then.  Newton's go first where they are linear equations, as under quadratic penalties, and
+where a step on the rows is dear, because its prox takes iterations of its own.  Where moments would not fit in memory,
+or X is sparse and wide, steps on the rows are all there is.
+
+With several classes the weights of a task's classes make one row, on which Newton's model is built if it is short
+enough; the longer it is, the longer steps on the rows go on.  Where a penalty makes most of many features zero, working
+sets hold those in use and a few more (`_rows/working_sets.py`).
 """
 
 from dataclasses import replace
@@ -34,15 +36,15 @@ from skmtl.solvers.solution import Certificate
 __all__ = ["RowProblem", "has_moments"]
 
 _LARGEST = 3e7  # numbers in the moments of all tasks; with more, rows are better
-_COSTLIEST = 1e9  # multiplications for the factors of all tasks' classes; with more, steps on the rows are quicker
+_COSTLIEST = 1e9  # multiplications to factorise all tasks' matrices, classes included; with more, no model is made
 _CHEAP = 1e8  # likewise; with fewer, nobody waits for them
 _FACTORS = 25  # how often Newton's steps for several classes decompose the matrix of a task, about
 _NARROW = 300  # features of sparse rows that dense moments may have
 _SMALL = 1e5  # labels times features of a problem whose steps cost nothing
 _BUDGET = 500  # steps on the rows before Newton's, at most
 _BUDGET_OF_LASSOS = 45  # where the models are lassos of single tasks
-_FAR = 1e-10  # of the loss at zero: where such steps go on to, so that rows in another order do not show
-_NOTHING = 1e-12  # of the loss at zero: quadratic penalties are solved to this, as they are with the squared loss
+_FAR = 1e-10  # share of the loss at zero: the gap that small problems aim at, so that the order of rows does not show
+_NOTHING = 1e-12  # share of the loss at zero: the gap of quadratic penalties, as exact as with the squared loss
 
 
 def has_moments(data, *, one_gram):
@@ -203,9 +205,9 @@ class RowProblem:
             sets.take(progress, some, inside)
 
     def _descend(self, descent, progress, enough, max_iter):
-        """From a point to a gap that is enough, by models where these have few numbers, and by steps on the rows.
+        """Go on to a gap of at most `enough`: by models where these have few numbers, then by steps on the rows.
 
-        Of small problems the goal is a smaller gap still; steps that no longer get nearer end once it is enough.
+        Small problems aim at a smaller gap still, and stop short of it if steps no longer help and it is `enough`.
         """
         rows, goal, has_model = descent.rows, enough, _has_model(descent)
         if rows.data.y.size * rows.shape[1] < _SMALL and (descent.prox.closed or has_model):
@@ -214,14 +216,14 @@ class RowProblem:
             self._by_models(descent, progress, goal, enough, max_iter)
             goal = enough
         if progress.gap > goal:
-            descent.run(progress, goal, max_iter, enough)
+            descent.run(progress, goal, enough, max_iter)
 
     def _by_models(self, descent, progress, goal, enough, max_iter):
         """Newton's steps; after some on the rows, unless they are linear equations that take no longer."""
         newton, cheap = NewtonSteps(descent, self.n_jobs), descent.prox.closed and not descent.prox.blind
         if _dear(descent) or (cheap and not newton.linear):
             first = (_NOTHING * descent.f0 if newton.linear else goal) if cheap else enough
-            descent.run(progress, first, min(max_iter, _budget(descent)), enough)
+            descent.run(progress, first, enough, min(max_iter, _budget(descent)))
             if progress.gap <= first:
                 return
         if newton.linear:
@@ -231,7 +233,7 @@ class RowProblem:
 
 
 def _has_model(descent):
-    """Whether Newton's steps are possible; for several classes these may have to be few."""
+    """Whether Newton's steps are possible: whether there is room for a model, which with several classes is larger."""
     rows, penalty = descent.rows, descent.penalty
     if rows.K == 1:
         return has_moments(rows.data, one_gram=False)
@@ -255,7 +257,10 @@ def _dear(descent):
 
 
 def _budget(descent):
-    """Steps on the rows that take about as long as Newton's; no function of n: a weight is many rows."""
+    """Steps on the rows that take about as long as Newton's.
+
+    It is no function of the number of rows, because a weight of 2 has to act as the row twice.
+    """
     one, penalty = descent.rows.K == 1, descent.penalty
     if one and isinstance(penalty, L1):
         return _BUDGET_OF_LASSOS

@@ -16,7 +16,7 @@ from skmtl.moments import TaskMoments
 __all__ = ["Curved"]
 
 _LARGEST = 1e7  # numbers in the Gram matrices of all tasks that are worth their memory
-_SINGULAR = 1e8  # condition of a Gram matrix
+_SINGULAR = 1e8  # condition number of a Gram matrix, from which on it counts as singular
 
 
 @dataclass

@@ -18,12 +18,12 @@ from skmtl.solvers.solution import ROUNDING
 __all__ = ["Level", "Levelling"]
 
 _SHIFTS = 50  # Newton steps, at most
-_LEVEL = 0.003  # of the gap that is left: what the slope may gain
-_STALLED = 1e-10  # of the loss at zero: if a step gains less and none gets smaller, it is rounding, or no minimum
-_NOISE = 1e-11  # of theta's length times a feature's: a slope that is rounding
-_FAR = 100.0  # times the largest margin: where a step leads that has no curvature to go by
-_COUPLED = 600  # numbers in the weights of all classes of a task whose Hessian is worth its time
-_MOST = 4e8  # numbers in a Hessian, 3.2 GB: with more, that is said before memory ends
+_LEVEL = 0.003  # share of the gap: what the slope that is left may still gain
+_STALLED = 1e-10  # share of the loss at zero: if steps gain less and gains do not shrink, they are rounding, or endless
+_NOISE = 1e-11  # share of theta's length times a feature's: a smaller slope is rounding
+_FAR = 100.0  # times the largest margin: a step that moves margins as far had no curvature to go by
+_COUPLED = 600  # weights of all classes of a task, up to which their common Hessian is worth its time
+_MOST = 4e8  # numbers in a Hessian, 3.2 GB: with more, an error says so before memory ends
 
 
 class Level(NamedTuple):
@@ -37,7 +37,7 @@ class Level(NamedTuple):
     dual : At
         The dual point.
     left : float
-        What this may lack; infinite where it proves nothing.
+        What is to be taken off the bound that it proves, for slopes that are left; infinite where it proves nothing.
     """
 
     W: Any
@@ -63,10 +63,14 @@ class Levelling:
         self._lengths = row_norms(rows.data.X.T)[unseen.features]
 
     def level(self, W, a, at, known, gap):
-        """The `Level` of a point W, of which the loss is `at`; or of weights whose level is nearer to that of `known`.
+        """The `Level` of a point W, at which the loss is `at`.
 
+        Steps start from W, or from W with the part that costs nothing taken from `known`, if the loss is smaller there.
+
+        known : array of shape (n_outputs, n_features)
+            The weights of the best point so far.
         gap : float
-            That of `known`: the less is left, the more exact is the level.
+            That of `known`: the smaller it is, the more exact is the level.
         """
         enough = max(_LEVEL * gap, ROUNDING * self.f0)
         if known.any():
@@ -76,11 +80,11 @@ class Levelling:
         gain = np.inf
         for _ in range(_SHIFTS):
             slope, last, here = self._part(at.down), gain, self._part(W)
-            bends = self.rows.bends(W, a)
-            step = self._step(bends, slope, here)
+            curvature = self.rows.model_curvature(W, a)
+            step = self._step(curvature, slope, here)
             gain, shift = float(np.vdot(slope, step)), self._weights(step)
-            bent, follow = self.rows.along(bends, shift)
-            dual, left = self._without_slope(at, bent, slope, step, here)
+            off_theta, follow = self.rows.along(curvature, shift)
+            dual, left = self._without_slope(at, off_theta, slope, step, here)
             if gain <= enough and left <= enough and np.isfinite(self.rows.dual_value(dual, 1.0, 0.0)):
                 break
             stalled = gain > 0.9 * last and gain <= _STALLED * self.f0
@@ -116,13 +120,13 @@ class Levelling:
         W[:, :, self.unseen.features] = part.reshape(len(W), *numbers.shape[1:])
         return W.reshape(self.rows.shape)
 
-    def _step(self, bends, slope, here):
+    def _step(self, curvature, slope, here):
         """Newton's step; of many numbers, each class by itself, and shorter.
 
-        bends : array, those of the losses.
+        curvature : array, see `RowLoss.model_curvature`.
         slope, here : arrays (n_null, n_columns, n_seen), the negative gradient and the weights; so is the step.
         """
-        curvatures, n_seen = [bends], slope.shape[-1]
+        by_class, n_seen = [curvature], slope.shape[-1]
         if n_seen**2 > _MOST:
             raise MemoryError(
                 f"What all tasks have in common costs nothing in {n_seen} features, and a step in these takes a matrix "
@@ -130,13 +134,14 @@ class Levelling:
                 "or keep fewer features."
             )
         if not self._coupled(slope):
-            curvatures = list(np.moveaxis(2.0 * bends * (1.0 - bends), -1, 0))  # the bound of `Multinomial.curvature`
-        step = np.zeros((len(slope), len(curvatures), slope[0].size // len(curvatures)))
+            bound = 2.0 * curvature * (1.0 - curvature)  # that of `Multinomial.curvature`, for probabilities
+            by_class = list(np.moveaxis(bound, -1, 0))
+        step = np.zeros((len(slope), len(by_class), slope[0].size // len(by_class)))
         for v, column in enumerate(self.unseen.basis.T.tocsr()):
             members = list(zip(column.indices, column.data, strict=True))
             slopes, weights = (part[v].reshape(step[v].shape) for part in (slope, here))
-            for k, (curvature, g, w) in enumerate(zip(curvatures, slopes, weights, strict=True)):
-                H = sum(x**2 * self.rows.hessian(t, curvature, self.unseen.features)[0] for t, x in members)
+            for k, (h, g, w) in enumerate(zip(by_class, slopes, weights, strict=True)):
+                H = sum(x**2 * self.rows.hessian(t, h, self.unseen.features)[0] for t, x in members)
                 step[v, k] = _to_minimum(H, g, w) if self.unseen.positive else smallest_solution(H, g[:, None])[:, 0]
         return step.reshape(slope.shape)
 
@@ -144,7 +149,7 @@ class Levelling:
         """Whether a step takes the classes of a task together."""
         return self.rows.K == 1 or slope[0].size <= _COUPLED
 
-    def _without_slope(self, at, bent, slope, step, here):
+    def _without_slope(self, at, off_theta, slope, step, here):
         """The dual point after a step, by Newton's model, and what its slope may still gain.
 
         Newton's step makes the slope zero, whatever the loss does: but for rounding the point is a proof, and none if
@@ -153,7 +158,7 @@ class Levelling:
         """
         dual, reach = at, np.abs(here) + 2.0 * np.abs(step)
         if self._coupled(slope):
-            dual = self.rows.dual_point(at.theta - bent)
+            dual = self.rows.dual_point(at.theta - off_theta)
             slope = self._part(dual.down)
         if self.unseen.positive:  # which negative slopes do not gain by
             slope = np.maximum(slope, 0.0)

@@ -121,7 +121,7 @@ class ClassModel:
         return all_features.reshape(self.rows.shape)
 
     def intercepts(self, W, b):
-        """The best intercepts for weights of the outputs."""
+        """The best intercepts for weights of the outputs; `b` is of no use, as these moments have no means."""
         change = (W.reshape(self.rows.shape) - self._W).reshape(self.rows.n_tasks, -1)
         return self._a - np.einsum("tkj,tj->tk", self._to_b, change).ravel()
 
@@ -129,11 +129,11 @@ class ClassModel:
         """The residuals at weights X of the moments and their best intercepts: an `At` without a loss."""
         rows, X = self.rows, self.outputs(X)
         change = rows.labelled(rows.margins(X - self._W) + rows.spread(self.intercepts(X, None) - self._a))
-        return rows.dual_point(self._theta - rows.bent(self._p, change))
+        return rows.dual_point(self._theta - rows.times_curvature(self._p, change))
 
 
 def _least_square(G, q):
-    """``min over w of w'G w - 2 q'w``, its negative: what labels are at least worth."""
+    """``-min_w (w'G w - 2 q'w)``: the smallest y'y that labels with these moments can have."""
     if not G.any():
         return 0.0
     l, Q = np.linalg.eigh(G)  # noqa: E741

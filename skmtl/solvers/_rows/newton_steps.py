@@ -20,12 +20,12 @@ from skmtl.solvers.solution import loss_at_zero, solve_one
 __all__ = ["NewtonSteps"]
 
 _STEPS = 50  # at most; with more something is wrong
-_EXACT = 1e-15  # of the loss at zero, for linear equations: one step from 1e-12 gets there
-_INEXACT = 0.03  # of the gap that is left: how exactly a model is solved, at first
+_EXACT = 1e-15  # share of the loss at zero: the gap for linear equations, which one step from 1e-12 reaches
+_INEXACT = 0.03  # share of the gap that is left: to which gap a model is solved, at first
 
 
 class NewtonSteps:
-    """Those for the problem of a `RowDescent`.
+    """Newton's steps for the problem of a `RowDescent`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class NewtonSteps:
 
     @property
     def linear(self):
-        """Whether they are linear equations."""
+        """Whether the penalty is quadratic, so that each step is a system of linear equations."""
         return all(isinstance(term, TaskQuadratic | Alike) for term in self.prox.terms)
 
     def solve(self, progress, max_iter):
@@ -60,7 +60,7 @@ class NewtonSteps:
             if progress.gap <= goal or idle == 2:
                 break
             before, left = progress.objective, progress.gap
-            hoped = left if progress.bound > 0.0 else gain  # where nothing is proved yet, no more than the last time
+            hoped = left if progress.bound > 0.0 else gain  # as much as the last step, before a proof
             copies, a = self._minimum(progress, boldness, inexact * hoped)
             progress.n_iter += 1
             share, copies, a = self._along(progress, copies, a)

@@ -132,7 +132,7 @@ class _Proximal:
         return sum(term.value(W) for term in self.terms) + 0.5 * self.ridge * float(np.vdot(W, W))
 
     def ways(self, copies, down, step, duals=None):
-        """Gauges and prices of what the penalty makes of `down` (n_outputs, n_features); see `ways`.
+        """The ways in which subgradients of the penalty make up `down` (n_outputs, n_features): see `_coupling.ways`.
 
         duals : list of (function, subgradient)
             If known; else those of the prox of ``W + step * down``, which is W at a solution.
@@ -145,7 +145,7 @@ class _Proximal:
         yield from ways(D, duals, self.ridge, 0 if self.unseen is None else self.unseen.basis.shape[1])
 
     def ways_at_zero(self, down):
-        """The same at W = 0, where any subgradients do that make up `down`: each norm's turn to take all of it."""
+        """The same at W = 0, where any subgradients do: from zeros, so that each norm in turn takes all of `down`."""
         yield from self.ways(np.zeros((1, *down.shape)), down, 1.0, self._nothing(self.view(down)))
 
     def _nothing(self, D):

@@ -180,7 +180,7 @@ class RowLoss:
         return eta
 
     def spread(self, b):
-        """What is said of every output, for every row."""
+        """Numbers b (n_outputs,), repeated for every row: shaped as the margins, or to be broadcast to them."""
         return b[None] if self.data.shared else b.reshape(self.n_tasks, self.K)[self.data.task_of_row]
 
     def labelled(self, eta):
@@ -264,7 +264,7 @@ class RowLoss:
         return At(loss + self.price(a), down, pull - self.price_slope(a), pull, theta)
 
     def weighted(self, theta):
-        """What is said of every label, times its weight."""
+        """An array shaped as y, perhaps with one more axis for columns, times the weights of the labels."""
         return theta * self.beside_margins(self.weight)
 
     def _outer_means(self, pull):
@@ -319,7 +319,7 @@ class RowLoss:
     # ------------------------------------------------------------------------------------------------ Newton's model
 
     def curvatures(self, W, a):
-        """Those of all labels, one number each, or bounds of them."""
+        """The second derivatives of the losses of all labels, shaped as y, or of several classes bounds of them."""
         return self.each(lambda loss, y, eta: loss.curvature(y, eta), self.margins(W) + self.spread(a))
 
     @cached_property
@@ -339,29 +339,33 @@ class RowLoss:
         about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
         return float(np.max(about, initial=0.0)) / X.shape[1]
 
-    def bends(self, W, a):
-        """What Newton's model makes of the labels: curvatures h, or the probabilities p of ``diag(p) - p p'``."""
+    def model_curvature(self, W, a):
+        """The second derivatives of the losses in their margins, as Newton's model has them, shaped as y.
+
+        They are numbers h; or with several classes ``diag(p) - p p'``, of which p is returned, on one more axis.
+        """
         return self.slopes(W, a, BOLD)[2] if self.K == 1 else self.probabilities(W, a)[0]
 
-    def bent(self, bends, change):
-        """What a change of the margins takes off theta, by Newton's model; all shaped as y, perhaps with classes."""
+    def times_curvature(self, curvature, change):
+        """What a change of the margins takes off theta, by a `model_curvature`; all of one shape."""
         if self.K > 1:
-            change = change - (bends * change).sum(axis=-1, keepdims=True)
-        return self.weighted(bends * change)
+            change = change - (curvature * change).sum(axis=-1, keepdims=True)
+        return self.weighted(curvature * change)
 
-    def along(self, bends, V):
-        """What a step V of the weights takes off theta, by Newton's model, and how the intercepts follow.
+    def along(self, curvature, V):
+        """What a step V of the weights takes off theta, by a `model_curvature`, and the step of the intercepts.
 
-        Each task's do, so that the pull on them stays what it was.
+        These follow, those of every task by themselves, so that the pull on them stays what it was.
         """
         change, follow = self.margins(V), np.zeros(self.n_outputs)
         if self.fit_intercept:
             shape = change.shape
-            pull = self.per_output(self.bent(bends, self.labelled(change)).reshape(shape)).reshape(-1, self.K)
-            H = self.intercept_hessian(self.weighted(bends).reshape(shape), bends.reshape(shape))
+            off_theta = self.times_curvature(curvature, self.labelled(change))
+            pull = self.per_output(off_theta.reshape(shape)).reshape(-1, self.K)
+            H = self.intercept_hessian(self.weighted(curvature).reshape(shape), curvature.reshape(shape))
             follow = -np.einsum("tkl,tl->tk", pseudo_inverse(H), pull).ravel()
             change += self.spread(follow)
-        return self.bent(bends, self.labelled(change)).reshape(change.shape), follow
+        return self.times_curvature(curvature, self.labelled(change)).reshape(change.shape), follow
 
     def intercept_hessian(self, weighted, p):
         """The Hessian (n_tasks, K, K) in the intercepts: of curvatures with their weights, or of probabilities p."""
@@ -376,7 +380,8 @@ class RowLoss:
     def hessian(self, t, of_labels, features=slice(None)):
         """``X' diag(h) X`` of task t for curvatures h, ``X' (diag(p) - p p') X`` for probabilities p (n_labels, K).
 
-        The best intercepts follow; how, is the other thing it returns, (K, K n_features).
+        It is that of the loss in the weights at their best intercepts.  Returned beside it is the matrix ``A``, (K, K
+        n_features), by which these follow: a step w of the weights takes ``A w`` off them.
         """
         X, s, p = self.block(t, of_labels, features)
         K, d = p.shape[1] if p.ndim > 1 else 1, X.shape[1]

@@ -20,7 +20,7 @@ __all__ = ["WorkingSets"]
 
 
 class WorkingSets:
-    """Those of the problem of a `RowDescent`."""
+    """The working sets for the problem of a `RowDescent`."""
 
     def __init__(self, descent, screen):
         self.descent, self._screen = descent, screen
