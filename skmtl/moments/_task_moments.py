@@ -140,6 +140,7 @@ class TaskMoments:
         return replace(sums, rows=tuple(sums._keep_rows()))
 
     def _sum_together(self):
+        """Fill the sums of tasks that share their rows, all at once."""
         data, gram = self.data, self.gram[0] if len(self.gram) else None
         sums = large_task(data.X, data.y, data.weight, self.centered, gram)
         self.weight[:], self.x_mean[:], self.y_mean[:], self.xy[:], self.yy[:] = sums

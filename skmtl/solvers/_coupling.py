@@ -108,7 +108,7 @@ class Together:
         if isinstance(state, tuple):
             return state
         rho = self.stiffness * self.quadratic.curvature / float(np.mean(self.degree))
-        if state is None or self.quadratic.f0 < self._value_at(state) < np.inf:
+        if state is None or self.quadratic.f0 < self.value_at(state) < np.inf:
             return np.zeros(self._cuts[-1]), rho  # along what no row sees, the way back from bad weights is slow
         return self.join(self._from_weights(state, self._slope(sum(state)) / rho)), rho
 
@@ -116,9 +116,9 @@ class Together:
         """The gradient of f at W, the ridge term included."""
         return self.quadratic.ridge * W - self.quadratic.at(W)[1]
 
-    def _value_at(self, state):
+    def value_at(self, parts):
         """The objective at weights [W] or [P, Q]."""
-        return self.objective(sum(state))
+        return self.objective(sum(parts))
 
     def _from_weights(self, state, slope):
         """The copies Z for which the X of the iteration is these weights; `slope` is the gradient of f there, over rho.
@@ -239,9 +239,9 @@ class Decomposed(Together):
         if len(self.terms) < 2:  # where one part costs nothing, all of W may be in it
             self.terms = []
 
-    def _value_at(self, state):
-        values = [term.value(part) for term, part in zip(self.terms, state, strict=False)]  # of zeros 0
-        return self.quadratic.value(sum(state)) + sum(values)
+    def value_at(self, parts):
+        values = [term.value(part) for term, part in zip(self.terms, parts, strict=False)]  # Q is 0 if it is not given
+        return self.quadratic.value(sum(parts)) + sum(values)
 
     def _from_weights(self, state, slope):
         P, Q = state if len(state) == 2 else (state[0], np.zeros_like(state[0]))

@@ -178,12 +178,11 @@ class _Multipliers:
         """Points, a lower bound of the objective, and what proves it, as the splitting's `certify` returns them."""
         problem, W = self.problem, sum(self.P)
         if isinstance(problem, Decomposed):
-            objective = problem.quadratic.value(W) + sum(f.value(P) for f, P in zip(self.terms, self.P, strict=True))
-            point, duals = (objective, W, tuple(self.P)), []
+            parts, duals = tuple(self.P), []
         else:
-            point, duals = (problem.objective(W), W, ()), problem.terms[0].duals(self.Z[0], W, 1.0 / self.sigma)
+            parts, duals = (), problem.terms[0].duals(self.Z[0], W, 1.0 / self.sigma)
         X = problem.level(W)
-        return [point], problem.bound(X, duals), (X, duals)
+        return [(problem.value_at(self.P), W, parts)], problem.bound(X, duals), (X, duals)
 
     def fixed_point(self, rho):
         """The copies Z of a splitting with step size 1 / rho that stand for these P and their subgradients."""

@@ -23,6 +23,7 @@ _WORTH_THREADS = 500_000  # numbers in a factor; with fewer, the product ends be
 
 
 def _in_turn(call, parts):
+    """What a `crew` of one does."""
     for part in parts:
         call(part)
 
@@ -261,6 +262,7 @@ def _shared_out(f, n_jobs):
 
 
 def _slices(n_tasks, size, n_jobs):
+    """Slices of the tasks, one for each thread that pays where a factor has `size` numbers."""
     jobs = min(effective_n_jobs(n_jobs), n_tasks) if size > _WORTH_THREADS else 1
     cuts = np.linspace(0, n_tasks, jobs + 1).astype(int)
     return [slice(a, b) for a, b in itertools.pairwise(cuts)]
@@ -277,6 +279,7 @@ def _packed(factors):
 
 
 def _pack(group):
+    """The factors of a group as one."""
     n, r, d = sum(len(f.tasks) for f in group), max(f.V.shape[1] for f in group), group[0].V.shape[2]
     V, l = np.zeros((n, r, d)), np.zeros((n, r))  # noqa: E741
     at = 0

@@ -48,10 +48,10 @@ def solve_by_splitting(penalty: Penalty, path, moments, c, *, tol=1e-6, max_iter
     """The solutions for any penalty whose terms have a prox: what `solve` finds where no other solver is registered."""
     with crew(moments.n_jobs) as each:
         quadratic = quadratic_for(penalty, moments, c, each)
-        yield from _along(path, moments, c, quadratic, tol, max_iter, init)
+        yield from _solve_path(path, moments, c, quadratic, tol, max_iter, init)
 
 
-def _along(path, moments, c, quadratic, tol, max_iter, init):
+def _solve_path(path, moments, c, quadratic, tol, max_iter, init):
     """The solutions of a path, each from the one before."""
     state = None if init is None else [*(init if isinstance(init, tuple) else (init,))]
     for one in path:
@@ -86,6 +86,7 @@ def _without_terms(penalty, moments, c, quadratic):
 
 
 def _problem(penalty, quadratic):
+    """How the terms of the penalty see W."""
     if penalty.decomposition:
         return Decomposed(penalty, quadratic)
     problem = Together(penalty, quadratic)

@@ -1,6 +1,7 @@
-"""Temporal models without lengths of features are tasks on a chain, and solved as such.
+"""Temporal penalties without a norm of features are those of tasks on a chain, and solved as such.
 
-Jumps are fused tasks, to each other and perhaps to zero.  Smooth changes are a task graph.
+With jumps, neighbours are fused to each other, and by absolute values to zero: fused tasks.  Smooth changes are a task
+graph.
 """
 
 from itertools import pairwise

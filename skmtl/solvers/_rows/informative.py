@@ -135,6 +135,7 @@ class Informative:
         return whole[self.place] if self.K > 1 else whole[self.place, 0]
 
     def _squeezed(self, W, b, w0, b0, parts, certificate, n_iter, converged):
+        """The Solution, without the axis of columns where there is only one."""
         parts = tuple(parts) if len(parts) > 1 else None
         if self.K == 1:
             W, b, w0, b0 = W[:, 0], b[:, 0], w0[0], float(b0[0])

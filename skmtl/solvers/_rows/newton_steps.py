@@ -63,7 +63,7 @@ class NewtonSteps:
             hoped = left if progress.bound > 0.0 else gain  # as much as the last step, before a proof
             copies, a = self._minimum(progress, boldness, inexact * hoped)
             progress.n_iter += 1
-            share, copies, a = self._along(progress, copies, a)
+            share, copies, a = self._line_search(progress, copies, a)
             boldness = BOLD if share > 0.5 else 1.0
             prove = self.prox.closed and (not self.prox.blind or self.rows.a_b > 0.0)
             self.descent.certify(progress, copies, a, prove=prove)
@@ -109,8 +109,8 @@ class NewtonSteps:
         ways = self.prox.ways(there, at.down, 1.0, duals)
         descent.prove(progress, at, ways, descent.levelling.rounding(at, there[0]) if descent.levelling else 0.0)
 
-    def _along(self, progress, copies, a):
-        """How far to go to the model's minimum, all the way as a rule, and the point there."""
+    def _line_search(self, progress, copies, a):
+        """How much of the way to the model's minimum to go, all of it as a rule, and the point there."""
         rows, value_of, here = self.rows, self.prox.value, progress
         at = rows.at(here.W, here.a)
         change = value_of(copies) - value_of(here.copies)

@@ -242,7 +242,7 @@ class RowLoss:
         pull, down = np.empty(self.n_tasks), np.empty(self.shape)
         inputs = (self.data.X, self.data.y, self.weight, self.products.starts, W, self.from_origin(W, a))
         loss = log_losses(*(read_only(np.ascontiguousarray(array)) for array in inputs), down, pull)
-        return self._found(loss, down, pull, a, None)
+        return self._counted_from_means(loss, down, pull, a, None)
 
     def at_margins(self, margins, a):
         """The same, where the margins of W are known."""
@@ -254,10 +254,10 @@ class RowLoss:
         theta = theta.reshape(margins.shape)
         if not np.isfinite(loss):
             return At(np.inf, None, None, None, theta)
-        return self._found(loss, self.products.pulls(theta), self.per_output(theta), a, theta)
+        return self._counted_from_means(loss, self.products.pulls(theta), self.per_output(theta), a, theta)
 
-    def _found(self, loss, down, pull, a, theta):
-        """An `At` from the losses' sum and slopes, W counted from the origin."""
+    def _counted_from_means(self, loss, down, pull, a, theta):
+        """The `At` for the sum of the losses and its slopes, where these are for intercepts counted from the origin."""
         if not np.isfinite(loss):
             return At(np.inf, None, None, None, theta)
         down -= self._outer_means(pull)
