@@ -78,7 +78,7 @@ class Rows:
     def columns_of_each(self, k, at):
         """The columns of A of the features at `at` (n, m), others for each of the tasks k (n,), a copy (n, r, m)."""
         columns = np.empty((len(k), self.raw.shape[1], at.shape[1]))
-        for t, features, out in zip(k, at, columns, strict=True):  # no mode but the default one has a buffer
+        for t, features, out in zip(k, at, columns, strict=True):  # "clip": the default mode fills a buffer
             self.raw[0 if len(self.raw) == 1 else t].take(features, axis=1, out=out, mode="clip")
         return columns if self.mean is None else np.subtract(columns, self.mean[at][:, None], out=columns)
 
@@ -109,7 +109,7 @@ class Rows:
     def cross(self, other):
         """The products ``A_t' B_t`` with other features of the same rows; shape (g, d, d'), or (1, d, d') for all."""
         A = self.A
-        return np.matmul(A.swapaxes(1, 2), A if other is self else other.A)  # of one array half the work: symmetric
+        return np.matmul(A.swapaxes(1, 2), A if other is self else other.A)  # one array: symmetric, half the work
 
     def squares(self):
         """The diagonal of every ``A_t' A_t``, shape (g, d) or (1, d)."""

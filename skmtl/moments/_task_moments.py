@@ -411,9 +411,12 @@ class TaskMoments:
                 yield A[c[rows.tasks] > 0].reshape(-1, self.n_features)
 
     def with_mean_rows(self, share):
-        """Give every task one more row, its mean, with weight `share` (n_tasks,), as if it were not centred there."""
+        """The moments with one more row for every task, its mean, which has the weight `share` (n_tasks,).
+
+        That row is not centred: so the origin of the features matters, as it does to intercepts that are penalised.
+        """
         if self.shared and np.ptp(share) > 0.0:
-            return self._apart().with_mean_rows(share)
+            return self._unshared().with_mean_rows(share)
         x, y = np.sqrt(share)[:, None] * self.x_mean, np.sqrt(share) * self.y_mean
         at = self.full[:1] if self.shared else self.full
         gram = self.gram + x[at, :, None] * x[at, None, :]
@@ -425,8 +428,8 @@ class TaskMoments:
         )
         return replace(self, xy=self.xy + y[:, None] * x, yy=self.yy + y**2, gram=gram, rows=rows, data=None)
 
-    def _apart(self):
-        """The same moments, where no task shares rows with another."""
+    def _unshared(self):
+        """The same moments with a Gram matrix or rows of its own for every task."""
         rows = tuple(Rows(r.tasks, np.repeat(r.A, len(r.tasks), axis=0), r.v) for r in self.rows)
         return replace(self, gram=self.dense_gram(self.full), rows=rows, shared=False)
 

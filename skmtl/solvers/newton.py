@@ -115,8 +115,8 @@ class RowProblem:
                     yield (solution := self._factored(penalty, tol, max_iter, init))
                     init = solution.W
                     continue
-                in_stages = isinstance(penalty, AdaptiveJointFeature)
-                in_one = penalty.decomposition and penalty.is_free
+                in_stages = isinstance(penalty, AdaptiveJointFeature)  # of which this is the first
+                in_one = penalty.decomposition and penalty.is_free  # W as a whole, to be parted afterwards
                 convex = penalty.tangent() if in_stages else penalty.of_classes(self.informative.K)
                 convex = Ridge(penalty.ridge) if in_one else convex
                 descent = RowDescent(self.rows, convex)
@@ -167,12 +167,13 @@ class RowProblem:
         return replace(solution, **self._loadings(penalty, found.S))
 
     def _loadings(self, penalty, S):
-        """What a penalty wants to know besides W: the loadings (n_outputs, k) of a latent basis."""
+        """What becomes of the loadings S (n_outputs, k) in a Solution: its parts, if the penalty is a latent basis."""
         if not isinstance(penalty, LatentBasis):
             return {}
         return {"parts": (self.informative.loadings(S, penalty.n_components),)}
 
     def _start(self, init, descent):
+        """Copies and intercepts to start a descent from, for `init` as `solve` gets it; None where it says nothing."""
         if init is None:
             return None, None
         parts = init if isinstance(init, tuple) else (init,)

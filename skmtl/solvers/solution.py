@@ -74,10 +74,12 @@ class Solution:
     parts : tuple of arrays, or None
         P and Q of a decomposition ``W = P + Q``, both of the shape of W; the loadings of a latent basis.
     dual : tuple (X, duals), or None
-        Where iterations end with other weights than W: X (n_tasks, n_features), whose residuals are the dual point, and
-        the subgradients (function, U) that make up its descent.
+        What proves the gap, where solvers that go on from here need it: weights X (n_tasks, n_features), perhaps other
+        ones than W, whose residuals are the dual point, and pairs (function, U) of subgradients that make up the loss's
+        descent direction at X.
     seen : bool array of shape (n_tasks,), or None
-        The tasks that the penalty saw: not those that have the shared model because they have no weight. None: all.
+        False for tasks without weight, which the penalty did not see and which only got the shared model. None if it
+        saw all.
     """
 
     W: np.ndarray

@@ -11,8 +11,8 @@ step size 1 / rho that may change at no cost,
 
 (Lions, Mercier 1979, *SIAM Journal on Numerical Analysis* 16:964-979; also known as ADMM).  It does not care how
 features are scaled, and no iteration touches a row.  Absolute values besides other terms are taken into the exact step
-of f, `SparseStep`, which brings the iterations down to a half or a third.  The norms of a decomposition W = P + Q have
-copies of P and of Q, and f sees their sum.
+of f, `SparseStep`, which then takes about half the iterations.  The norms of a decomposition W = P + Q have copies of P
+and of Q, and f sees their sum.
 
 The certificate.  The residuals r of X, times a number s, are feasible for the dual problem where the descent direction
 ``c_t X_t' r_t`` is a sum of subgradients ``U_k = rho (2 A_k X - Z_k - Y_k)``, each within its dual ball.  What is left
