@@ -23,7 +23,11 @@ _NEAR, _ROUNDS = 1.005, 3  # the gauge below which it pays to share out a mismat
 
 
 class _Copy:
-    """A term that sees W itself."""
+    """A term that sees W itself: ``A_k = I``.
+
+    What it has in common with `_Ends`: `spread` is A_k, `gather` its transpose, `degree` the diagonal of A_k'A_k, and
+    `shape` that of A_k W.
+    """
 
     degree = 1.0
 
@@ -52,7 +56,7 @@ class _Copy:
 
 
 class _Ends:
-    """A term that sees the two ends of every edge."""
+    """A term that sees the two ends of every edge: A_k W are the weights of these tasks, (2, n_edges, n_features)."""
 
     def __init__(self, edges):
         self.term, self.degree = edges, edges.degree[:, None]
@@ -66,6 +70,7 @@ class _Ends:
         return [X, self.term.fuse(X, Y)]
 
     def duals(self, V, Y, rho):
+        """The edges with their flows, which pull as much at one end as at the other."""
         U = rho * (V - Y)
         return [(self.term, 0.5 * (U[0] - U[1]))]
 
@@ -80,7 +85,7 @@ class Together:
         terms = [term for term in penalty.terms(quadratic.tasks) if matters(term)]
         self.terms = [_Ends(term) if isinstance(term, Edges) else _Copy(term) for term in self._copied(terms)]
         self._constraints = [term for term in terms if any(norm.constrains for norm in term.norms)]
-        self.degree = sum(term.degree for term in self.terms)
+        self.degree = sum(term.degree for term in self.terms)  # the diagonal of sum_k A_k'A_k
         self._shapes = [term.shape(quadratic.B) for term in self.terms]
         self._cuts = np.cumsum([0, *(int(np.prod(shape)) for shape in self._shapes)])
         self._null = _Null.of(terms, quadratic)

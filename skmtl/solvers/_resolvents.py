@@ -1,13 +1,14 @@
 r"""Resolvents ``(c_t G_t + a I)^-1`` of all tasks, as functions of R (n_tasks, n_features).
 
-Of tasks that share rows A but not all labels, by the formula of Woodbury (1950, *Memorandum Report* 42, Princeton
-University), with the rows M that a task has no label for and, for an intercept, ``e e' = 1 / n``
+For tasks that share rows A but not all labels they come from the formula of Woodbury (1950, *Memorandum Report* 42,
+Princeton University).  With the rows M that a task has no label for and, for an intercept, a unit vector e over all n
+rows, whose entries are 1 / sqrt(n) if the weights are 1,
 
-    (G_t + a I)^-1 = K + K M'(I - H_t)^-1 M K,   K = (A'A + a I)^-1,   H_t = M K M' + e e',
+    (G_t + a I)^-1 = K + K M'(I - H_t)^-1 M K,   K = (A'A + a I)^-1,   H_t = M K M' + e_M e_M',
 
-and H_t is a part of one matrix for all tasks, the hat matrix of ridge regression with an intercept (Hoaglin, Welsch
-1978, *The American Statistician* 32:17-22).  Where few labels are there, it is ``K - K L'(I + L K L')^-1 L K`` with the
-task's own centred rows L and ``K = I / a``.
+where e_M are the entries of e for the rows M.  H_t is a part of one matrix for all tasks, the hat matrix of ridge
+regression with an intercept (Hoaglin, Welsch 1978, *The American Statistician* 32:17-22).  Where a task has few labels,
+it is ``K - K L'(I + L K L')^-1 L K`` with the task's own centred rows L and ``K = I / a``.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from skmtl.moments._incomplete import IncompleteMoments
 
 __all__ = ["IncompleteResolvent", "Resolvent", "resolvent_of"]
 
-_LEAST = 1e-12  # of the largest curvature: less beside it is rounding, and counts as this much
+_LEAST = 1e-12  # share of the largest curvature: a smaller D would be rounding beside it, and counts as this much
 _ATTEMPTS = 5  # to factor a matrix that is positive definite but for rounding
 
 

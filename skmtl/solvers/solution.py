@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 
-ROUNDING = 1e-14  # of the loss at zero: what a gap cannot resolve
-AT_ZERO = 2e-12  # how far, relatively, a gradient may leave the dual ball for W = 0 to be optimal
+ROUNDING = 1e-14  # share of the loss at zero: a smaller gap is rounding
+AT_ZERO = 2e-12  # by which share of itself the gradient may be outside the dual ball if W = 0 is to count as optimal
 
 
 class Certificate(NamedTuple):

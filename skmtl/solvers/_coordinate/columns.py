@@ -16,7 +16,7 @@ from skmtl.moments import TaskMoments
 
 __all__ = ["LARGEST", "Columns", "columns_of", "least_squares"]
 
-_NOISE = 16 * np.finfo(float).eps  # of a column's mean: the deviations of a constant column
+_NOISE = 16 * np.finfo(float).eps  # share of a column's mean: if deviations are no larger, the column is constant
 LARGEST = 5e7  # numbers in the Gram matrices of a working set; beyond, residuals are kept up to date instead
 _SPARE = 1.3  # times as many features as asked for, rather than a copy of the Gram matrices of those
 

@@ -11,8 +11,8 @@ from skmtl._algebra import over
 
 __all__ = ["face_step", "stepped_on_face"]
 
-_LARGEST = 1.0 - 1e-10  # of the largest weight of a row: one of the largest, too
-_SOFT = 1e-7  # of the curvatures, added to them: a task may have more other weights than rows, or nearly as many
+_LARGEST = 1.0 - 1e-10  # share of the largest weight of a row: as large as this, a weight is one of the largest
+_SOFT = 1e-7  # share of the curvatures, added to them: a task's other weights may be more than its rows, or as many
 
 
 def face_step(descent):

@@ -24,7 +24,7 @@ from skmtl.solvers.solution import Certificate
 __all__ = ["Lassos"]
 
 _PART = 2e5  # numbers in the rows or Gram matrices of a part
-_NEARLY = 0.7  # of all features: a working set as large is all of them
+_NEARLY = 0.7  # share of all features: a working set that would be as large takes them all
 _TURNS = 100  # before a working set is judged again
 _SHARE = 0.1  # share of its gap that a task's next round aims at; and of that again, for what inexact minima may add
 _NOISE = 1e-15  # share of the largest gradient at zero: no turn can be asked to change less

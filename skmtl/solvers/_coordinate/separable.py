@@ -12,7 +12,7 @@ from skmtl.penalties.sparse import L1, soft_threshold
 
 __all__ = ["Separable", "row_lengths", "without_dust"]
 
-_DUST = 1e-13  # of the largest weight of a task
+_DUST = 1e-13  # share of the largest weight of a task, in units of the features: what is smaller is rounding
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from skmtl.solvers._coordinate.separable import row_lengths
 
 __all__ = ["exact_price", "exact_step", "stepped", "truncated_price", "truncated_step"]
 
-_ACCURACY = 0.1  # of a truncated step, relative, in the norm of the preconditioner
+_ACCURACY = 0.1  # residual of a truncated step, as a share of the gradient, in the norm of the preconditioner
 _ACCURACY_OF_LENGTHS = 0.03  # likewise, where the iterations cost less than what comes before them
 _ITERATIONS = 30  # of conjugate gradients, at most
 _CALLS = 1e6  # multiplications in the time that the calls of a truncated step take

@@ -14,7 +14,7 @@ from skmtl.moments import TaskMoments
 
 __all__ = ["ClassModel", "ColumnModel"]
 
-_FLAT = 1e-10  # of the largest curvature: the smallest that labels have
+_FLAT = 1e-10  # share of the largest curvature of any label: the smallest that a label gets
 
 
 class ColumnModel:

@@ -21,7 +21,7 @@ from skmtl.solvers.splitting import minimize
 
 __all__ = ["Unseen", "proximal"]
 
-_INEXACT = 1e-12  # of |V|^2, the gap of a prox that takes iterations
+_INEXACT = 1e-12  # share of |V|^2 / (2 step), the value at P = 0: the gap of a prox that takes iterations
 _INNER = 1000  # iterations for it, at most
 
 

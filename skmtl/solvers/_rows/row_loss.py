@@ -27,8 +27,8 @@ from skmtl.solvers._rows.log_loss import log_losses
 
 __all__ = ["BOLD", "At", "RowLoss"]
 
-_CONSTANT = 1e-13  # of its mean: what rounding leaves of a feature that is constant
-BOLD = 0.01  # of a parabola's curvature: what Newton's step uses where the loss itself has none
+_CONSTANT = 1e-13  # share of its mean: if deviations are no larger, a feature is constant
+BOLD = 0.01  # share of the curvature of parabolas above the loss that Newton's step uses where the loss has less
 
 
 @dataclass
