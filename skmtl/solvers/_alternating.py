@@ -145,6 +145,7 @@ class Components:
         return U @ f.up(over(f.down(U.T @ right), mu[:, None] * f.l + self.ridge))
 
     def _by_factor(self, S, right):
+        """By Cholesky's factor of the matrix over all components."""
         A = self.matrix(S)
         return _solve_positive(A, right.ravel(), surely=self.ridge > 0).reshape(right.shape)
 

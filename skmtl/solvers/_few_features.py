@@ -109,6 +109,7 @@ class _Some:
         return solution.parts and tuple(map(self._spread, solution.parts))
 
     def _spread(self, U):
+        """U (..., n_some) as an array of all features, zero where one was left out."""
         whole = np.zeros((*U.shape[:-1], self.n_features))
         whole[..., self.some] = U
         return whole

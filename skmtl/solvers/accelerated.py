@@ -283,11 +283,13 @@ class _Steps:
         return True
 
     def _at(self, copies, a, value=None):
+        """The `_Point` of these copies and intercepts; `value` is its objective, if it is known."""
         W = copies.sum(axis=0)
         at = self._rows.at(W, a)
         return _Point(copies, W, a, at, at.loss + self._prox.value(copies) if value is None else value)
 
     def _restart(self, point):
+        """Go on from a point without extrapolation."""
         self.point = point
         self._z = self._plain = self._before_prox()
         self._mixing.reset()

@@ -131,6 +131,7 @@ def _with_hidden(L, W, graph):
 
 
 def _inverse(K):
+    """The pseudo-inverse of K, among hidden nodes: a component of the graph may have no others."""
     return np.linalg.pinv(K, rcond=SINGULAR, hermitian=True)
 
 

@@ -191,6 +191,7 @@ class _OwnGrams:
         return self.G[k[:, None], k]
 
     def _grow(self, new):
+        """Give the features `new` the next places, and form their products with all that have one."""
         moments, old = self.moments, len(self.order)
         size = old + len(new)
         self.where[new] = np.arange(old, size)
@@ -265,6 +266,7 @@ class _SharedGrams:
         return at, self.G[k[:, None], k]
 
     def _grow(self, new):
+        """Form the products of the features `new`, which are the last in `order`, with all that are there."""
         old, size = len(self.G), len(self.order)
         G = np.empty((size, size), dtype=np.float32)
         G[:old, :old] = self.G

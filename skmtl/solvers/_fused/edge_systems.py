@@ -87,6 +87,7 @@ class EdgeSystem:
         self._factor()
 
     def _invert_sums(self):
+        """Prepare `_common` for a new diagonal."""
         sums = self._sums.copy()
         np.einsum("tjj->tj", sums)[...] += self._member @ np.broadcast_to(self.diagonal, self.H.shape[:2])
         self._inverse_sums = pseudo_inverse(sums, 1e-13)

@@ -127,7 +127,10 @@ class Informative:
         return whole
 
     def loadings(self, S, k):
-        """The loadings (n_tasks, k), or (n_tasks, n_classes, k), for those of the informative outputs."""
+        """The loadings (n_tasks, k), or (n_tasks, n_classes, k), for S (n_outputs, k) of the kept outputs.
+
+        Tasks that are not kept have the mean loadings; with no output kept, all are zero.
+        """
         whole = np.zeros((len(self.kept), self.K, k))
         if len(S):
             whole[self.kept] = S.reshape(-1, self.K, k)
