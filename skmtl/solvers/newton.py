@@ -110,29 +110,36 @@ class RowProblem:
                 if self.rows is None:
                     parts = self._loadings(penalty, np.zeros((0, 1)))
                     yield replace(self.informative.trivial_solution(penalty), **parts)
-                    continue
-                if isinstance(penalty, LatentBasis | ReducedRank):
+                elif isinstance(penalty, LatentBasis | ReducedRank):
                     yield (solution := self._factored(penalty, tol, max_iter, init))
                     init = solution.W
-                    continue
-                in_stages = isinstance(penalty, AdaptiveJointFeature)  # of which this is the first
-                in_one = penalty.decomposition and penalty.is_free  # W as a whole, to be parted afterwards
-                convex = penalty.tangent() if in_stages else penalty.of_classes(self.informative.K)
-                convex = Ridge(penalty.ridge) if in_one else convex
-                descent = RowDescent(self.rows, convex)
-                if progress is None:
-                    start = self._start(sum(init) if in_one and isinstance(init, tuple) else init, descent)
                 else:
-                    start = progress.W[None] if in_one else progress.copies, progress.a
-                accuracy = STAGE * tol if in_stages else tol
-                progress, converged = self._minimise(descent, start, accuracy, max_iter)
-                if in_stages:
-                    yield self._stages(penalty, progress, converged, descent.f0, tol, max_iter)
-                elif in_one:
-                    solution = self.informative.solution(penalty, progress, progress.certificate, converged)
-                    yield replace(solution, parts=penalty.parts_of(solution.W, solution.seen))
-                else:
-                    yield self.informative.solution(convex, progress, progress.certificate, converged)
+                    solution, progress = self._certified(penalty, progress, init, tol, max_iter)
+                    yield solution
+
+    def _certified(self, penalty, before, init, tol, max_iter):
+        """The solution of a penalty that has a certificate, from the `Progress` of the one `before`, or from `init`.
+
+        A concave penalty of features is solved in stages, of which the first is a convex problem.  Of a decomposition
+        one part of which costs nothing W is found as a whole, and parted afterwards.  Returned beside the solution is
+        the `Progress` from which the next one starts.
+        """
+        in_stages = isinstance(penalty, AdaptiveJointFeature)
+        in_one = penalty.decomposition and penalty.is_free
+        convex = penalty.tangent() if in_stages else penalty.of_classes(self.informative.K)
+        convex = Ridge(penalty.ridge) if in_one else convex
+        descent = RowDescent(self.rows, convex)
+        if before is None:
+            start = self._start(sum(init) if in_one and isinstance(init, tuple) else init, descent)
+        else:
+            start = before.W[None] if in_one else before.copies, before.a
+        progress, converged = self._minimise(descent, start, STAGE * tol if in_stages else tol, max_iter)
+        if in_stages:
+            return self._stages(penalty, progress, converged, descent.f0, tol, max_iter), progress
+        solution = self.informative.solution(penalty if in_one else convex, progress, progress.certificate, converged)
+        if in_one:
+            solution = replace(solution, parts=penalty.parts_of(solution.W, solution.seen))
+        return solution, progress
 
     def _stages(self, adaptive, first, converged, f0, tol, max_iter):
         """The solution of a concave penalty of features, for that of its first stage, a `Progress`."""
