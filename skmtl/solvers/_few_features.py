@@ -1,8 +1,8 @@
 """Working sets of features, as in `coordinate.py`, for solvers that would see all of W.
 
 The solver solves the problem of a few features; one product with all features then tells the gap of the whole and the
-next working set.  Its subgradients become those of the whole problem when the norms that make the weights of a left-out
-feature zero take up the loss's gradient there.
+next working set.  The subgradients it has found become those of the whole problem when, in each feature that was left
+out, the norms that make its weights zero take up the loss's gradient.
 
 Of a decomposition W = P + Q where Q prefers no direction, as one of low rank, only P has working sets.  Q lies in the
 span of the rows, whose coordinates stand beside the features of P as other features, with a norm of their own.
