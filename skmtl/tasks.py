@@ -489,7 +489,7 @@ def refuse_missing(y):
         )
 
 
-def _weigh_missing(Y, weight, tasks, may_be_empty=False):
+def _weigh_missing(Y, weight, tasks, may_be_empty):
     """Zeros for missing labels, and the weights that say so; weights stay as they are where nothing is missing."""
     labelled = ~np.isnan(Y)
     if labelled.all():

@@ -38,7 +38,7 @@ def encode_head(name, kind, labels, X, known, huber):
         y = y[:, None] if y.ndim == 1 else y
         if kind == "poisson" and (y < 0).any():
             raise ValueError(f"Labels of the Poisson head {name!r} must be >= 0. The smallest is {np.nanmin(y)}.")
-        head, codes = Head.of_numbers(kind, y.shape[1], huber), y
+        head, codes = Head.of_numbers(kind, huber, y.shape[1]), y
     elif kind == "classification":
         if np.size(labels) != len(labels):
             raise ValueError(

@@ -106,7 +106,8 @@ class Head:
         return cls("classification", loss, classes=classes, own=own)
 
     @classmethod
-    def of_numbers(cls, kind, n_targets=1, huber=1.0):
+    def of_numbers(cls, kind, huber, n_targets=1):
+        """A head for numbers; `huber` is where Huber's loss turns linear, which other losses do not use."""
         loss = {"regression": SQUARED, "huber": HUBER, "poisson": POISSON}[kind]
         return cls(kind, loss, n_targets, constant=huber if loss == HUBER else 1.0)
 

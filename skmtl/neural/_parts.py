@@ -48,7 +48,7 @@ class Parts(NamedTuple):
         return np.concatenate([np.arange(len(rows)) for rows in self.inputs])
 
 
-def read_parts(X, sample_weight, known=None):
+def read_parts(X, sample_weight, known):
     """Validate a dict {task: (X, y)}.
 
     known : the tasks there are, how many features each has, and their names or None; a task without a part has no rows.

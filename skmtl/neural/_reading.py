@@ -79,7 +79,7 @@ class NetworkReader(FittedNetwork):
             if known and np.array_equal(data.tasks, self.tasks_):
                 totals = np.where(lookup(data.tasks, self._names) >= 0, 1.0, totals)
             self.tasks_, kept = data.tasks, np.flatnonzero(totals)
-        heads, table = self._make_heads(data, kept), _table_of(data, kept)
+        heads, table = self._make_heads(kept), _table_of(data, kept)
         counted = None if partial or self._weighs_alike else _table_of(counted, kept)
         return Reading(data.tasks[kept], heads, table, data.source, data.task_position, counted)
 
@@ -95,7 +95,7 @@ class NetworkReader(FittedNetwork):
         table = Table.by_task(parts.inputs, labels, parts.weight, ones, parts.task_of_row, parts.row)
         self.tasks_ = parts.tasks
         self._name_features(parts)
-        return Reading(parts.tasks, self._make_heads(None, np.arange(len(parts.tasks))), table, "parts")
+        return Reading(parts.tasks, self._make_heads(np.arange(len(parts.tasks))), table, "parts")
 
     def _check_columns(self, X, partial):
         """Whether rows are for a network that there is: then their columns must be those of the fit."""

@@ -13,7 +13,7 @@ __all__ = ["train", "warn_if_lost", "warn_unless_converged"]
 _LOST = 100.0  # a mean loss that says that training went astray: of standardised labels that of the mean is 1/2
 
 
-def train(problem, state, report=None):
+def train(problem, state, report):
     """Train from `state`, in place, until `max_iter` epochs or a reason to stop; why it stopped.
 
     Returns

@@ -340,7 +340,8 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
             raise ValueError(f"class_weight leaves no label of the tasks {describe(tasks[empty])} a weight above zero.")
         return replace(reading, table=replace(table, weight=weight), counted=table)
 
-    def _make_heads(self, data, kept):
+    def _make_heads(self, kept):
+        """A head for each of the tasks at the positions `kept`."""
         labels = self._labels
         if not labels.wide:
             return [Head.of_classes(labels.union)] * len(kept)

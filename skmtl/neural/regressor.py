@@ -285,9 +285,10 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
             return self._score_parts(X, y, sample_weight, r2_score)
         return super().score(X, y, sample_weight, task=task)
 
-    def _make_heads(self, data, kept):
+    def _make_heads(self, kept):
+        """A head for each of the tasks at the positions `kept`."""
         kind = {"squared": "regression"}.get(self.loss, self.loss)
-        return [Head.of_numbers(kind, huber=self.delta) for _ in kept]
+        return [Head.of_numbers(kind, self.delta) for _ in kept]
 
     def _check_numbers(self, table):
         if self.loss == "poisson" and (table.Y < 0).any():
