@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._ids import describe, named_tasks
 
 __all__ = ["balanced", "factors_of_labels", "refuse_unknown_labels", "weigh_classes"]
 
@@ -52,10 +52,7 @@ def _factors(counts, labels, class_weight, tasks):
     if not any(map(_is_setting, class_weight.values())):
         return _by_label(labels, class_weight, len(tasks))
     factors = np.ones(counts.shape)
-    ids, _ = canonical_ids(list(class_weight), "class_weight")
-    at = lookup(ids, tasks)
-    if (at < 0).any():
-        raise ValueError(f"class_weight names unknown tasks: {describe(ids[at < 0])}. The tasks are {describe(tasks)}.")
+    at = named_tasks("class_weight", class_weight, tasks)
     for t, setting in zip(at, class_weight.values(), strict=True):
         if setting is not None:
             factors[t] = _factors(counts, labels, setting, tasks)[t]

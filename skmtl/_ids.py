@@ -20,6 +20,7 @@ __all__ = [
     "encode",
     "find_tasks",
     "lookup",
+    "named_tasks",
     "number_as_they_come",
     "number_tasks",
     "refuse_unknown",
@@ -132,6 +133,18 @@ def refuse_unknown(argument, names, tasks):
     known = set(tasks)
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"{argument} names unknown tasks: {describe(unknown)}. The tasks are {describe(list(tasks))}.")
+
+
+def named_tasks(argument, names, tasks):
+    """The position in `tasks` of every key of a dict by task, which `argument` is called.
+
+    Unlike `refuse_unknown` it compares canonical ids.  Raises ValueError if a task is not there.
+    """
+    ids, _ = canonical_ids(list(names), argument)
+    at = lookup(ids, tasks)
+    if (at < 0).any():
+        raise ValueError(f"{argument} names unknown tasks: {describe(ids[at < 0])}. The tasks are {describe(tasks)}.")
+    return at
 
 
 def _to_numpy(ids):

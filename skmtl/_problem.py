@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from skmtl._algebra import lengths_of
-from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._ids import named_tasks
 from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
@@ -268,13 +268,7 @@ def _task_factors(task_weight, tasks):
     """The factors of a dict `task_weight` (n_tasks,), 1 where it names none; ones for the other settings."""
     factors = np.ones(len(tasks))
     if isinstance(task_weight, Mapping) and task_weight:
-        ids, _ = canonical_ids(list(task_weight), "task_weight")
-        at = lookup(ids, tasks)
-        if (at < 0).any():
-            raise ValueError(
-                f"task_weight names unknown tasks: {describe(ids[at < 0])}. The tasks are {describe(tasks)}."
-            )
-        factors[at] = list(task_weight.values())
+        factors[named_tasks("task_weight", task_weight, tasks)] = list(task_weight.values())
         if not factors.any():
             raise ValueError("task_weight is zero for every task.")
     return factors

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from skmtl._ids import canonical_ids, describe, lookup
+from skmtl._ids import canonical_ids, describe, lookup, named_tasks
 from skmtl._params import with_plain_numbers
 from skmtl.losses import Huber, Multinomial, Squared, loss_named
 
@@ -44,9 +44,7 @@ def _of_tasks(loss, tasks, has_rows):
     at = lookup(tasks, ids)
     if (lost := (at < 0) & has_rows).any():
         raise ValueError(f"loss names no loss for the tasks {describe(tasks[lost])}.")
-    unknown = lookup(ids, tasks) < 0
-    if unknown.any():
-        raise ValueError(f"loss names unknown tasks: {describe(ids[unknown])}. The tasks are {describe(tasks)}.")
+    named_tasks("loss", loss, tasks)  # raises if there is no such task
     values = [with_plain_numbers(loss_named(value)) for value in loss.values()]
     others = values[0] if len(set(map(repr, values))) == 1 else None
     return [others if position < 0 else values[position] for position in at]
