@@ -86,7 +86,7 @@ class MultiTaskRegressorMixin(RegressorMixin):
         """
         from sklearn.metrics import r2_score
 
-        from skmtl.metrics import Scored
+        from skmtl._scores import Scored
 
         predicted = self.predict(X) if task is None else self.predict(X, task=task)
         refuse_other_order(y, self.tasks_)

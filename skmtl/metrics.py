@@ -1,17 +1,9 @@
 """Scores of many tasks: task by task, averaged over tasks, pooled, and within tasks.
 
-A score is computed on labels in a row, so wide ones are listed first; missing ones and those of weight 0 are left out:
-
-    y (m,)    labels                      wide: Y[i, t] for every label, long: y
-    pred      (m,) or (m, n_classes)      the prediction of each
-    codes     (m,)                        the position of its task in `tasks` (n_tasks,)
-
 Scores answer different questions. Pooled R2 credits a model for knowing which tasks lie high and which low; the
 variance explained within tasks does not. The mean over tasks counts every task alike, however few its rows.
 """
 
-import inspect
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 
@@ -21,14 +13,12 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score, r2_score, root_mean_squared_error
 from sklearn.pipeline import Pipeline
-from sklearn.utils import Bunch, assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils import Bunch, assert_all_finite, column_or_1d
 from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
-from skmtl._ids import number_tasks, rows_by_code
-from skmtl._labels import list_labels
-from skmtl._scores import score_tasks
+from skmtl._scores import Scored, has_parameter, is_wide
 from skmtl._warnings import warn
-from skmtl.tasks import check_weight, column_names, refuse_other_order, take_task_column
+from skmtl.tasks import refuse_other_order, take_task_column
 
 __all__ = ["TaskScores", "make_task_scorer", "masked_scorer", "task_scores", "within_task_explained_variance"]
 
@@ -152,7 +142,7 @@ class _TaskScorer:
     def __call__(self, estimator, X, y, *, task=None, sample_weight=None):
         """The score of `estimator` on X and y; ids beside X go to its predict, too."""
         pred = _respond(estimator, X, y, task, self.response_method)
-        by_task = self.average == "task" or _has_parameter(self.func, "task")
+        by_task = self.average == "task" or has_parameter(self.func, "task")
         ids = _find_ids(estimator, X, y, self.task if task is None else task) if by_task else None
         scored = Scored.of(y, pred, ids, sample_weight)
         score = (scored.mean if self.average == "task" else scored.overall)(self.func, **self.kwargs)
@@ -167,7 +157,7 @@ class _TaskScorer:
         return request
 
     def _accept_sample_weight(self):  # scikit-learn asks this where routing is not enabled
-        return _has_parameter(self.func, "sample_weight")
+        return has_parameter(self.func, "sample_weight")
 
     def __repr__(self):
         name = getattr(self.func, "__name__", repr(self.func))
@@ -296,7 +286,7 @@ def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=N
     >>> within_task_explained_variance([0.0, 2.0, 10.0, 12.0], [0.0, 2.0, 11.0, 11.0], ["a", "a", "b", "b"])
     0.5
     """
-    if task is None and not _is_wide(y_true):
+    if task is None and not is_wide(y_true):
         raise ValueError(
             "within_task_explained_variance needs the task of every row: the argument task is None, and y is 1-D."
         )
@@ -312,85 +302,6 @@ def within_task_explained_variance(y_true, y_pred, task=None, *, sample_weight=N
         warn("No task has two different labels: nothing to explain.", UndefinedMetricWarning)
         return float("nan")
     return float(1 - residual / total)
-
-
-def _weight_of(weight, y):
-    """Weights of rows or labels y; columns with names are in the order of those of y."""
-    names = column_names(y)
-    if names is not None:
-        refuse_other_order(weight, names, "sample_weight", "of those of y")
-    return check_weight(weight, np.shape(y))
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """Labels and their predictions, one a row, and where they belong; see the head of this module."""
-
-    y: np.ndarray
-    pred: np.ndarray
-    weight: np.ndarray | None
-    tasks: np.ndarray
-    codes: np.ndarray
-
-    @classmethod
-    def of(cls, y, pred, ids, weight):
-        """From one label a row, or, if there are no ids, from wide ones; with neither, all rows are one task."""
-        pred = np.asarray(pred)
-        check_consistent_length(y, pred, ids)
-        weight = np.ravel(weight) if np.shape(weight)[1:] == (1,) else weight
-        weight = _weight_of(weight, y)
-        if ids is None and _is_wide(y):
-            return cls._of_wide(y, pred, weight)._weighted()
-        tasks, codes = number_tasks(np.zeros(len(pred)) if ids is None else ids)
-        return cls(column_or_1d(np.asarray(y)), pred, weight, tasks, codes)._weighted()
-
-    @classmethod
-    def _of_wide(cls, Y, pred, weight):
-        y, rows, tasks, codes = list_labels(Y)
-        pred = pred[:, None] if pred.ndim == 1 else pred
-        if pred.shape[1] != len(tasks):
-            raise ValueError(f"y has {len(tasks)} columns, one per task, but the prediction has shape {pred.shape}.")
-        if weight is not None:
-            weight = weight[rows, codes] if weight.ndim == 2 else weight[rows]
-        return cls(y, pred[rows, codes], weight, tasks, codes)
-
-    def _weighted(self):
-        """Without labels of weight 0: a task that has no others has no score, one with two others has that of two."""
-        if self.weight is None or self.weight.all():
-            return self
-        rows = self.weight != 0.0
-        return Scored(self.y[rows], self.pred[rows], self.weight[rows], self.tasks, self.codes[rows])
-
-    def overall(self, func, **kwargs):
-        """`func` of all rows."""
-        return self._score(func, slice(None), _has_parameter(func, "task"), kwargs)
-
-    def _score(self, func, rows, takes_tasks, kwargs):
-        more = {} if self.weight is None else {"sample_weight": self.weight[rows]}
-        if takes_tasks:
-            more["task"] = self.tasks[self.codes[rows]]
-        return func(self.y[rows], self.pred[rows], **more, **kwargs)
-
-    def by_task(self, func, **kwargs):
-        """`func` of every task; NaN where it is not defined."""
-        if not kwargs:
-            scores = score_tasks(func, self.y, self.pred, self.weight, self.codes, len(self.tasks))
-            if scores is not None:
-                return scores
-        how = _has_parameter(func, "task"), kwargs  # to ask a function for its parameters takes a while
-        _, *blocks = rows_by_code(self.codes, len(self.tasks))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UndefinedMetricWarning)
-            return np.array([self._score(func, rows, *how) if len(rows) else np.nan for rows in blocks])
-
-    def mean(self, func, **kwargs):
-        """The mean over the tasks on which `func` is defined."""
-        scores = self.by_task(func, **kwargs)
-        defined = scores[~np.isnan(scores)]
-        if len(defined) == 0:
-            warn("The score is not defined on any task.", UndefinedMetricWarning)
-            return float("nan")
-        return float(defined.mean())
 
 
 def _functions(scoring, estimator):
@@ -409,18 +320,6 @@ def _functions(scoring, estimator):
     return functions
 
 
-def _has_parameter(func, name):
-    """Whether a function has a parameter of that name; one of C that does not tell has none."""
-    try:
-        return name in inspect.signature(func).parameters
-    except ValueError:
-        return False
-
-
-def _is_wide(y):
-    return len(np.shape(y)) == 2
-
-
 def _is_column(task):
     return isinstance(task, (str, int, np.integer))
 
@@ -431,7 +330,7 @@ def _respond(estimator, X, y, ids, method):
         method = next((name for name in method if hasattr(estimator, name)), " or ".join(method))
     takes_ids = ids is not None and get_routing_for_object(estimator).consumes(method, ["task"])
     answer = getattr(estimator, method)(X, **({"task": ids} if takes_ids else {}))
-    n_outputs = np.shape(y)[1] if _is_wide(y) else 1
+    n_outputs = np.shape(y)[1] if is_wide(y) else 1
     if n_outputs > 1 and (fitted := _innermost(estimator, "tasks_")) is not None:
         refuse_other_order(y, fitted.tasks_)
     if per_output := isinstance(answer, list):
@@ -464,7 +363,7 @@ def _find_ids(estimator, X, y, task):
     """The task of every row: `task`, or the column of X that it or the innermost estimator names; None for wide y."""
     if _is_column(task):
         return take_task_column(X, task)[1]
-    n_columns = np.shape(y)[1] if _is_wide(y) else 0
+    n_columns = np.shape(y)[1] if is_wide(y) else 0
     if task is not None or n_columns > 1:
         return task
     while getattr(estimator, "task", None) is None:

@@ -34,7 +34,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skmtl import IndependentRegressor, MeanRegularizedClassifier, MeanRegularizedRegressor
-from skmtl.metrics import Scored, make_task_scorer, masked_scorer, task_scores, within_task_explained_variance
+from skmtl._scores import Scored
+from skmtl.metrics import make_task_scorer, masked_scorer, task_scores, within_task_explained_variance
 from skmtl.model_selection import TaskStratifiedKFold
 from skmtl.preprocessing import TaskWise, make_task_column_transformer, to_long
 from skmtl.tasks import take_task_column

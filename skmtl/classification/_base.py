@@ -120,7 +120,7 @@ class MultiTaskClassifierMixin(ClassifierMixin):
         """
         from sklearn.metrics import accuracy_score
 
-        from skmtl.metrics import Scored
+        from skmtl._scores import Scored
 
         predicted = self.predict(X) if task is None else self.predict(X, task=task)
         columns, wide = label_columns(y)

@@ -168,7 +168,7 @@ class FittedNetwork(BaseMultiTask):
 
     def _score_parts(self, X, y, sample_weight, metric):
         """The mean over tasks of ``metric(y, prediction)``, for dicts; tasks without such a number are left out."""
-        from skmtl.metrics import Scored
+        from skmtl._scores import Scored
 
         parts = labelled_parts(X, y)
         weight = weights_of_parts(sample_weight, parts)

@@ -220,7 +220,7 @@ class MultiTaskRegressor(LinearRegressor):
 
     def _scored(self, X, y, sample_weight, task):
         """Labels, weights, eta and the position of the task of everything that is labelled, each 1-D."""
-        from skmtl.metrics import Scored
+        from skmtl._scores import Scored
 
         eta, codes = self._decision_and_tasks(X, task)
         refuse_other_order(y, self.tasks_)
