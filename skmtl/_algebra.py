@@ -18,12 +18,12 @@ __all__ = [
     "smallest_solution",
 ]
 
-TINY = 1e-140  # a length whose square has not all digits
-SINGULAR = 1e-12  # of the largest eigenvalue of a matrix of unit diagonal: rounding noise
+TINY = 1e-140  # shorter vectors count as zero: their squares would not have all digits
+SINGULAR = 1e-12  # an eigenvalue below this share of the largest is rounding noise, if the diagonal is all ones
 
 
 def over(numerator, denominator):
-    """The quotient, 0 where the denominator is 0: the pseudo-inverse of a diagonal matrix."""
+    """``numerator / denominator``, but 0 where the denominator is: the pseudo-inverse of a diagonal matrix."""
     denominator = np.asarray(denominator, dtype=float)
     if denominator.all():
         return numerator / denominator
@@ -33,14 +33,17 @@ def over(numerator, denominator):
 
 
 def lengths_of(squares):
-    """The roots of `squares` (..., d) where they differ much; else, and for features of length 0, ones."""
+    """The lengths of features with these `squares` (..., d), by which to scale them; ones where that is not needed.
+
+    It is not for features of length 0, nor where lengths differ by less than a factor of 1000.
+    """
     D = np.sqrt(np.maximum(squares, 0.0))
     shortest = np.min(D, axis=-1, keepdims=True, initial=np.inf, where=D > 0)
     return np.where((D > 0) & (shortest < 1e-3 * D.max(axis=-1, keepdims=True)), D, 1.0)
 
 
 def membership(label):
-    """Ones where members have the labels (n,), 0, 1, ...; times X it is sums over groups. CSR array (n_groups, n)."""
+    """The CSR array (n_groups, n) that sums rows over groups, ``membership(label) @ X``, for labels (n,) 0, 1, ..."""
     return sparse.csr_array((np.ones(len(label)), (label, np.arange(len(label)))))
 
 
@@ -56,9 +59,10 @@ def plus_diagonal(A, a):
 
 
 def pseudo_inverse(A, smallest=SINGULAR):
-    """Of positive semi-definite matrices A (..., d, d) whose features may differ in length by orders of magnitude.
+    """The pseudo-inverse of positive semi-definite matrices A (..., d, d).
 
-    Eigenvalues below `smallest`, with diagonals of ones, count as zero.
+    Features may differ in length by orders of magnitude: they are scaled to length 1 before eigenvalues below
+    `smallest` times the largest count as zero.
     """
     D = _roots_of_diagonal(A)
     scale = D[..., :, None] * D[..., None, :]
@@ -66,7 +70,7 @@ def pseudo_inverse(A, smallest=SINGULAR):
 
 
 def smallest_solution(A, R, smallest=SINGULAR):
-    """``A^+ R`` for A (..., d, d) as of `pseudo_inverse` and R (..., d, k), with digits that the inverse has lost."""
+    """``pseudo_inverse(A, smallest) @ R`` for R (..., d, k), with the digits that forming the inverse would lose."""
     D = _roots_of_diagonal(A)[..., None]
     l, Q = np.linalg.eigh(A / D / D.swapaxes(-1, -2))  # noqa: E741
     inverse = over(1.0, np.where(l > smallest * l[..., -1:], l, 0.0))[..., None]
@@ -74,22 +78,23 @@ def smallest_solution(A, R, smallest=SINGULAR):
 
 
 def _roots_of_diagonal(A):
-    """The lengths of features that have the products A (..., d, d); 1 for those that have none."""
+    """The lengths of features whose products are A (..., d, d); 1 for those of length 0."""
     D = np.sqrt(np.maximum(np.einsum("...jj->...j", A), 0.0))
     return np.where(D > TINY, D, 1.0)
 
 
 def inverse_of_rows(A):
-    """The function ``r -> (A'A)^+ r`` for A (n, d) of few rows; as `pseudo_inverse`, without a d x d array."""
+    """The function ``r -> pseudo_inverse(A'A) @ r`` for A (n, d) of few rows, without an array of d x d numbers."""
     D = lengths_of(np.einsum("ij,ij->j", A, A))
     P = np.linalg.pinv(A / D, rcond=SINGULAR) / D[:, None]
     return lambda r: P @ (P.T @ r)
 
 
 def positive_solver(S, span=None):
-    """A function that solves ``S x = r`` for positive definite S, or for one that is so only on the range of `span`.
+    """A function that solves ``S x = r`` for a positive definite S.
 
-    Then x is the smallest solution.  The range cannot be read off S, whose smallest eigenvalues are rounding noise.
+    With `span`, positive semi-definite, S is so on the range of `span` only, and x is the smallest solution.  The
+    range cannot be read off S itself, whose smallest eigenvalues are rounding noise.
     """
     if span is None:
         try:

@@ -10,17 +10,19 @@ __all__ = ["small_product", "thin_product"]
 
 @cache
 def small_product():
-    """How many multiplications a matrix product may take to be a small one, for which this OpenBLAS has a faster path.
+    """The most multiplications of a matrix product for which this OpenBLAS takes a faster path; 0 if it has none.
 
-    Up to 10^6 with AVX512, where ``python -m benchmarks.network_speed products`` tells what it is worth; elsewhere
-    there is none, and 0 is no limit.
+    With AVX512 these are 10^6, and ``python -m benchmarks.network_speed products`` tells what the path is worth.
     """
     fast = {"SkylakeX", "Cooperlake", "SapphireRapids"}
     return 1_000_000 * any(library.get("architecture") in fast for library in threadpool_info())
 
 
 def thin_product(A, V):
-    """``A @ V`` for V of few columns, by as many rows of A as make a small product, a multiple of four."""
+    """``A @ V`` for V of few columns, in blocks of rows of A that make small products.
+
+    Blocks hold a multiple of four rows, because OpenBLAS takes rows by fours.
+    """
     n_rows = small_product() // max(V.size, 1) // 4 * 4
     if n_rows == 0 or n_rows >= len(A):
         return A @ V

@@ -20,7 +20,7 @@ def weigh_classes(data, labels, class_weight, keep_rows=False):
     class_weight : "balanced", a dict {label: weight}, or a dict of such by task id
         "balanced": every class of a task has the same sum of weights, and the task as much as before.
     keep_rows : bool
-        Whether a row whose class weighs nothing stays, with a weight of 0, in the long layout, too.
+        Whether rows whose class weighs nothing stay in the long layout, too, with weight 0.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def weigh_classes(data, labels, class_weight, keep_rows=False):
 
 
 def factors_of_labels(codes, weight, task, labels, class_weight, tasks):
-    """What labels are multiplied by; their codes, weights and the positions of their tasks are arrays of one shape."""
+    """The factor of every label's weight; `codes`, `weight` and `task`, its position, are arrays of one shape."""
     counts = np.bincount(
         (task * labels.n_classes + codes).ravel(), weight.ravel(), minlength=len(tasks) * labels.n_classes
     ).reshape(len(tasks), labels.n_classes)

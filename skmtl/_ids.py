@@ -155,7 +155,7 @@ def _to_numpy(ids):
 
 
 def _without_nanoseconds(ids):
-    """Times in microseconds, where they are so; of nanoseconds lists would hold integers."""
+    """Times in microseconds, unless that rounds one: `tolist` would turn nanoseconds into integers."""
     if np.datetime_data(ids.dtype)[0] != "ns":
         return ids
     coarse = ids.astype(f"{ids.dtype.kind}8[us]")
@@ -163,7 +163,7 @@ def _without_nanoseconds(ids):
 
 
 def _without_zone(time):
-    """A time in UTC, as NumPy, which knows no others, has those of a Series."""
+    """A time with a zone as one in UTC without: NumPy knows no zones, and turns a Series of times into the same."""
     aware = isinstance(time, datetime.datetime) and time.tzinfo is not None
     return time.astimezone(datetime.UTC).replace(tzinfo=None) if aware else time
 
@@ -257,9 +257,10 @@ def number_as_they_come(labels):
 
 
 def rows_by_code(codes, n_codes):
-    """Where negative codes stand in `codes` (n,), then each of 0, ..., n_codes - 1: a list of ascending int arrays.
+    """The positions in `codes` (n,) of negative codes, then of 0, ..., n_codes - 1: a list of ascending int arrays.
 
-    By a sort, so that many codes do not take a pass over the rows each; 8 and 16 bits sort by radix, in linear time.
+    One sort finds them all, so that many codes do not take a pass over the rows each.  Codes of 8 or 16 bits are sorted
+    by radix, in linear time.
     """
     codes = codes.astype(np.min_scalar_type(-max(n_codes, 1)))
     order = np.argsort(codes, kind="stable")

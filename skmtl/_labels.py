@@ -105,7 +105,7 @@ def label_columns(y):
     Returns
     -------
     columns : list of pairs of arrays (n_samples,)
-        Labels of their own type, whatever where there is none; and where there is none.
+        The labels in their own type, and a mask that is true where one is missing; there the label means nothing.
     wide : bool
         Whether y is 2-D.
     """
@@ -207,9 +207,9 @@ def _spread(values, missing, fill=np.nan):
 
 
 def _label_sets(sets):
-    """The label sets of columns; where there are two labels in all, both belong to every task that saw but one."""
+    """The label sets of columns; if all together have two labels, a task that saw only one of them has both."""
     kinds = {"text" if classes.dtype.kind in "OU" else classes.dtype.kind == "b" for classes in sets}
-    dtype = np.result_type(*sets) if len(kinds) == 1 else np.dtype(object)  # True stays True beside 2
+    dtype = np.result_type(*sets) if len(kinds) == 1 else np.dtype(object)  # in an array of integers True would be 1
     distinct = {label for classes in sets for label in classes.tolist()}
     union = np.array(sorted(distinct, key=lambda label: (isinstance(label, str), label)), dtype=dtype)
     if len(union) <= 2 and min(map(len, sets)) < 2:

@@ -26,7 +26,7 @@ def kernel(function, **options):
 
 
 def _uncollected(compile_):
-    """Have no garbage collected meanwhile: a compiler's data live until it ends, and are searched in vain till then."""
+    """Keep the garbage collector off meanwhile: it would search a compiler's objects in vain, as all are in use."""
 
     @wraps(compile_)
     def compiled(*args):

@@ -101,7 +101,9 @@ _NETWORK_WEIGHTS = (
 )
 FLAG = (lambda value: isinstance(value, (bool, np.bool_))), "True or False"
 _PENALTY = (lambda value: isinstance(value, Penalty)), "a Penalty"
-_RANGES = {  # "Class.name" where a name means something of its own in a class, its estimators and what derives from it
+# A key "Class.name" says what the name means in that class, the estimators named after it, and their subclasses, if it
+# means something else there.
+_RANGES = {
     "a": _PENALTY,
     "AdaptiveJointFeature.penalty": _choice("mcp", "scad", "capped_l1", "sqrt"),
     "alpha": _STRENGTH,
@@ -236,7 +238,10 @@ def check_parameters(owner):
 
 
 def with_plain_numbers(owner):
-    """A copy of a penalty or loss with numbers of Python: what is multiplied by others becomes of their type."""
+    """A copy of a penalty or loss whose parameters, those of its parts included, are Python's own numbers.
+
+    A NumPy scalar would turn the arrays that it multiplies into its own type.
+    """
     plain = copy.copy(owner)
     for name, value in owner.get_params(deep=False).items():
         if isinstance(value, Penalty):
@@ -248,7 +253,7 @@ def with_plain_numbers(owner):
 
 @cache
 def _range(classes, name):
-    """What is accepted for a parameter of a class and its bases, and in words; anything, if it is not in the table."""
+    """What `_RANGES` says of a parameter of a class, given as its bases in order; anything goes if it says nothing."""
     beliefs = [base.__name__.removesuffix("Regressor").removesuffix("Classifier") for base in classes]
     special = [f"{belief}.{name}" for belief in beliefs]
     return next((_RANGES[key] for key in (*special, name) if key in _RANGES), ((lambda value: True), "anything"))

@@ -1,8 +1,9 @@
 """What a fit has to solve: the losses of its rows, or their moments, with the factor c_t of every task.
 
-The squared loss is one of moments, unless these would be much larger than the rows; other losses are one of rows.  With
-more features than rows the weights lie in the span of the rows, if the penalty prefers no direction, and either is
-posed there: ``X = offset + Z basis'``, ``w = basis z``.
+For the squared loss moments are all that is needed (`_Moments`), unless they would be much larger than the rows; other
+losses need the rows (`_Rows`).  With more features than rows, and a penalty that prefers no direction, the weights lie
+in the span of the rows.  Either problem is then posed in coordinates z of that span (`_InRowSpace`): ``X = offset + Z
+basis'``, ``w = basis z``.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ _TINY, _HUGE = 1e-75, 1e75  # solvers take squares of sums of squares
 
 
 def problem_of(data, penalty, estimator, losses):
-    """The problem that an estimator's parameters pose on `data`: `alpha_max`, `curvature` and `solve` of a path."""
+    """The problem that an estimator's parameters pose on `data`; its methods are `alpha_max`, `curvature`, `solve`."""
     space = None
     n_samples, n_features = data.X.shape
     wide = n_features > n_samples and not sparse.issparse(data.X)
@@ -40,7 +41,7 @@ def problem_of(data, penalty, estimator, losses):
         space = _RowSpace.of(data, penalty, estimator.fit_intercept)
         data = replace(data, X=space.onto(data.X))
     factor = _task_factors(estimator.task_weight, data.tasks)
-    if not factor.all():  # a task with factor 0 has no rows
+    if not factor.all():  # a task with factor 0 keeps its place but not its rows
         data = data.reindex(data.tasks[factor > 0]).reindex(data.tasks)
     origin = 0.0 if space is None else space.offset @ space.basis
     moments_of = _moments_of(data, penalty, losses)
@@ -52,7 +53,7 @@ def problem_of(data, penalty, estimator, losses):
 
 
 def _moments_of(data, penalty, losses):
-    """How to sum the rows, where the losses are squared and moments are the way to solve them; else None."""
+    """The function that sums the rows up to moments; None where the problem has to be solved row by row."""
     if not all(isinstance(loss, Squared) for loss in losses):
         return None
     small = has_moments(data, one_gram=True)
@@ -65,7 +66,7 @@ def _moments_of(data, penalty, losses):
 
 
 def _bears_incomplete(penalty):
-    """Whether the solver of a penalty asks no more of moments than products and resolvents."""
+    """Whether the solver of a penalty gets by with products and resolvents, all that `IncompleteMoments` have."""
     by_products = _kind(penalty) in (Ridge, SharedPlusSpecific, TaskGraph, ReducedRank, LatentBasis)
     return (by_products or _by_splitting(penalty)) and not penalty.penalizes_intercepts
 
@@ -75,7 +76,7 @@ def _by_splitting(penalty):
 
 
 def _has_sparse_step(penalty, tasks):
-    """Whether absolute values are part of the splitting's exact step, which needs Gram matrices."""
+    """Whether the exact step of the splitting includes absolute values, for which it needs Gram matrices."""
     if not _by_splitting(penalty):
         return False
     nodes = penalty.all_tasks(tasks)
@@ -84,12 +85,12 @@ def _has_sparse_step(penalty, tasks):
 
 
 def _uneven(X):
-    """Whether features differ so much in length that to subtract costs digits."""
+    """Whether features differ so much in length that subtracting the missing rows' moments would cost digits."""
     return bool((lengths_of(X.var(axis=0)) != 1.0).any())
 
 
 def _kind(penalty):
-    """The type of penalty whose solver has the problem: that of a sum is the one it is, or any."""
+    """The type of penalty by which a solver is chosen: of a sum that amounts to one penalty that one's, else any."""
     if not isinstance(penalty, Sum):
         return type(penalty)
     parts = penalty.merged()
@@ -105,7 +106,7 @@ class _Moments:
 
     @classmethod
     def of(cls, moments_of, data, estimator, factor, origin):
-        """The moments of the rows, whose features are counted from -`origin`: intercepts are those from 0."""
+        """The moments of the rows of `data`, which lack `origin`: intercepts are those of ``X + origin``."""
         moments = moments_of(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
         _refuse_extremes(data.X, moments.squares)
         _refuse_overflow(moments.yy)
@@ -137,10 +138,10 @@ class _Rows:
 
     @classmethod
     def of(cls, data, penalty, estimator, losses, factor, origin):
-        """The rows with the factors of their tasks; features are counted from -`origin`, intercepts from 0."""
+        """The rows of `data`, which lack `origin`, and the factors of tasks: intercepts are those of ``X + origin``."""
         how = {"fit_intercept": estimator.fit_intercept, "n_jobs": estimator.n_jobs, "origin": origin}
 
-        def lengths():  # of tasks by themselves: their best intercepts are drawn to no others
+        def lengths():  # with a penalty that does not draw the best intercepts of tasks towards each other
             return RowProblem(data, losses, np.ones(data.n_tasks), Ridge(), **how).gradient_lengths()
 
         c = _loss_factors(data.task_weight(), lengths, estimator.task_weight, factor)
@@ -195,7 +196,7 @@ class _RowSpace:
 
     @classmethod
     def of(cls, data, penalty, fit_intercept):
-        """That of the rows of `data`, from their mean where intercepts make up for it."""
+        """The span of the rows of `data`, less their mean where free intercepts make up for that."""
         pulled = penalty.penalizes_intercepts and np.isfinite(penalty.alpha_intercept)
         centered = fit_intercept and not pulled
         offset = data.X.mean(axis=0) if centered else np.zeros(data.X.shape[1])
@@ -215,8 +216,8 @@ class _RowSpace:
 def _basis(data, centered, own_intercepts):
     """An orthonormal basis (n_features, rank) of the span of the rows of X, which are fewer than its features.
 
-    Rows count by the roots of their weights, so that a weight of 2 is the row twice; if `centered`, less their mean or
-    with `own_intercepts` that of their task: what only tells tasks apart is left to the intercepts.
+    Rows are multiplied by the root of their weight, so that a weight of 2 is the row twice.  If `centered`, their mean
+    is subtracted first, with `own_intercepts` that of their task: how tasks' means differ is left to the intercepts.
     """
     s = data.label_weight().reshape(len(data.X), -1).sum(axis=1)
     task = data.task_of_row if own_intercepts and not data.shared else np.zeros(len(s), dtype=np.intp)

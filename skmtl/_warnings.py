@@ -1,4 +1,4 @@
-"""Warnings that point to the line of the user, by whatever way it has led to them."""
+"""Warnings that point to the user's own line, however deep inside the library they arise."""
 
 import os
 import sys
@@ -10,9 +10,10 @@ _HERE = os.path.dirname(__file__) + os.sep
 
 
 def warn(message, category):
-    """As `warnings.warn`, of the line outside of this library that called it: counted levels differ from way to way.
+    """As `warnings.warn`, pointing to the line outside of this library that led here.
 
-    From Python 3.12 on that is its ``skip_file_prefixes``.
+    A fixed ``stacklevel`` would not do, for the number of calls in between varies.  From Python 3.12 on, the argument
+    ``skip_file_prefixes`` of `warnings.warn` does the same.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):

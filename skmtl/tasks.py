@@ -367,11 +367,15 @@ def _validate(estimator, X, reset, task):
 
 
 def _finite_for_certain(X):
-    """A context in which scikit-learn need not look whether X is finite: sums of its rows tell so in half the time."""
+    """A context in which scikit-learn does not look whether X is finite, where finite sums of its rows prove it.
+
+    They do so in half the time.
+    """
     finite = get_config()["assume_finite"]
     if not finite and isinstance(X, np.ndarray) and X.dtype in _FLOATS and X.flags.forc and X.ndim == 2:
         with np.errstate(over="ignore", invalid="ignore"):
-            finite = bool(np.isfinite(np.asarray(X) @ np.ones(X.shape[1], dtype=X.dtype)).all())  # under a mask, too
+            row_sums = np.asarray(X) @ np.ones(X.shape[1], dtype=X.dtype)  # asarray: under a mask, too
+            finite = bool(np.isfinite(row_sums).all())
     return config_context(assume_finite=finite)
 
 
@@ -450,7 +454,7 @@ def _one_label_a_row(y):
 
 
 def check_weight(sample_weight, shape):
-    """Weights of rows or of the labels y of this shape, float64; None if there are none."""
+    """The weights, one for each row of y, which has this `shape`, or for each label, as float64; None stays None."""
     if sample_weight is None:
         return None
     shapes = [shape[:1]] + ([shape] if len(shape) == 2 else [])
@@ -490,7 +494,7 @@ def refuse_missing(y):
 
 
 def _weigh_missing(Y, weight, tasks, may_be_empty):
-    """Zeros for missing labels, and the weights that say so; weights stay as they are where nothing is missing."""
+    """Y with zeros for missing labels, and weights that are 0 there; both as they are where nothing is missing."""
     labelled = ~np.isnan(Y)
     if labelled.all():
         return np.ascontiguousarray(Y), weight
@@ -524,7 +528,7 @@ def _in_task_order(X, y, weight, tasks, codes, *origin):
 
 
 def _rows_between(X, first, last):
-    """Rows of a CSR array that shares their numbers, as X[first:last] does not."""
+    """``X[first:last]`` of a CSR array, which would copy the numbers, as a view of them."""
     indptr = X.indptr[first : last + 1]
     numbers = slice(indptr[0], indptr[-1])
     return sparse.csr_array((X.data[numbers], X.indices[numbers], indptr - indptr[0]), shape=(last - first, X.shape[1]))
@@ -536,7 +540,7 @@ def _new_row_numbers(n_samples):
 
 
 def _for_kernels(data, dtype):
-    """The same data as float64, X as `dtype`, in C order and behind views that cannot be written: the user's stay."""
+    """The same data as float64, X as `dtype`, in C order and read-only: no kernel can change what is the user's."""
     arrays: dict[str, Any] = {name: getattr(data, name) for name in ("X", "y", "weight")}
     for name, array in arrays.items():
         if sparse.issparse(array):
