@@ -112,12 +112,17 @@ def __dir__():
 
 
 def all_estimators(type_filter=None):
-    """The classes of all linear models of the library, by name; the networks by a word of their own.
+    """The estimator classes of the library, sorted by name.
 
     Parameters
     ----------
     type_filter : {"regressor", "classifier", "network"} or None, default=None
-        Those of one type only.
+        Which of them. "regressor" and "classifier" are the linear models, None is both; the networks come only with
+        "network".
+
+    Returns
+    -------
+    list of classes
 
     Examples
     --------

@@ -50,9 +50,9 @@ class RegularizationPath(NamedTuple):
 
 
 class BaseMultiTask(BaseEstimator):
-    """What scikit-learn is to pass on to every estimator of this library."""
+    """What scikit-learn's metadata routing passes on to every estimator of this library: task ids."""
 
-    # Task ids are requested by default, as splitters do for groups: nobody should need set_fit_request for them.
+    # Requested by default, as splitters request groups: nobody should need set_fit_request for them.
     __metadata_request__fit = {"task": True}
     __metadata_request__predict = {"task": True}
     __metadata_request__score = {"task": True}
@@ -203,8 +203,8 @@ class LinearMultiTask(BaseMultiTask):
             As in `fit`.
         alphas : array-like, default=None
             Strengths. None: `n_alphas` values, equally spaced on a logarithmic scale from `alpha_max` to
-            ``eps * alpha_max``; from s / eps to s * eps where the penalty has no `alpha_max`, with the mean curvature
-            s = sum_t c_t tr(G_t) / (T n_features) of the loss.
+            ``eps * alpha_max``. Where the penalty has no `alpha_max`, from ``s / eps`` to ``s * eps``, with s the
+            second derivative of the loss in a weight, averaged over tasks and features.
         n_alphas : int, default=100
             Length of the default grid.
         eps : float, default=1e-3
@@ -306,8 +306,8 @@ class LinearMultiTask(BaseMultiTask):
         Returns
         -------
         pandas.DataFrame
-            A column per feature and one of intercepts; a row per task and a last one "shared", of several classes one
-            for each of them.
+            A column per feature and one for the intercept; a row per task and a last one, "shared", for tasks never
+            seen. With more than two classes, a row per task and class.
 
         Raises
         ------
@@ -414,7 +414,11 @@ class LinearMultiTask(BaseMultiTask):
 
 
 def _fitted_attributes(penalty, solution, tasks):
-    """What the penalty says of weights as it sees them; weights among it have the shape of W."""
+    """What the penalty publishes of a fit.
+
+    With several classes it gets the weights as `Penalty.unfolds` says; attributes that are weights, too, are given the
+    shape of W again.
+    """
     W = solution.W
     shape = (len(W), -1) if penalty.unfolds else (-1, W.shape[-1])
     parts = solution.parts
@@ -428,7 +432,7 @@ def _fitted_attributes(penalty, solution, tasks):
 
 
 def _exactness(solution):
-    """What the certificate says, in words."""
+    """The duality gap and the residual of a solution, as far as it has them, in words."""
     said = {"dual gap": solution.dual_gap, "residual": solution.residual}
     return ", ".join(f"{name} {value:.1e}" for name, value in said.items() if value is not None)
 

@@ -20,8 +20,8 @@ from sklearn.base import BaseEstimator
 __all__ = ["Huber", "Logistic", "Loss", "Multinomial", "Poisson", "Squared", "is_loss", "loss_named"]
 
 
-_SLACK = 1e-12  # of rounding
-_REACH = 1e4  # margins where probabilities are all but zero
+_SLACK = 1e-12  # by which rounding may bring a dual point out of the domain
+_REACH = 1e4  # the slope of the entropy beyond it: margins are taken to be no larger
 
 
 class Loss(BaseEstimator):
@@ -41,11 +41,14 @@ class Loss(BaseEstimator):
         """The expected label, in units of y."""
 
     def best_constant(self, y, weight):
-        """The eta that is best for all labels y (n,) with these weights, as far as `score` needs to know."""
+        """The eta that is best for all labels y (n,) with these weights; labels must not be `settled`.
+
+        Huber's is not the mean, but `score` measures a fit by Huber's loss as one by squares.
+        """
         return np.average(y, weights=weight)
 
     def size(self, y):
-        """How large eta may be for labels y, about."""
+        """The order of magnitude of eta for labels y."""
         return np.abs(y)
 
     @abstractmethod
@@ -65,11 +68,11 @@ class Loss(BaseEstimator):
         """The second derivative in eta, or an upper bound."""
 
     def slopes(self, y, eta):
-        """`descent`, and the second derivative itself, for Newton steps in one number."""
+        """`descent` and the exact second derivative, for Newton's method in a single eta such as an intercept."""
         return self.descent(y, eta), self.curvature(y, eta)
 
     def reach(self, theta):
-        """A factor s, at most 1, that brings s theta into the domain of `dual`, where one is easily said."""
+        """A factor s <= 1 that brings s theta into the domain of `dual`; 1 where the size of theta does not matter."""
         return 1.0
 
     @abstractmethod
@@ -256,7 +259,7 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float, default=1.35
-        The longest residual that counts in full, in units of y, > 0.
+        The longest residual that is squared, in units of y, > 0.
 
     References
     ----------
@@ -299,7 +302,7 @@ class Huber(Loss):
 
 
 def _entropy(mu):
-    """``-mu log(mu)``; of what is below zero by no more than rounding, what it costs where margins are within reach."""
+    """``-mu log(mu)``, continued by a line to a mu that rounding has brought below zero; -inf further below."""
     return np.where((mu < 0.0) & (mu > -_SLACK), _REACH * mu, entr(mu))
 
 

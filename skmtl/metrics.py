@@ -46,9 +46,9 @@ def make_task_scorer(func, *, greater_is_better=True, average="pooled", response
         The method that gives y_pred, the first of several that the estimator has. Of two classes, ``predict_proba``
         means the probability of the second.
     task : str or int, default=None
-        Name or position of the task column in the X that is scored; only ``average='task'`` and a `func` with a
-        parameter ``task`` ask. With None, the parameter `task` of the estimator tells; it is looked for inside
-        pipelines and searches, and a pipeline transforms X once more.
+        Name or position of the task column in the X that is scored. It is needed only for ``average='task'`` and for a
+        `func` with a parameter ``task``. None: the parameter `task` of the estimator, which is looked for inside
+        pipelines and searches, too; a pipeline then transforms X once more to find the column.
     **kwargs : dict
         Passed to `func`.
 
@@ -179,8 +179,8 @@ def task_scores(estimator, X, y, *, task=None, scoring=None, response_method="pr
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
         With one column per task, missing labels are left out.
     task : str, int or array-like of shape (n_samples,), default=None
-        If y has one label a row: the task column of X, or the ids, which go to predict as well if it takes them. With
-        None, the parameter `task` of the estimator tells; it is looked for inside pipelines and searches.
+        If y has one label a row: the task column of X, or the ids, which go to predict as well if it takes them. None:
+        the parameter `task` of the estimator, which is looked for inside pipelines and searches, too.
     scoring : callable or dict of str -> callable, default=None
         Functions ``func(y_true, y_pred)``, which get weights and tasks as those of `make_task_scorer`. None is R2 and
         the root mean squared error, for classifiers the accuracy.

@@ -47,7 +47,7 @@ class TaskWise(TransformerMixin, BaseEstimator):
         Name or position of the column of X that holds the task ids. With None, the ids are passed as ``fit(X,
         task=ids)`` and ``transform(X, task=ids)``; without them all rows are one task.
     per_task : bool, default=True
-        False fits one transformer on the rows of all tasks; what is left is that the ids are spared and passed on.
+        False fits one transformer on the rows of all tasks. The task column is still passed on untransformed.
     unknown_task : {'error', 'shared'}, default='error'
         What ``transform`` does with a task that ``fit`` has not seen, or a missing id: raise, or use the transformer
         fitted on all rows. May be changed after the fit.
@@ -213,7 +213,7 @@ class TaskWise(TransformerMixin, BaseEstimator):
         return StandardScaler() if self.transformer is None else self.transformer
 
     def _start(self, X, y, task):
-        """Make the clones, fit the shared one; X without ids, the ids, the groups of rows, the kind of the output."""
+        """Make the clones and fit the shared one; X without ids, the ids, the groups of rows, the kind of the output."""
         rest, ids = self._split(X, task, reset=True)
         kind = self._output_kind(X)
         self.tasks_ = codes = None
@@ -288,7 +288,10 @@ class TaskWise(TransformerMixin, BaseEstimator):
         return None if (frame := as_frame(X)) is None else frame.implementation.value
 
     def _inner_output(self, kind):
-        """Inside, named columns stay frames of that kind, if scikit-learn makes it, so that each keeps its type."""
+        """A context in which the transformers, too, give frames of that kind, so that every column keeps its type.
+
+        Only where X has names for the columns and scikit-learn can make such frames.
+        """
         makes_it = kind in ("pandas", "polars") and hasattr(self, "feature_names_in_")
         return config_context(transform_output=kind if makes_it else "default")
 
@@ -328,8 +331,8 @@ def make_task_column_transformer(*transformers, task, remainder="drop", output="
     Raises
     ------
     ValueError
-        `task` is neither name nor position; a transformer is to be applied to the task column, which if only X tells,
-        as with positions beside a name, is found in ``fit``.
+        `task` is neither a name nor a position, or a transformer is to be applied to the task column. Where it takes X
+        to see that, as with a position here and a name there, ``fit`` raises.
 
     Examples
     --------
@@ -408,7 +411,7 @@ class _OtherColumns:
 
 
 def add_task(X, ids, name="task"):
-    """X with the task ids as its last column.
+    """Append the task ids to X as its last column.
 
     Parameters
     ----------
@@ -440,12 +443,12 @@ def add_task(X, ids, name="task"):
     """
     known, missing = canonical_ids(ids)
     check_consistent_length(X, known)
-    column = known if known.dtype == object else np.asarray(ids).ravel()  # as it came; a missing text is None
+    column = known if known.dtype == object else np.asarray(ids).ravel()  # as the ids came, but None for missing text
     if (frame := as_frame(X)) is not None:
         if name in frame.columns:
             raise ValueError(f"X has a column {name!r} already: choose another name for the task ids.")
         return frame.with_columns(_as_series(ids, column, name, frame.implementation)).to_native()
-    if missing.any() or column.dtype == np.float32:  # which beside float32 stays so
+    if missing.any() or column.dtype == np.float32:  # canonical ids have no NaN, and would make a float32 X float64
         known = column
     numeric = known.dtype.kind in "iuf"
     if not sparse.issparse(X):
@@ -512,7 +515,7 @@ def _as_objects_if_text(X):
 
 
 def _as_kind(out, kind, X, get_names):
-    """`out` as an array (kind None) or a frame of that kind, indexed as X; arrays get the first of ``get_names()``."""
+    """`out` as an array (kind None) or a frame of that kind, with the index of X; ``get_names()`` names its columns."""
     frame = as_frame(out)
     if kind is None:
         return out if frame is None else frame.to_numpy()
