@@ -213,7 +213,7 @@ class TaskWise(TransformerMixin, BaseEstimator):
         return StandardScaler() if self.transformer is None else self.transformer
 
     def _start(self, X, y, task):
-        """Make the clones and fit the shared one; X without ids, the ids, the groups of rows, the kind of the output."""
+        """Make the clones and fit the shared one; X without ids, the ids, the groups of rows, the output's kind."""
         rest, ids = self._split(X, task, reset=True)
         kind = self._output_kind(X)
         self.tasks_ = codes = None

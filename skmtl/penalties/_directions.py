@@ -5,8 +5,8 @@ has a kink there are several, and any serves.  All of them together are a sum of
 
     J = sum_k (e_j(k) x b_k) (e_j(k) x b_k)'
 
-A norm of features has a method ``directions(V, P, step, before)``: those of its prox at V, which is P, times what the
-proxes before it in a `Chain` have, None for the first.
+A norm of features has a method ``directions(V, P, step, before)``: the directions of its prox at V, the result of which
+is P.  `before` are those of the proxes before it in a `Chain`, None for the first: what comes back is the product.
 """
 
 from typing import NamedTuple
@@ -44,7 +44,7 @@ def of_weights(used):
 
 
 def of_columns(directions, V, left):
-    """Those of columns that are shortened to a share of their length, `left` (n_features,), after `directions`.
+    """Those of a prox that shortens columns to a share of their length, `left` (n_features,), after `directions`.
 
     ``J_j = left_j (I - h h') + h h'`` with h the column's own direction.
     """

@@ -4,8 +4,8 @@ import numpy as np
 
 __all__ = ["largest_singular_value", "singular_values", "spectral"]
 
-_TRUSTED = 1e-4  # of the largest singular value; the eigenvalues of V'V tell larger ones to 1e-12 of the largest
-_NOISE = 1e-15  # of the largest eigenvalue of V'V, for each of its rows: the error of any
+_TRUSTED = 1e-4  # singular values above this share of the largest are known from V'V, to 1e-12 of the largest
+_NOISE = 1e-15  # the error of an eigenvalue of V'V, as a share of the largest and for each of its rows
 
 
 def singular_values(V):
@@ -14,7 +14,10 @@ def singular_values(V):
 
 
 def largest_singular_value(V):
-    """The spectral norm of V (n_tasks, n_features), from the smaller Gram matrix: a fourth of the time of all."""
+    """The spectral norm of V (n_tasks, n_features), in a fourth of the time that all singular values take.
+
+    It comes from the smaller Gram matrix.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         small = V @ V.T if V.shape[0] <= V.shape[1] else V.T @ V
     if not np.isfinite(small).all():  # squares beyond the largest number
@@ -47,7 +50,7 @@ def spectral(V, shrink):
     squares, Q = np.linalg.eigh(V @ V.T if wide else V.T @ V)
     squares, Q = squares[::-1], Q[:, ::-1]
     small = squares < _TRUSTED**2 * squares[0]
-    if small.any():  # as large as they may be: then what becomes zero is no error
+    if small.any():  # take them as large as they may be: if `shrink` sets them to zero even so, that is no error
         squares = np.where(small, np.maximum(squares, 0.0) + _NOISE * len(squares) * squares[0], squares)
     values = np.sqrt(squares)
     new = shrink(values)

@@ -33,11 +33,15 @@ class Penalty(BaseEstimator):
 
     separable = False  # every task is a problem of its own
     decomposition = False  # W = P + Q, and the two terms are functions of P and of Q
-    takes_sparse = True  # X of rows with few numbers: its solver need not write them out
+    takes_sparse = True  # whether its solver takes a sparse X
 
     @property
     def unfolds(self):
-        """Whether a task with several classes is one row of W for it; else every class of a task is."""
+        """What a row of W is where tasks have several classes: a task, its classes side by side, or a class of a task.
+
+        True: W has shape (n_tasks, n_classes * n_features).  False: (n_tasks * n_classes, n_features), for beliefs
+        about features, whose value does not depend on which row is which.
+        """
         return True
 
     @property
@@ -47,7 +51,7 @@ class Penalty(BaseEstimator):
 
     @property
     def penalizes_intercepts(self):
-        """Whether intercepts are penalised, too; then the origin of the features matters."""
+        """Whether intercepts are penalised, too; then it matters where features have their zero."""
         return False
 
     @property
@@ -73,11 +77,11 @@ class Penalty(BaseEstimator):
         """Omega(W), in units of the loss."""
 
     def of_classes(self, n_classes):
-        """The same belief of tasks with several classes, where parts of it see these differently."""
+        """The same belief for tasks with `n_classes` classes: another object where its parts differ in `unfolds`."""
         return self
 
     def shared(self, W):
-        """The weights of a task never seen (n_features,), for those of the tasks with rows."""
+        """The weights (n_features,) of a task never seen, from the weights W of the tasks with rows."""
         return W.mean(axis=0)
 
     def with_alpha(self, alpha):
@@ -99,11 +103,14 @@ class Penalty(BaseEstimator):
         return tasks
 
     def placed(self, nodes, kept):
-        """The same belief of the `nodes`, the ids of `all_tasks`, where `kept` (n_nodes,) is true, in their order."""
+        """The same belief about some tasks only: those of `nodes`, ids as of `all_tasks`, where `kept` is true.
+
+        What refers to positions then refers to those among the kept ones.
+        """
         return self
 
     def terms(self, tasks):
-        """What Omega is the sum of, its ridge term apart: each a Term or a Chain; `tasks` are the ids."""
+        """The summands of Omega without its ridge term, each a Term or a Chain, for tasks with the ids `tasks`."""
         raise TypeError(f"There is no solver for the penalty {self!r} of type {type(self).__name__}.")
 
     def alpha_max(self, gradient):
@@ -119,8 +126,8 @@ class Penalty(BaseEstimator):
     def fitted_attributes(self, W, parts, tasks, seen):
         """What a fit publishes besides the weights: ``{"rank_": ...}``.
 
-        `parts`: (P, Q) of a decomposition.  `seen` (n_tasks,): where a task is no more than given the shared model, for
-        want of weight, it is false.
+        parts : (P, Q) of a decomposition.
+        seen : bool (n_tasks,), false for tasks without weight, which were only given the shared model.
         """
         return {}
 
@@ -129,7 +136,7 @@ class Penalty(BaseEstimator):
         return 0.5 * self.ridge * float(np.vdot(W, W)) if self.ridge else 0.0
 
     def _after_ridge(self, V, step):
-        """V and step for which the prox of the penalty without its ridge term is that of the whole."""
+        """The V and step at which the prox without the ridge term gives the prox of the whole penalty."""
         return (V / (1.0 + step * self.ridge), step / (1.0 + step * self.ridge)) if self.ridge else (V, step)
 
     def _without_ridge(self):
@@ -151,12 +158,12 @@ class Term(Penalty):
     """A penalty that is its own and only term, and what a solver may ask of it besides its prox."""
 
     alpha = 1.0  # where there is no parameter for it
-    constrains = False  # matters even if alpha is 0
-    directions: Any = None  # of its prox's derivative, where that is known: a method, see `_directions.py`
+    constrains = False  # whether it restricts W even if alpha is 0
+    directions: Any = None  # a method that gives the derivative of the prox, if there is one: see `_directions.py`
 
     @property
     def norms(self):
-        """The functions whose subgradients make up its own: itself, of a `Chain` several."""
+        """The functions it is the sum of: itself; a `Chain` has several."""
         return (self,)
 
     @property
@@ -184,7 +191,7 @@ class Term(Penalty):
     def terms(self, tasks):
         return (self._without_ridge(),)
 
-    # Dual variables are arrays like W; those of edges are flows, and say here what they are to the tasks.
+    # A dual variable is an array like W. Only that of `Edges` is a flow, which the next two methods translate.
 
     def divergence(self, U):
         """The subgradient (n_tasks, n_features) that the dual variable U stands for."""
@@ -196,7 +203,7 @@ class Term(Penalty):
 
     @abstractmethod
     def gauge(self, U):
-        """By what factor U is outside the dual ball; at most 1 is feasible."""
+        """The size of U relative to the dual ball: U is feasible if it is at most 1."""
 
     def price(self, U):
         """The conjugate at U inside the ball."""
@@ -262,7 +269,7 @@ class Chain:
         return V
 
     def directions(self, V, step):
-        """Those of the derivative of `prox` at V."""
+        """The `Directions` of the derivative of `prox` at V."""
         directions = None
         for norm in self.norms:
             P = norm.prox(V, step)

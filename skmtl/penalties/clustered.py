@@ -216,5 +216,5 @@ def cheap_shares(s, k, offset):
     whole, some = counts(m)
     if some > whole:
         m = (below[whole] - below[some]) / (k - whole + offset * (some - whole))
-    with np.errstate(over="ignore"):  # beside a value as small as numbers get, the others have all there is
+    with np.errstate(over="ignore"):  # for a tiny m the quotient is infinite, and the share 1
         return np.clip(s / m - offset, 0.0, 1.0)

@@ -56,7 +56,7 @@ class Sum(Penalty):
         return self.a.unfolds or self.b.unfolds
 
     def of_classes(self, n_classes):
-        """Where one part sees tasks and the other classes, both as functions of what the first sees."""
+        """The sum as a function of W as `unfolds` has it: a part with rows for classes becomes an `OfClasses`."""
         if n_classes == 1 or not self.unfolds:
             return self
         a, b = (part.of_classes(n_classes) if part.unfolds else OfClasses(part, n_classes) for part in (self.a, self.b))
@@ -73,7 +73,7 @@ class Sum(Penalty):
 
     @property
     def alpha_intercept(self):
-        """Strength on the intercepts of both; infinite, as where there is only one, whatever the factor."""
+        """Strength on the intercepts of both; infinite, whatever the factor, if one allows but a single intercept."""
         total = sum(getattr(part, "alpha_intercept", 0.0) for part in (self.a, self.b))
         return total if np.isinf(total) else self.alpha * total
 
@@ -110,9 +110,9 @@ class Sum(Penalty):
         raise ValueError("Sum has no alpha_max: no formula is known for the dual norm of a sum, even of norms.")
 
     def merged(self):
-        """The same function in few beliefs: absolute values and squares go to one with a parameter for them.
+        """A list of penalties with the same sum, as few as possible: a single one has a solver of its own.
 
-        A list of penalties that add up to it. A single one has a solver of its own.
+        `L1` and `Ridge` are absorbed by a part that has the parameters `alpha_l1` or `alpha_ridge`.
         """
         parts = self._parts()
         for extra in [part for part in parts if type(part) in (L1, Ridge)]:
@@ -144,14 +144,16 @@ def _takes(penalty, strengths):
 
 
 class OfClasses(Penalty):
-    """A belief that sees every class of a task, as a function of tasks (n_tasks, n_classes * n_features).
+    """A belief about (n_tasks * n_classes, n_features) as a function of (n_tasks, n_classes * n_features).
+
+    A solver takes all terms of a sum as functions of one array; see `Penalty.unfolds`.
 
     Parameters
     ----------
     part : Penalty
     n_classes : int
     seen : bool array, or None
-        The features that W has; others are zero.  None stands for all.
+        A mask of the features whose weights W holds; those of the others are zero.  None is all.
     """
 
     def __init__(self, part, n_classes, seen=None):

@@ -41,9 +41,9 @@ class TaskLengths(Norm):
 
 
 class Sides(Norm):
-    """A norm of the first n features and one of all others, each with its own strength: together a norm, with alpha 1.
+    """A norm of the first n features plus one of the others, each with its own strength: a norm again, with alpha 1.
 
-    A decomposition with P and Q as such sides has features for P and features for Q.
+    So a decomposition is a penalty of a single W, with the features of P on one side and those of Q on the other.
     """
 
     alpha = 1.0
@@ -106,7 +106,7 @@ class Decomposition(Penalty):
 
 
 class _Outlying(Decomposition):
-    """Q is zero but for outlying tasks, of which a task never seen is none."""
+    """A decomposition in which Q is zero but for outlying tasks; tasks never seen do not count as such."""
 
     def parts_of(self, W, seen):
         P, _ = super().parts_of(W, seen)

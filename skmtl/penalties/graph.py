@@ -71,7 +71,7 @@ class GraphPenalty(Penalty):
         return list(self.graph.index) if hasattr(self.graph, "index") and hasattr(self.graph, "columns") else []
 
     def placed(self, nodes, kept):
-        """With the graph as an array: reading ids takes longer than many a fit."""
+        """The same with the graph as an array: to read ids at every strength would take longer than many a fit."""
         if self.graph is None or (kept.all() and not self._by_id()):
             return self
         other = copy.copy(self)
@@ -313,7 +313,7 @@ class Edges(Term):
         return np.abs(D).sum(axis=1) if self.norm == 1 else np.linalg.norm(D, axis=1)
 
     def fuse(self, W, Z):
-        """W with the tasks of every cluster at their mean; edges whose copies Z meet make the clusters."""
+        """W with the tasks of every cluster at their mean; an edge joins two tasks if its copies in Z are equal."""
         meet = (Z[0] == Z[1]).all(axis=1)
         joined = sparse.coo_array((np.ones(meet.sum()), (self.s[meet], self.t[meet])), shape=(len(W), len(W)))
         label = csgraph.connected_components(joined, directed=False)[1]

@@ -29,7 +29,7 @@ class TaskQuadratic(Square):
 
     rotation_invariant = True
 
-    _latest = (None, None)  # the last step and what solves with I + step K
+    _latest = (None, None)  # the last step, and the function that solves with I + step K
 
     def __init__(self, K):
         self.K = K
@@ -43,7 +43,7 @@ class TaskQuadratic(Square):
         return self.K @ self._ranged(W)
 
     def prox(self, V, step):
-        """``(I + step K)^-1 V``; solvers keep their step, and so does this."""
+        """``(I + step K)^-1 V``; the factor is kept, since solvers keep their step for many iterations."""
         latest, apply = self._latest
         if latest != step:
             apply = self._shrinkage(step)
@@ -61,7 +61,7 @@ class TaskQuadratic(Square):
         return lambda V: matrix @ V
 
     def conjugate(self, U):
-        """``1/2 tr(U' K^+ U)``; U is to be in the range of K, where `null.T @ U` is 0, and a rest is left out."""
+        """``1/2 tr(U' K^+ U)`` for U in the range of K; what is not, such as rounding errors, is projected out."""
         U = self._ranged(U)
         return float(0.5 * np.vdot(U, self._inverse(U)))
 

@@ -117,7 +117,7 @@ class Alike(Square):
 
     @cached_property
     def null(self):
-        """What tasks have in common, where alpha is 0."""
+        """The common weights, which cost nothing where alpha is 0."""
         return sparse.csr_array(np.full((self.n_tasks, 0 if self.alpha > 0 else 1), self.n_tasks**-0.5))
 
     def value(self, W):
@@ -129,7 +129,7 @@ class Alike(Square):
         return np.repeat(V.sum(axis=0, keepdims=True) / (len(V) + step * self.alpha), len(V), axis=0)
 
     def conjugate(self, U):
-        """``|sum_t u_t|^2 / (2 alpha)``; what does not sum to zero is left out where alpha is 0."""
+        """``|sum_t u_t|^2 / (2 alpha)``; 0 where alpha is 0, for U that sums to zero over tasks."""
         total = U.sum(axis=0)
         return float(0.5 * total @ total / self.alpha) if self.alpha > 0 else 0.0
 

@@ -235,7 +235,7 @@ class RowNorm(Norm):
         return clip_features(V, radius) if np.isinf(self.norm) else shrink_columns(V, radius)
 
     def directions(self, V, P, step, before=None):
-        """The others in a feature that is shortened; its largest weights together where they are what is clipped."""
+        """Of a shortened column all directions, scaled; of a clipped one its largest weights as one, others alone."""
         used = P.any(axis=0)
         moves = of_weights((V != 0.0) & used) if before is None else before.only(used[before.features])
         if not np.isinf(self.norm):

@@ -148,7 +148,7 @@ class TotalVariation(Norm):
         return Directions(features, placed)
 
     def dual_norm(self, Z):
-        """The largest partial sum over time; Z is to sum to zero over tasks, and a rest, of rounding, is left out."""
+        """The largest partial sum over time, for Z that sums to zero over tasks; what rounding adds is removed."""
         Z = Z[self.places]
         return float(np.abs(np.cumsum(Z - Z.mean(axis=0), axis=0)[:-1]).max(initial=0.0))
 
