@@ -25,7 +25,7 @@ __all__ = ["BaseNetwork", "takes_steps"]
 
 
 def takes_steps(network):
-    """Whether there is a partial_fit, as scikit-learn's tools ask by hasattr."""
+    """Whether the network has a `partial_fit`, for ``hasattr``, by which scikit-learn's tools ask."""
     if network.solver == "lbfgs":
         raise AttributeError("partial_fit takes steps on batches; solver='lbfgs' needs all rows at once.")
     return True
@@ -129,7 +129,7 @@ class BaseNetwork(NetworkReader):
         return self
 
     def _check_solver(self):
-        """Raise ValueError where L-BFGS is asked for what changes the objective as it goes, or bounds the weights."""
+        """Raise ValueError for L-BFGS with parameters that change the objective on the way, or bound the weights."""
         if self.solver != "lbfgs":
             return
         rule = self.task_weight
@@ -263,9 +263,10 @@ class BaseNetwork(NetworkReader):
         return self.metrics.get(name)
 
     def _hold_out(self, table, items):
-        """Of some items those to train on, and to validate on: a share of every task's, if an item belongs to one.
+        """Split items into those to train on and those to validate on.
 
-        Tasks with too few items for one each lend one in turn. Every column of labels keeps one to learn from.
+        Where an item belongs to one task, a share of every task's items is held out; tasks whose share is less than
+        one item give one in turn. Every column of labels keeps an item to learn from.
         """
         rng = np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
         if table.one_task_a_row:
@@ -311,7 +312,10 @@ class BaseNetwork(NetworkReader):
         return (inputs[0] if table.pairs is None else inputs), labels, weights
 
     def _train(self, problem, states):
-        """Train from every state; keep the best, or all of them in an ensemble. Why those stopped, and their epochs."""
+        """Train from every state; publish the best, or all of an ensemble.
+
+        Returns for each of these why it stopped and after how many epochs.
+        """
         limit = crew(self.n_jobs if len(states) > 1 else 1)
         halt, ended = threading.Event(), dict[int, tuple[str, int]]()
 
@@ -341,7 +345,7 @@ class BaseNetwork(NetworkReader):
         return ends
 
     def _goal(self, state):
-        """What the best of several fits is best at: its validation scores, else its training loss."""
+        """By what the best of several fits is chosen: the mean validation score, else minus the training loss."""
         if state.last_scores is not None:
             epochs = state.scores if self.early_stopping else state.scores[-1:]
             return max(np.nanmean(s) if np.isfinite(s).any() else -np.inf for s in epochs)

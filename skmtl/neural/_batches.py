@@ -15,10 +15,11 @@ from skmtl.neural._weighting import FROM_GRADIENTS, weigh_losses
 
 __all__ = ["addresses", "run_batches"]
 
-# places in `kernels`, the addresses of what a batch is made of; 0 of what it does without. The losses of tasks follow
+# places in `kernels`, which holds the addresses of the kernels of a batch, 0 for those it does without; from _LOSE on
+# stand the losses of the tasks
 _LOAD, _ACTIVATE, _DIFFERENTIATE, _FORWARD, _BACKWARD_HEADS, _BACKWARD = range(6)
 _CORRELATE, _DIRECT, _WEIGH, _SOLVE, _SHARE, _COMBINE, _PULL, _STEP, _LIMIT, _EACH, _DROP, _LOSE = range(6, 18)
-# one stands for all that have its parameters, which `call` reads from it; which of them runs, the address says
+# `call` reads from an entry what parameters it takes; where several can stand, one of them serves as the example
 _any_load, _any_loss, _any_rule, _any_step = load_rows, lose_squares, pcgrad, adapt
 
 

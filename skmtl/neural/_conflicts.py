@@ -33,7 +33,7 @@ _ASYMMETRY = 1.5  # gradnorm: how much slow tasks are helped
 _SMALLEST_WEIGHT = 1e-3  # gradnorm
 _RADIUS = 0.4  # cagrad
 _A, _NORM, _SIDE, _Z, _U, _Y, _Q = range(7)  # rows of V
-_ZERO, _TRIED, _POSITIVE, _NEVER = range(4)  # what a number of a nonnegative solution is
+_ZERO, _TRIED, _POSITIVE, _NEVER = range(4)  # the state of an entry of a nonnegative solution
 _SHORT = 1e-7  # cagrad: a combination shorter than this times the longest gradient is zero
 _NULL = 1e-12  # an eigenvalue, a pivot, a slope or a squared length below this times the largest is zero
 

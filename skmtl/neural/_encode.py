@@ -26,7 +26,7 @@ def encode_head(name, kind, labels, X, known, huber):
     kind : one of KINDS, or `distill`
     labels : array-like (n,) or (n, n_columns), or None for a distilled head
     X : rows, which a teacher is asked about
-    known : Head of the last fit, or announced, whose classes are those there are; or None
+    known : Head of the last fit, or the one announced in partial_fit, which determines the classes; or None
     huber : float
     """
     if isinstance(kind, distill):
@@ -69,7 +69,7 @@ def _of_head(name, read, labels):
 
 
 def _ask(name, kind, X, known):
-    """A head that learns what a teacher says; at temperature c its probabilities q become ``q^(1/c)`` over the sum."""
+    """The head of `distill`, and as labels the teacher's probabilities q at temperature c: ``q^(1/c)``, normalised."""
     accepts, expected = number(0, ends="()")
     if not accepts(kind.temperature):
         raise ValueError(
@@ -105,7 +105,10 @@ def _ask(name, kind, X, known):
 
 
 def announced_heads(classes, heads):
-    """Heads with the labels that there will be: {task: labels, or a list of labels for every column if multilabel}."""
+    """The heads that the argument `classes` of partial_fit announces, for labels that may come only later.
+
+    classes : dict {task: labels}, or {task: a list of labels for every column} for a multilabel head
+    """
     refuse_unknown("classes", classes, heads)
     made = {}
     for name, labels in classes.items():
@@ -152,7 +155,10 @@ def _multilabel(name, labels, known):
 
 
 def _as_known(name, codes, classes, known):
-    """Codes of `classes` as codes of those of the head `known` from the last fit, and these; None: as they are."""
+    """Codes of `classes` translated into codes of the classes of the head `known`, and these classes.
+
+    Both as they are if `known` is None.  A head that is not closed takes new classes, behind its own.
+    """
     if known is None:
         return codes, classes
     if not len(classes):
@@ -229,7 +235,7 @@ def columns_of_heads(y, heads):
 
 
 def _columns_of_frame(frame, heads):
-    """The columns of every head that has some, by its name or ones that begin with it."""
+    """The columns of every head: the one with its name, or those whose names begin with it."""
     columns = {}
     for name, kind in heads.items():
         own = [c for c in frame.columns if c == name] or [c for c in frame.columns if _owner(c, heads) == name]
@@ -242,13 +248,13 @@ def _columns_of_frame(frame, heads):
 
 
 def _owner(column, names):
-    """The longest of the names that a column's begins with, or None."""
+    """The longest of the names with which a column's name begins, or None."""
     fits = [name for name in names if column == name or str(column).startswith(f"{name}_")]
     return max(fits, key=lambda name: len(str(name)), default=None)
 
 
 def weight_of_columns(sample_weight, names, sizes, n):
-    """Weights of n rows, or of rows and tasks for every column of their labels."""
+    """The weights of n rows; those of rows and tasks (n, n_tasks) repeated for every column of a task's labels."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Mapping):

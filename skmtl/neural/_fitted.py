@@ -22,13 +22,13 @@ class FittedNetwork(BaseMultiTask):
 
     tasks_: np.ndarray
     _architecture: Architecture
-    _best: int  # the state whose curves are shown
+    _best: int  # the position of the state whose curves are shown
     _columns: list | None  # the positions of every task's features, if they have some of their own
     _heads: list
     _names: np.ndarray
     _objective: tuple
     _part_names: list
-    _solver: str  # that the states were trained by
+    _solver: str  # by which the states were trained
     _states: list
 
     @property
@@ -109,10 +109,11 @@ class FittedNetwork(BaseMultiTask):
     # ------------------------------------------------------------------------------------------------ predict
 
     def _answers(self, X, task):
-        """The outputs of every task and, where rows belong to tasks, the position of each row's (-1: none known).
+        """The outputs of every task, a list, and the position of each row's task, -1 if it is unknown.
 
-        Where they do, a task's outputs are those of its rows and, behind them, of the rows of no known task. Where all
-        tasks read all rows there are no positions; where X is a dict, None stands for a task that it does not have.
+        Where every row belongs to a task, the outputs of a task are those of its own rows, followed by those of all
+        rows of unknown tasks. Where all tasks read all rows, and for a dict X, there are no positions but None; the
+        outputs of a task that a dict lacks are None, too.
         """
         check_is_fitted(self)
         check_parameters(self)  # unknown_task may be changed after the fit
@@ -142,11 +143,11 @@ class FittedNetwork(BaseMultiTask):
         return X if self._columns is None else [X[:, columns] for columns in self._columns]
 
     def _places(self):
-        """The network's number of every task in `tasks_`, and -1 of one without weight and of an unknown one (last)."""
+        """The position in the network of every task in `tasks_`, -1 of one without weight; then -1 for unknown ones."""
         return np.append(lookup(self.tasks_, self._names), -1)
 
     def _on_all_tasks(self, answers):
-        """What a list has for every task of the network, for those of `tasks_`: one without weight has the mean."""
+        """A list of answers of the network's tasks as one of those of `tasks_`: tasks without weight get the mean."""
         if len(self._names) == len(self.tasks_):
             return answers
         answers = [*answers, np.mean(answers, axis=0)]
@@ -167,7 +168,7 @@ class FittedNetwork(BaseMultiTask):
         return inputs
 
     def _score_parts(self, X, y, sample_weight, metric):
-        """The mean over tasks of ``metric(y, prediction)``, for dicts; tasks without such a number are left out."""
+        """The mean over tasks of ``metric(y, prediction)`` for dicts, without tasks on which it is not defined."""
         from skmtl._scores import Scored
 
         parts = labelled_parts(X, y)
@@ -178,8 +179,7 @@ class FittedNetwork(BaseMultiTask):
         return float(np.nanmean(scores)) if np.isfinite(scores).any() else np.nan
 
     def _mean_outputs(self, inputs):
-        """Outputs, the mean over the members of an ensemble."""
-        # an ensemble's members have the same architecture
+        """The outputs of the network; those of an ensemble are the mean over its members."""
         members = [outputs(self._architecture, state.theta, inputs) for state in self._states]
         if len(members) == 1:
             return members[0]
@@ -191,7 +191,7 @@ class FittedNetwork(BaseMultiTask):
 
 
 def collect(values, codes):
-    """One array from the values of every task's rows and of unknown rows, whose values are the mean over tasks."""
+    """One array, row by row, from `FittedNetwork._answers`; rows of unknown tasks get the mean over tasks."""
     first = next(value for value in values if value is not None)
     out = np.zeros((len(codes), *first.shape[1:]), dtype=first.dtype)
     unknown, *known = rows_by_code(codes, len(values))

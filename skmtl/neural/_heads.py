@@ -80,7 +80,7 @@ class Head:
     classes : array (n_classes,), list of arrays (2,) or fewer, or None
         What codes stand for: of a classification, of every column of a multilabel head.
     mean, scale : float64 arrays (n_targets,)
-        Of numbers: what they are standardised by. A scale of 0: all are alike, and the mean says all there is to know.
+        By what numbers are standardised. A scale of 0 says that all are alike: there is nothing to learn but the mean.
     constant : float
         Where Huber's loss turns linear, in deviations; the temperature of a distilled head.
     own : int array (n_classes,), or None
@@ -136,7 +136,7 @@ class Head:
         return replace(self, mean=mean, scale=np.where(constant, 0.0, scale))
 
     def refreshed(self, y, w):
-        """The head with a mean and a deviation where labels were alike so far, from new ones."""
+        """The head with a new mean and deviation, from new labels, in columns whose labels were all alike so far."""
         if not self.numeric or not np.equal(self.scale, 0.0).any():
             return self
         new, unknown = self.standardized(y, w), np.equal(self.scale, 0.0) & w.any(axis=0)
@@ -195,8 +195,9 @@ class Head:
         """The metric on labels y (n, n_targets), numbers or codes, with weights w: 1 is best; nan without labels.
 
         metric : callable ``metric(y_true, y_pred)``, greater is better: of labels, as `labels` gives them.
-        scaled : whether numbers that do not differ, such as a single one, are measured by those of the fit instead of
-            as scikit-learn does: nan for one, and for several 0, unless they are met exactly.
+        scaled : whether numbers that are all alike, such as a single one, are scored relative to the deviation of the
+            labels of the fit. If not, they are scored as by scikit-learn: nan for a single one, for several 1 if they
+            are met exactly and else 0.
         """
         if not (w > 0).any() or self.loss == CONSTANT:
             return np.nan

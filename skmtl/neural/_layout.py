@@ -62,7 +62,7 @@ class Architecture:
         return self.hidden + self.private
 
     def is_own(self, level):
-        """Whether the weights into a level, and its biases, are those of single tasks."""
+        """Whether every task has its own weights into a level, and whether it has its own biases there."""
         trunk = level <= len(self.hidden)
         own = not trunk or self.sharing != "shared"
         return own or (level == 1 and self.own_inputs), own

@@ -51,8 +51,8 @@ class Parts(NamedTuple):
 def read_parts(X, sample_weight, known):
     """Validate a dict {task: (X, y)}.
 
-    known : the tasks there are, how many features each has, and their names or None; a task without a part has no rows.
-        None: all tasks have one.
+    known : the network's tasks, the number of features of each, and for each their names or None; tasks that X lacks
+        have no rows.  None: the tasks are those of X.
     """
     if not X:
         raise ValueError("X is an empty dict: it must hold a pair (X, y) for every task.")

@@ -43,7 +43,7 @@ class Epoch:
 
     @cached_property
     def estimator(self):
-        """See the class."""
+        """A network with the weights and curves after this epoch; made when it is first asked for."""
         return self._make()
 
 
@@ -80,16 +80,16 @@ class State:
         return State(**{name: None if value is None else value.copy() for name, value in vars(self).items()})
 
     def forget_steps(self):
-        """Begin with the weights only: what another solver remembers of its steps is no guide for this one."""
+        """Keep the weights only: the moments and step counts of one solver mean nothing to another."""
         for part in (self.m, self.v, self.steps):
             part[:] = 0
 
     def put(self, theta):
-        """Go back to parameters that were better."""
+        """Set the parameters, in place."""
         self.theta[:] = theta
 
     def note(self, scores):
-        """Validation scores (n_tasks,) of the last epoch; nan of those before that were not validated."""
+        """Append validation scores (n_tasks,) of the last epoch, and nan for epochs before that were not validated."""
         unknown = np.full(len(scores), np.nan)
         self.scores += [unknown] * (len(self.objectives) - 1 - len(self.scores)) + [scores]
 
@@ -129,7 +129,7 @@ class Problem:
     metrics: Any = None
 
     def scores(self, theta):
-        """The metric of every task on its validation rows, of which it may have one only."""
+        """The metric of every task on its validation rows; also R2 of a single row, see `Head.score`."""
         inputs, labels, weights = self.validation
         answers = outputs(self.architecture, theta, inputs)
         parts = zip(self.heads, labels, answers, weights, self.metrics, strict=True)
@@ -152,7 +152,7 @@ class Problem:
         return min(200, len(self.items)) if size == "auto" else min(int(size), len(self.items))
 
     def shares(self):
-        """With what probability a draw goes to each task: as ``n_t^temperature``; None where all items take turns."""
+        """The probability of each task in a draw, proportional to ``n_t^temperature``; None if all items take turns."""
         temperature, table = float(self.settings.temperature), self.table
         if temperature == 1.0 or table.n_tasks == 1 or self.settings.solver == "lbfgs":
             return None
@@ -166,16 +166,16 @@ class Problem:
         return share / share.sum()
 
     def totals(self):
-        """The sums of the weights of every task's labels, and of its rows, which may have several labels each.
+        """The sums of weights of every task's labels, and of its rows, each of which may have several labels.
 
-        A distilled head has one label, a distribution over classes.
+        For a distilled head the probabilities of all classes are one label.
         """
         labels = self.table.weights(self.items)
         rows = labels / self.table.n_columns
         return np.where([head.loss == SOFT for head in self.heads], rows, labels), rows
 
     def importance(self, rows):
-        """What each task counts, from `task_weight` and the weights of its rows."""
+        """The importance of each task, 1 if `task_weight` does not set it; `rows` (n_tasks,) are sums of weights."""
         rule = self.settings.task_weight
         if isinstance(rule, dict):
             importance = np.array([float(rule.get(task, 1.0)) for task in self.tasks.tolist()])

@@ -98,7 +98,7 @@ class NetworkReader(FittedNetwork):
         return Reading(parts.tasks, self._make_heads(np.arange(len(parts.tasks))), table, "parts")
 
     def _check_columns(self, X, partial):
-        """Whether rows are for a network that there is: then their columns must be those of the fit."""
+        """Whether rows are for a network that exists already: then their columns must be those of the fit."""
         known = partial and hasattr(self, "_names")
         if known and not isinstance(X, Mapping):
             validate_data(self, X, reset=False, skip_check_array=True)  # in scikit-learn's words

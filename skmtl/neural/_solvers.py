@@ -10,7 +10,7 @@ from skmtl.neural._training import Epochs
 
 __all__ = ["train", "warn_if_lost", "warn_unless_converged"]
 
-_LOST = 100.0  # a mean loss that says that training went astray: of standardised labels that of the mean is 1/2
+_LOST = 100.0  # a mean loss above it says that training went astray: answering the mean has 1/2, of standardised labels
 
 
 def train(problem, state, report):
@@ -32,9 +32,9 @@ def train(problem, state, report):
 
 
 def warn_unless_converged(reason, n_iter, settings):
-    """For L-BFGS, which looks for a minimum; epochs are a budget, and `n_iter_` tells whether they were used.
+    """Warn that L-BFGS has not reached a minimum.
 
-    n_iter : of this run, without those of the fits before.
+    Epochs of the other solvers are a budget, and using it up is no failure.  n_iter : iterations of this run only.
     """
     if reason == "max_iter" and settings.solver == "lbfgs" and settings.tol > 0:
         warn(
@@ -46,7 +46,7 @@ def warn_unless_converged(reason, n_iter, settings):
 
 
 def warn_if_lost(model):
-    """Where labels have no units and the last loss is far above that of a constant answer."""
+    """Warn if the last loss of a task is far above that of a constant answer, unless labels have units of their own."""
     scaled = getattr(model, "standardize_y", True)
     losses = model._states[model._best].losses
     parts = zip(model._names.tolist(), model._heads, losses[-1] if losses else [], strict=False)

@@ -87,7 +87,7 @@ class Table:
 
     @property
     def most_pairs(self):
-        """Of an item."""
+        """The largest number of pairs that an item has."""
         return self.n_tasks if self.pairs is None else int(np.diff(self.pointer).max())
 
     @property
@@ -104,7 +104,7 @@ class Table:
         return np.repeat(np.arange(self.n_items), np.diff(self.pointer))
 
     def rows_of(self, task, items):
-        """The rows of the inputs and those of Y that `items`, ascending, bring to a task."""
+        """Which rows of its inputs, and which rows of Y, a task has among `items`, ascending."""
         if self.pairs is None:
             return items, items
         at = self._pairs_of[task]
@@ -114,7 +114,7 @@ class Table:
         return self.pairs[1, at], self.pairs[2, at]
 
     def labels_at(self, task):
-        """The rows of Y that a task has labels in, for an index."""
+        """An index of the rows of Y that hold labels of a task."""
         return slice(None) if self.pairs is None else self.pairs[2, self._pairs_of[task]]
 
     def labels(self, task, rows):
@@ -128,7 +128,7 @@ class Table:
         return y, np.where(np.isnan(y), 0.0, w)
 
     def labels_of(self, task, items):
-        """As `labels`, of those that `items` bring to a task."""
+        """As `labels`, for the labels that a task has among `items`."""
         return self.labels(task, self.rows_of(task, items)[1])
 
     @cached_property
@@ -137,18 +137,21 @@ class Table:
         return self.pairs is not None and bool((np.diff(self.pointer) == 1).all())
 
     def task_of_item(self):
-        """Where every item belongs to one task, which."""
+        """The task of every item, where each belongs to one: see `one_task_a_row`."""
         return self.pairs[0]
 
     def labelled_items(self):
-        """Those that bring a label to any task: others teach nothing, and make batches smaller.  All, if none does."""
+        """The items with a label for any task; all items if none has one.
+
+        The others would teach nothing, and take places in batches.
+        """
         found = ~np.isnan(self.Y).all(axis=1)
         if self.pairs is not None:
             found = np.bincount(self._item_of_pair[found[self.pairs[2]]], minlength=self.n_items) > 0
         return np.flatnonzero(found if found.any() else ~found)
 
     def items_of(self, task):
-        """For every column of a task's labels, the items that bring it one of some weight."""
+        """For every column of a task's labels, the items with a label of positive weight there."""
         if self.pairs is None:
             items = rows = np.arange(self.n_items)
         else:
@@ -190,9 +193,9 @@ class Table:
 
 
 def without_zeros(Y, weight):
-    """Labels, NaN where they weigh nothing, and their weights (n_rows, n_columns), None where the rest weighs 1.
+    """Labels with NaN for those of weight 0, and their weights: None if all others weigh 1.
 
-    None and weights of rows (n_rows,) stay as they are.
+    Both stay as they are if `weight` is None or has a number per row.
     """
     if weight is None or weight.ndim == 1:
         return Y, weight

@@ -52,7 +52,7 @@ _SMALLEST_LOSS = 1e-6  # of the largest: a task that is learned by heart does no
 
 @dataclass
 class Memory:
-    """What a rule has learned so far, and a training that goes on goes on with.
+    """What a rule has learned so far, kept for a training that continues.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Memory:
     scores : array of shape (n_tasks,)
         Running validation scores; NaN before there was one.
     tilt : array of shape (n_tasks,)
-        Logarithms of what the importance is multiplied by in the next epoch, but for a constant.
+        Logarithms of the factors of the importance in the next epoch, up to a constant.
     """
 
     rule: str

@@ -94,10 +94,11 @@ class MultiTaskMLP(BaseNetwork):
         Whether rows come in another order in every epoch. Without it rows with task ids come task by task, so that a
         batch holds one task or a few.
     task_weight : str or dict {task: float}, default='equal'
-        What the mean losses of tasks count. 'equal'; 'samples': as many as a task has rows; a dict: as it says, 1
-        where it says nothing. From losses: 'uncertainty', 'dwa', 'geometric', 'stch', 'random'; 'priority', from
-        validation scores. From gradients of what tasks share: 'gradnorm', 'pcgrad', 'upgrad', 'cagrad', 'imtl', 'mgda'.
-        Those of 'imtl' may be negative. The guide has the formulas.
+        How the mean losses of tasks are weighed. Fixed weights: 'equal'; 'samples', in proportion to a task's rows; or
+        a dict, 1 for tasks that it does not name. Weights that change as training goes on: 'uncertainty', 'dwa',
+        'geometric', 'stch' by losses; 'random'; 'priority' by validation scores; 'gradnorm', 'pcgrad', 'upgrad',
+        'cagrad', 'imtl', 'mgda' by the gradients of what tasks share. Those of 'imtl' may be negative. The guide has
+        the formulas.
     temperature : float, default=1.0
         Where a row belongs to one task: rows are drawn from tasks with probability proportional to
         :math:`n_t^{\mathrm{temperature}}`. 1: every row once an epoch; 0: tasks alike. The objective stays the same.
@@ -109,7 +110,7 @@ class MultiTaskMLP(BaseNetwork):
     early_stopping : bool, default=False
         Stop when no task's validation score improves any more, and go back to the weights with the best mean score.
     validation_fraction : float, default=0.1
-        Share of rows set apart for that, of every task; of tasks with too few for one each, one of some.
+        Share of every task's rows that is set apart for that. Of tasks with too few rows for that, only some give one.
     metrics : callable or dict {task: callable}, default=None
         Scores for validation, ``metric(y_true, y_pred)`` of labels, greater is better; of several columns on rows that
         have all of them. None: R2, accuracy or explained deviance.
@@ -384,7 +385,7 @@ class MultiTaskMLP(BaseNetwork):
         return {name: head.classes for name, head in heads if not head.numeric}
 
     def _of_unknown(self, answers):
-        """What rows of unknown tasks get: the mean over tasks of numbers, or of what tells the same classes apart."""
+        """Predictions for unknown tasks: the mean over tasks of numbers, or of outputs if all have the same classes."""
         first = self._heads[0]
         if all(head.numeric and head.n_targets == 1 for head in self._heads):
             return np.mean([head.labels(o) for head, o in zip(self._heads, answers, strict=True)], axis=0)
@@ -512,7 +513,7 @@ class MultiTaskMLP(BaseNetwork):
     def _encode_rows(self, tasks, heads, known, rows_of, n):
         """The heads of tasks, and labels of n rows as numbers (n, most columns), NaN where a task has fewer.
 
-        rows_of : of a task's name: its rows of X, their labels, and which of the n they are.
+        rows_of : a function of a task's name that gives its rows of X, their labels, and their positions among the n.
         """
         made, parts = [], []
         for name in tasks.tolist():
@@ -549,7 +550,7 @@ def _apart(answers, codes):
 
 
 def _refuse_weightless(reading):
-    """Heads may differ in kind: one with nothing to learn from has no mean of the others to be."""
+    """Raise ValueError for a task without labels of positive weight: it cannot be the mean of heads of other kinds."""
     table = reading.table
     for t, name in enumerate(reading.tasks.tolist()):
         if not (table.labels_of(t, np.arange(table.n_items))[1] > 0).any(axis=0).all():

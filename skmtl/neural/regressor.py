@@ -66,10 +66,11 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
         Whether rows come in another order in every epoch. Without it rows with task ids come task by task, so that a
         batch holds one task or a few.
     task_weight : str or dict {task: float}, default='equal'
-        What the mean losses of tasks count. 'equal'; 'samples': as many as a task has rows; a dict: as it says, 1
-        where it says nothing. From losses: 'uncertainty', 'dwa', 'geometric', 'stch', 'random'; 'priority', from
-        validation scores. From gradients of what tasks share: 'gradnorm', 'pcgrad', 'upgrad', 'cagrad', 'imtl', 'mgda'.
-        Those of 'imtl' may be negative. The guide has the formulas.
+        How the mean losses of tasks are weighed. Fixed weights: 'equal'; 'samples', in proportion to a task's rows; or
+        a dict, 1 for tasks that it does not name. Weights that change as training goes on: 'uncertainty', 'dwa',
+        'geometric', 'stch' by losses; 'random'; 'priority' by validation scores; 'gradnorm', 'pcgrad', 'upgrad',
+        'cagrad', 'imtl', 'mgda' by the gradients of what tasks share. Those of 'imtl' may be negative. The guide has
+        the formulas.
     temperature : float, default=1.0
         Where a row belongs to one task: rows are drawn from tasks with probability proportional to
         :math:`n_t^{\mathrm{temperature}}`. 1: every row once an epoch; 0: tasks alike. The objective stays the same.
@@ -81,7 +82,7 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
     early_stopping : bool, default=False
         Stop when no task's validation score improves any more, and go back to the weights with the best mean score.
     validation_fraction : float, default=0.1
-        Share of rows set apart for that, of every task; of tasks with too few for one each, one of some.
+        Share of every task's rows that is set apart for that. Of tasks with too few rows for that, only some give one.
     metrics : callable or dict {task: callable}, default=None
         Scores for validation, ``metric(y_true, y_pred)`` of labels, greater is better. None: R2, accuracy or explained
         deviance.
