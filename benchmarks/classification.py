@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skmtl
-from benchmarks.common import best_times, chosen, load, machine, print_ratio
+from benchmarks.common import best_times, chosen, load, machine, print_header, print_ratio
 from benchmarks.letters import spoken_letters
 from skmtl.metrics import masked_scorer
 from skmtl.model_selection import TaskStratifiedKFold
@@ -151,6 +151,8 @@ def related(n_tasks, n_samples, n_features, rank=3, seed=0):
 
 def times():
     """Trace norm, to a gap of 1e-6, against a logistic regression per task."""
+    print("tasks x rows of each x features")
+    print_header()
     for (T, n, d), goal in (((20, 500, 100), 1.5), ((50, 300, 30), 1.0)):
         X, y, task = related(T, n, d)
         rows = [np.flatnonzero(task == t) for t in range(T)]
@@ -165,7 +167,9 @@ def times():
 
 
 def columns(n_rows=300, n_features=20_000, n_tasks=10):
-    """Few of many features: a lasso for each task by liblinear, ours, and features that all tasks use."""
+    """Few of many features: a lasso for each task, and features that all tasks use, against liblinear task by task."""
+    print("ours, rows x features, tasks, at a share of alpha_max / a LogisticRegression by liblinear for each task")
+    print_header()
     rng = np.random.default_rng(0)
     X, W = rng.normal(size=(n_rows, n_features)), np.zeros((n_features, n_tasks))
     W[:30] = rng.normal(size=(30, n_tasks))

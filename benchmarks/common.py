@@ -52,8 +52,13 @@ def best_times(calls, repeats=7, clock=time.perf_counter):
     return best
 
 
+def print_header():
+    """The head of the rows of `print_ratio`."""
+    print(f"{'first / second':58} {'first':>12}  {'second':>12}  {'second/first':>12}")
+
+
 def print_ratio(what, ours, theirs, seconds, goal):
-    """One row: our time, theirs, the ratio and the goal."""
+    """One row: our time, theirs, how many times as long theirs is, and the goal for that."""
     ratio = seconds[theirs] / seconds[ours]
     print(
         f"{what:58} {1e3 * seconds[ours]:9.2f} ms  {1e3 * seconds[theirs]:9.2f} ms  {ratio:7.2f}x   {goal}", flush=True

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 
-from benchmarks.common import best_times, load, machine, nearest_tasks, print_ratio
+from benchmarks.common import best_times, load, machine, nearest_tasks, print_header, print_ratio
 from skmtl import MultiTaskRegressor, TraceNormRegressor
 from skmtl.penalties import (
     L1,
@@ -40,6 +40,7 @@ def trace_norm_on_school():
     """Trace norm against a ridge regression per school."""
     if (data := load("school")) is None:
         return
+    print_header()
     X, y, task = data["X"], data["y"], data["task"]
     rows = [np.flatnonzero(task == t) for t in np.unique(task)]
     alpha_max = TraceNormRegressor().alpha_max(X, y, task=task)
@@ -63,7 +64,7 @@ def other_models():
 
 
 def compare_models(name, X, y, task, unit):
-    """The slowest strength of each model counts; `unit` is the strength of those that are no norms."""
+    """All models, at shares of their alpha_max or, where they are no norms, of `unit`."""
     graph = nearest_tasks(X, y, task)
     a = TraceNormRegressor().alpha_max(X, y, task=task)
     families = {
@@ -93,7 +94,7 @@ def compare_models(name, X, y, task, unit):
 
 
 def compare(name, families, shares, data, n_times=5):
-    """Print by how much each model, at the slowest of its strengths, is slower than the first."""
+    """Print how many times as long as the first each model takes, at the strength where that is most."""
     first, *_ = families
     worst = dict.fromkeys(families, (0.0, 0.0, 0))
     for share in shares:
@@ -103,7 +104,7 @@ def compare(name, families, shares, data, n_times=5):
         for family, model in models.items():
             worst[family] = max(worst[family], (seconds[family] / seconds[first], share, model.n_iter_))
     for family, (ratio, share, n_iter) in worst.items():
-        print(f"{name}, {family + f' at {share}':32} {n_iter:5d} iterations {ratio:7.2f} of the {first}   goal: 10")
+        print(f"{name}, {family + f' at {share}':32} {n_iter:5d} iterations {ratio:7.2f} x {first}   goal: at most 10")
 
 
 def many_features():
@@ -168,6 +169,7 @@ def related_tasks(n_tasks, n_samples, n_features, rank=3, seed=0):
 
 def threads():
     """One thread against two, the whole fit: sums, factors and iterations."""
+    print_header()
     X, y, task = related_tasks(200, 400, 200)
     alpha = 0.1 * TraceNormRegressor().alpha_max(X, y, task=task)
     one, two = (TraceNormRegressor(alpha, n_jobs=n_jobs) for n_jobs in (1, 2))

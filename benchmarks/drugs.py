@@ -1,9 +1,9 @@
 """265 drugs on 988 cell lines, a fifth of the labels missing: multitask models against ridge regression drug by drug.
 
 ``python -m benchmarks.drugs [repeats]``.  First what a fit on all rows costs, features standardised, to the default
-tolerance.  Then a fifth of the cell lines is held out; strengths are tuned on the rest by
-five-fold cross-validation, and for RidgeCV by its own leave-one-out.  R^2 is the mean over drugs, each on the held-out
-lines it was measured on; seconds are those of the last fit alone.
+tolerance.  Then a fifth of the cell lines is held out; strengths are tuned on the rest by five-fold cross-validation,
+and for RidgeCV by its own leave-one-out.  R^2 is the mean over drugs, each on the held-out lines it was measured on;
+seconds are those of the last fit alone.
 """
 
 import sys
@@ -36,7 +36,7 @@ def mean_r2(Y, predicted):
 
 
 def held_out(n, repeat):
-    """Which rows are, bool (n,)."""
+    """Which of n rows are held out, bool (n,)."""
     return np.random.default_rng(repeat).permutation(n) < n // 5
 
 

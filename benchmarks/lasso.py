@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.linear_model import Lasso, lasso_path
 
-from benchmarks.common import best_times, machine, print_ratio
+from benchmarks.common import best_times, machine, print_header, print_ratio
 from skmtl import L1Regressor
 
 SHAPES = [
@@ -41,6 +41,8 @@ def make(n_tasks, n_samples, n_features, density=None):
 def main():
     """Run all."""
     print(machine())
+    print("tasks x rows of each x features, L1Regressor / scikit-learn's Lasso or lasso_path, task by task")
+    print_header()
     for shape in SHAPES:
         compare(*shape)
     for shape in SPARSE:

@@ -8,10 +8,10 @@ from benchmarks.common import load
 def spoken_letters(n_splits):
     """Features, letters and speakers of isolet1, and splits; None without the data.
 
-    20 speakers are scored on the one of their two examples of a letter that is not learned from.  Of the other ten,
-    both are learned from, so that there is something to tune by: without a letter's only example there is no learning
-    it.  A split holds the rows to learn from, those to score, and how to cross-validate on the former: one fold, the
-    second examples of the ten.
+    Of every letter of 20 speakers, one example is learned from and the other scored.  The ten other speakers are not
+    scored; both of their examples are among the rows to learn from, so that strengths can be tuned by predicting the
+    second from the first.  A split holds the rows to learn from, those to score, and the folds for tuning: one, which
+    validates on the second examples of the ten.
     """
     if (data := load("isolet1")) is None:
         return None

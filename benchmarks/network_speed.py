@@ -8,11 +8,11 @@ peers        the same architecture, optimiser, batches and epochs as scikit-lear
 activations  tanh and logistic hidden units against relu, at shape b
 weights      gradient-based weights of tasks against equal ones, at shape a
 threads      four fits in four threads against one after the other, at shape b
-products     matrix products by blocks of rows and terms, as they are, against whole ones, at shapes b and c
-first        the first fit of a process, beyond imports; on a cold cache, nothing is compiled yet
+products     matrix products by blocks of rows and terms, as the library makes them, against whole ones, at shapes b, c
+first        the first fit of a process, beyond imports: cold, with nothing compiled yet, and warm
 
-`fit` end to end, compilation excluded but for the last; rivals take turns.  CPU time, which is that of a quiet machine
-even on a busy one, of calls on one thread; `threads` has seconds on the clock and needs cores that nobody else uses.
+`fit` from end to end, without compilation except in `first`; rivals take turns.  All but `threads` is CPU time on one
+thread, which does not depend on how busy the machine is; `threads` is time on the clock and needs two idle cores.
 """
 
 import os
@@ -29,7 +29,7 @@ from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from threadpoolctl import threadpool_limits
 
-from benchmarks.common import best_times, chosen, machine, print_ratio
+from benchmarks.common import best_times, chosen, machine, print_header, print_ratio
 from skmtl import MultiTaskMLPClassifier, MultiTaskMLPRegressor
 from skmtl.neural import _layout
 
@@ -151,6 +151,7 @@ def peers():
 
 def variants(shape, name, values, goal):
     """Fits with another value of a parameter against those with the first."""
+    print_header()
     X, y = teacher(shape)
     models = {value: network(shape, **{name: value}) for value in values}
     seconds = best_times({value: lambda m=model: m.fit(X, y) for value, model in models.items()}, 5, time.process_time)
@@ -161,6 +162,7 @@ def variants(shape, name, values, goal):
 
 def threads():
     """Independent fits, as in a search over parameters."""
+    print_header()
     X, y = teacher("b")
     models = [network("b", random_state=seed) for seed in range(4)]
     with ThreadPoolExecutor(4) as pool:
@@ -175,6 +177,7 @@ def threads():
 
 def products():
     """Matrix products by blocks against whole ones; alike where this OpenBLAS has no faster path for small ones."""
+    print_header()
     small = _layout.small_product
     for shape in ("b", "c"):
         data = teacher(shape)

@@ -1,6 +1,6 @@
 """Speed: fits against loops over scikit-learn, moments against the BLAS calls they cannot do without.
 
-Every row times two calls in turns in one process and prints the ratio, theirs / ours: more is better.
+A row "A / B" times calls of A, ours, and of B, theirs, in turns in one process, and prints by what factor A is faster.
 """
 
 import os
@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg.blas import dsyrk
 from sklearn.linear_model import Ridge
 
-from benchmarks.common import best_times, load, machine, print_ratio
+from benchmarks.common import best_times, load, machine, print_header, print_ratio
 from skmtl import MeanRegularizedRegressor, TaskGraphRegressor, TraceNormRegressor, _problem
 from skmtl.moments import TaskMoments
 from skmtl.tasks import check_data
@@ -133,7 +133,7 @@ def main():
     print(machine())
     if "OPENBLAS_CORETYPE" in os.environ:
         print("OPENBLAS_CORETYPE is set: BLAS may be slower than this machine allows, for both sides")
-    print(f"{'':58} {'ours':>12}  {'theirs':>12}  {'ratio':>8}")
+    print_header()
     many_tasks()
     graph_path()
     graph_own_rows()
