@@ -16,10 +16,11 @@ class AdaptiveJointFeatureClassifier(LinearClassifier):
     `AdaptiveJointFeatureRegressor`, whose slope is `alpha` at zero and fades as a feature's weights grow. With more
     than two classes :math:`W_j` holds the weights of feature j for each class of each task.
 
-    Scale the features first: `gamma` is a number of curvatures, and those of the log-loss are at most 1/4 with unit
-    variances, so that ``gamma=12`` here is what ``gamma=3`` is to the regressor; with a smaller one a feature is out or
-    free, with little between. Features that :math:`\rho` has let go may tell the classes of a task apart, and then only
-    the ridge term keeps their weights finite. Also known as group-MCP or group-SCAD logistic regression.
+    Scale the features to unit variance first: `gamma` is measured in units of 1 / curvature of the loss, and the
+    log-loss then has a curvature of at most 1/4, so that ``gamma=12`` here is what ``gamma=3`` is to the regressor;
+    with a smaller one a feature is out or free, with little between. Features that :math:`\rho` has let go may tell the
+    classes of a task apart, and then only the ridge term keeps their weights finite. Also known as group-MCP or
+    group-SCAD logistic regression.
 
     The solver is a sequence of stages, each a `JointFeatureClassifier` with the slopes at the last solution as
     `feature_weights`, solved to a duality gap; the first is `JointFeatureClassifier` itself. No stage raises the

@@ -92,7 +92,7 @@ class TaskGraphClassifier(LinearClassifier):
     See Also
     --------
     TaskGraphRegressor : The same belief about numbers; the formula of its penalty.
-    FusedTasksClassifier : Neighbours are equal, or differ at full price.
+    FusedTasksClassifier : Neighbours are equal, unless the data speak against it.
     MeanRegularizedClassifier : What the complete graph amounts to.
     IndependentClassifier : What a graph without edges amounts to.
 

@@ -31,11 +31,11 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int, default=(100,)
+    hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of the hidden layers of the trunk.
     class_weight : 'balanced', dict {label: weight} or dict {task: such}, default=None
         What a label counts besides its row's weight; 'balanced': every class of a task has the same sum of weights.
-    private_layer_sizes : sequence of int, default=()
+    private_layer_sizes : int or sequence of int, default=()
         Units of the hidden layers that every task has for itself, behind the trunk.
     sharing : {'shared', 'private', 'soft'}, default='shared'
         One trunk for all tasks; one for each; or one for each, pulled to their mean.

@@ -52,7 +52,7 @@ class MultiTaskMLP(BaseNetwork):
     ----------
     heads : dict {task: kind}, default=None
         The kind of every task, one of the above. It has to be given: None is refused by `fit`.
-    hidden_layer_sizes : sequence of int, default=(100,)
+    hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of the hidden layers of the trunk.
     delta : float, default=1.35
         Where Huber's loss turns linear, in standard deviations of the task's labels.
@@ -60,7 +60,7 @@ class MultiTaskMLP(BaseNetwork):
         Whether numbers are standardised for training, counts divided by their mean; predictions are in their units.
     class_weight : 'balanced' or dict {task: 'balanced' or {label: weight}}, default=None
         What a label counts besides its row's weight; 'balanced': every class of a task has the same sum of weights.
-    private_layer_sizes : sequence of int, default=()
+    private_layer_sizes : int or sequence of int, default=()
         Units of the hidden layers that every task has for itself, behind the trunk.
     sharing : {'shared', 'private', 'soft'}, default='shared'
         One trunk for all tasks; one for each; or one for each, pulled to their mean.

@@ -23,7 +23,7 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int, default=(100,)
+    hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of the hidden layers of the trunk.
     loss : {'squared', 'huber', 'poisson'}, default='squared'
         'poisson' is for counts: the network gives the logarithm of their mean.
@@ -32,7 +32,7 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
     standardize_y : bool, default=True
         Whether every task's labels are standardised for training, for Poisson divided by their mean; predictions are in
         units of y.
-    private_layer_sizes : sequence of int, default=()
+    private_layer_sizes : int or sequence of int, default=()
         Units of the hidden layers that every task has for itself, behind the trunk.
     sharing : {'shared', 'private', 'soft'}, default='shared'
         One trunk for all tasks; one for each; or one for each, pulled to their mean.

@@ -26,9 +26,9 @@ class AdaptiveJointFeatureRegressor(LinearRegressor):
     ===========  ==================================================================================================
 
     Features with long weights are estimated as if the others were known not to matter, and false features do not slip
-    in because a small `alpha` was needed for that. Scale the features first: `gamma` is a number of curvatures, and
-    with unit variances the loss of a task of average size has curvature 1. Also known as the group MCP or group SCAD,
-    and as multi-stage multi-task feature learning ("capped_l1").
+    in because a small `alpha` was needed for that. Scale the features to unit variance first: `gamma` is measured in
+    units of 1 / curvature of the loss, and the loss of a task of average size then has curvature 1. Also known as the
+    group MCP or group SCAD, and as multi-stage multi-task feature learning ("capped_l1").
 
     The solver is a sequence of stages, each a `JointFeatureRegressor` with the slopes at the last solution as
     `feature_weights`, solved to a duality gap; the first is `JointFeatureRegressor` itself, and `alpha_max` is where it

@@ -90,7 +90,7 @@ class TaskGraphRegressor(LinearRegressor):
 
     See Also
     --------
-    FusedTasksRegressor : Neighbours are equal, or differ at full price.
+    FusedTasksRegressor : Neighbours are equal, unless the data speak against it.
     MeanRegularizedRegressor : What the complete graph amounts to.
     IndependentRegressor : What a graph without edges amounts to.
 
