@@ -80,15 +80,7 @@ def make_task_scorer(func, *, greater_is_better=True, average="pooled", response
             f"average must be 'pooled' or 'task'. Got {average!r} instead; a parameter average of func itself is set "
             "by functools.partial(func, average=...)."
         )
-    return _scorer(func, greater_is_better, average, response_method, task, kwargs)
-
-
-def _scorer(func, *options):
-    if not callable(func):
-        raise ValueError(
-            f"func must be a function of y_true and y_pred, such as sklearn.metrics.r2_score. Got {func!r}."
-        )
-    return _TaskScorer(func, *options)
+    return _TaskScorer(func, greater_is_better, average, response_method, task, kwargs)
 
 
 def masked_scorer(func, *, response_method="predict", greater_is_better=True, **kwargs):
@@ -125,12 +117,12 @@ def masked_scorer(func, *, response_method="predict", greater_is_better=True, **
     >>> masked_scorer(mean_absolute_error, greater_is_better=False)(model, np.zeros((2, 1)), Y)  # -(2 + 0) / 2
     -1.0
     """
-    return _scorer(func, greater_is_better, "task", response_method, kwargs.pop("task", None), kwargs)
+    return _TaskScorer(func, greater_is_better, "task", response_method, kwargs.pop("task", None), kwargs)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _TaskScorer:
-    """What make_task_scorer returns: a class, as a closure could not be pickled."""
+    """What `make_task_scorer` and `masked_scorer` return: a class, because a closure could not be pickled."""
 
     func: Callable
     greater_is_better: bool = True
@@ -138,6 +130,12 @@ class _TaskScorer:
     response_method: str | list | tuple = "predict"
     task: str | int | None = None
     kwargs: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if not callable(self.func):
+            raise ValueError(
+                f"func must be a function of y_true and y_pred, such as sklearn.metrics.r2_score. Got {self.func!r}."
+            )
 
     def __call__(self, estimator, X, y, *, task=None, sample_weight=None):
         """The score of `estimator` on X and y; ids beside X go to its predict, too."""

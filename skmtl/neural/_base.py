@@ -182,10 +182,8 @@ class BaseNetwork(NetworkReader):
         """
         known, last = as_before and hasattr(self, "_states"), copy.copy(self)
         reading = self._read(X, y, sample_weight, task, known or partial, partial)
-        if known and partial and reading.source != "parts":  # the columns are those of the first call, named or not
-            self.__dict__.pop("feature_names_in_", None)
-            if (names := vars(last).get("feature_names_in_")) is not None:
-                self.__dict__["feature_names_in_"] = names
+        if known and partial and reading.source != "parts":
+            self._keep_feature_names(last)
         self._source, self._task_position, self._names = reading.source, reading.task_position, reading.tasks
         self._refuse_unknown_tasks()
         self._check_numbers(reading.table)
@@ -214,6 +212,12 @@ class BaseNetwork(NetworkReader):
         metrics = [self._metric(name) for name in reading.tasks]
         problem = Problem(self, self._architecture, self._heads, reading.tasks, table, items, validation, metrics)
         return problem, continued
+
+    def _keep_feature_names(self, last):
+        """Have the columns named as in the first call of partial_fit, or not at all: to read rows names them anew."""
+        self.__dict__.pop("feature_names_in_", None)
+        if (names := vars(last).get("feature_names_in_")) is not None:
+            self.feature_names_in_ = names
 
     def _refuse_unknown_tasks(self):
         for parameter in ("task_weight", "metrics", "features"):
