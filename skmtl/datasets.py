@@ -219,7 +219,7 @@ _COMMON_RETURNS = """data : Bunch
 
 
 def _generator(make):
-    """Show in the signature and the docstring of ``make`` what all generators have in common; take nothing else."""
+    """Add to the signature and docstring of ``make`` what all generators have in common; refuse other parameters."""
     *own, random_state, _ = inspect.signature(make).parameters.values()
     common = [p for p in inspect.signature(_sample).parameters.values() if p.kind is p.KEYWORD_ONLY]
     make.__signature__ = signature = inspect.Signature([*own, *common, random_state])
@@ -235,7 +235,7 @@ def _generator(make):
 
 
 def _fill_in(function, sections):
-    """Put the texts of ``sections`` in place of their marks in the docstring (Python 3.13 strips its indents)."""
+    """Put the texts of ``sections`` in place of their marks in the docstring, less the indents it has before 3.13."""
     if function.__doc__:  # None under python -OO
         doc = inspect.cleandoc(function.__doc__)
         for mark, text in sections.items():

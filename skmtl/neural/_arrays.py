@@ -1,7 +1,7 @@
 """What the kernels work on: the arrays, by name, and how all of them are one argument.
 
-Python hands over the addresses and the shapes, and a kernel makes arrays of those that it asks for. Passed one by one,
-arrays are most of what a kernel takes to compile: checks, references to count and things to clean up for each.
+Python hands over the addresses and the shapes, and a kernel makes arrays of those that it asks for. If arrays were
+passed one by one, most of the time to compile a kernel would go into their checks, reference counts and clean-up.
 """
 
 from typing import Annotated, NamedTuple, get_type_hints

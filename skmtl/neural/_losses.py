@@ -1,8 +1,8 @@
 r"""The loss of a task in a batch, a kernel for each group of heads; its gradient takes the place of the outputs.
 
-``losses[t]`` is the sum of weight times loss over the batch, divided by ``n_items * rate[t]``, the weight that is to
-be expected there: on the whole of the data that is the mean, and on average over batches, too, however few labels a
-task has. ``seen[t]`` is the sum of weights; 0 if the task is absent from the batch.
+``losses[t]`` is the sum of weight times loss over the batch, divided by ``n_items * rate[t]``, the weight that a batch
+is expected to hold for the task. So it is the mean loss on all data, and its average over batches is, too, however few
+labels a task has. ``seen[t]`` is the sum of weights in the batch; 0 if the task is absent.
 """
 
 import math

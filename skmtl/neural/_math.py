@@ -65,9 +65,9 @@ _FIRST_CACHE = 32 * 1024  # bytes
 
 @entry
 def multiply(small, left, right, m, n, k, A, a, a_step, B, b, b_step, kept, C, c, c_step):
-    """`product` with beta = `kept`; some rows of C and terms of its sums at a time, where small products are quicker.
+    """`product` with beta = `kept`, in blocks of rows of C and of terms of its sums where small products are quicker.
 
-    small : the multiplications of a product that is one, see `small_product`.
+    small : the most multiplications of a small product, see `small_product`.
     """
     rows, terms = _block(small, left, right, m, n, k, C.itemsize)
     for i in range(0, m, rows):
@@ -81,13 +81,16 @@ def multiply(small, left, right, m, n, k, A, a, a_step, B, b, b_step, kept, C, c
 
 @helper
 def _block(small, left, right, m, n, k, itemsize):
-    """How many rows and terms at once, nearly as many everywhere; rows by fours, which is how OpenBLAS takes them.
+    """How many rows of C, and how many terms of its sums, are one block; blocks are nearly equal.
 
-    It passes over a strip of the right factor for every few rows, of which 64 terms stay in the first cache. Fewer,
-    where a power of two lies between them, which has them kept in the same places, but 16 at least: every time, C is
-    read and written. More, where all columns fit and rows of the left factor are read along. With the right factor
-    transposed it takes 1200 numbers of C at most for a small product, a sum of 32 or more, and is quicker then where C
-    is narrow.
+    Rows come by fours, which is how OpenBLAS takes them. All terms are taken if the right factor fits into the first
+    cache. If not, OpenBLAS reads a strip of its columns again for every few rows of C, and that strip should stay in
+    the cache, as one of 64 terms does. Fewer terms fit if its rows are a multiple of a large power of two apart, since
+    they then compete for the same places; but 16 are always taken, for C is read and written once a block. More terms
+    are taken if as many whole rows of the right factor fit, and the left one is not transposed.
+
+    With the right factor transposed, products are small for OpenBLAS only up to 1200 numbers in C, each a sum of 32
+    terms or more, and are quicker only where C is narrow.
     """
     rows, terms, step = small // max(n * k, 1), max(k, 1), n * itemsize
     if right:

@@ -39,7 +39,7 @@ class Reporter(contextlib.AbstractContextManager):
             self.bar.close()
 
     def of(self, run):
-        """What run number `run` calls after an epoch, as ``report(epoch, state)``: whether to end here."""
+        """The function ``report(epoch, state)`` that run number `run` calls after an epoch: true to end there."""
 
         def report(number, state):
             if self.bar is not None:

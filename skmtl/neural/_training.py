@@ -52,7 +52,8 @@ class Epochs:
     def _training(self, rows):
         settings, state = self.problem.settings, self.state
         n_tasks, rows = len(rows), rows[rows > 0]
-        # of the penalty as scikit-learn has it, alpha / (2 n) |W|^2, with n the rows of a task and weight 2 a row twice
+        # scikit-learn's penalty is alpha / (2 n) |W|^2 on a batch of n rows; here n are the rows of one task in it, on
+        # average, where a row of weight 2 is two
         ridge = settings.alpha * len(self.items) / rows.mean() if len(rows) else 0.0
         return Training(
             theta=state.theta,

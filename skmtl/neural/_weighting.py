@@ -47,7 +47,7 @@ _RATE = 0.01  # of Adam on the scalars of uncertainty
 _SMOOTHING = 0.5  # stch; 1 would be fixed weights, 1 / z_t
 _TEMPERATURE = 2.0  # dwa
 _NEWEST = 0.3  # priority: what the last validation score counts in the running one
-_SMALLEST_LOSS = 1e-6  # of the largest: a task that is learned by heart does not silence the others
+_SMALLEST_LOSS = 1e-6  # as a share of the largest, below which logarithms stop: or one perfect task had all weight
 
 
 @dataclass

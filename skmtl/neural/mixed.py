@@ -476,7 +476,7 @@ class MultiTaskMLP(BaseNetwork):
         """A row belongs to one task."""
         rows, ids = (X, task) if self.task is None else take_task_column(X, self.task)[:2]
         n = len(ids) if np.ndim(ids) else 0  # no ids, which are refused below
-        # the labels are of many types: rows are numbered instead, and found again when they are in order
+        # labels are of many types: check_data gets the numbers of rows in their place, which tell the order it makes
         options = {"task": task, "task_column": self.task, "estimator": self, "keep_float32": True}
         data = check_data(X, np.arange(n), sample_weight, **options)
         tasks = self._names if may_lack else data.tasks
@@ -543,7 +543,7 @@ class MultiTaskMLP(BaseNetwork):
 
 
 def _apart(answers, codes):
-    """The answers of every task for its own rows, None if it has none, and for those of no known task."""
+    """Answers, as of `_answers`, split: of every task for its own rows, or None, and for rows of unknown tasks."""
     sizes = np.bincount(codes[codes >= 0], minlength=len(answers)).tolist()
     pairs = list(zip(answers, sizes, strict=True))
     return [o[:n] if n else None for o, n in pairs], [None if o is None else o[n:] for o, n in pairs]

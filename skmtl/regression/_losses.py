@@ -82,10 +82,10 @@ def means_of(losses, eta, codes, tasks):
 
 
 def explained(loss, y, eta, weight):
-    """``D^2``, one less the loss as a share of that of the best constant; NaN where this is zero, or either is unknown.
+    """``D^2``: 1 minus the loss as a share of that of the best constant; NaN where either is unknown or the latter 0.
 
-    For the squared loss that is R^2, and so it is said of `Huber`, as scikit-learn does: what it is robust to are the
-    outliers of a fit.
+    For the squared loss that is R^2.  Huber's loss is scored as the squared one, as in scikit-learn: it makes fits
+    robust, not scores.
     """
     loss = Squared() if isinstance(loss, Huber) else loss
     if loss is None or not weight.any() or loss.settled(y):
