@@ -14,3 +14,12 @@ def rng():
     problems on which the general solver gives up.
     """
     return np.random.default_rng(int(os.environ.get("SKMTL_TEST_SEED", "20240615")))
+
+
+@pytest.fixture
+def one_blas_thread():
+    """BLAS on one thread: with more, products of small matrices mostly wait for each other."""
+    from tests.oracles import one_thread  # not above: it imports cvxpy, which few test files need
+
+    with one_thread():
+        yield

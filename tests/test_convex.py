@@ -15,7 +15,7 @@ import skmtl
 from skmtl import penalties
 from skmtl._ids import number_as_they_come
 from tests.convex import CASES, PLANTS, Convex, GroupSlope, Point, Sum, plant_wide
-from tests.oracles import INSTANCES, Instance, long_table, one_thread, outputs
+from tests.oracles import INSTANCES, Instance, long_table, outputs
 
 ESTIMATORS = {"L1": "L1Regressor", "SharedPlusSpecific": "MeanRegularizedRegressor"}
 SETTINGS = [  # fraction, task_weight, fit_intercept; a number is the factor of the first task
@@ -34,10 +34,7 @@ each_case = pytest.mark.parametrize("case", CASES)
 each_instance = pytest.mark.parametrize("instance", INSTANCES)
 
 
-@pytest.fixture(autouse=True)
-def small_matrices_do_not_wait():
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
 
 def estimator_of(belief, **settings):

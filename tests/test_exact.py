@@ -26,15 +26,12 @@ from skmtl.penalties import Dirty, Pooled, Ridge, RobustLowRank, SharedPlusSpeci
 from skmtl.penalties.quadratic import sparse_solver
 from skmtl.solvers import graph as graph_solver
 from skmtl.tasks import check_data
-from tests.oracles import INSTANCES, MODELS, Instance, Model, Task, adjacency, one_thread, task_factors
+from tests.oracles import INSTANCES, MODELS, Instance, Model, Task, adjacency, task_factors
 
 EPS = np.finfo(float).eps
 
 
-@pytest.fixture(autouse=True)
-def small_matrices_do_not_wait():
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
 
 def chain(ids, extra=0.5):

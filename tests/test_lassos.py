@@ -17,11 +17,6 @@ from skmtl.tasks import check_data
 THIN = ["fewer rows", "shared", "sparse", "sparse, weights", "missing labels", "sparse, missing"]
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def instance(rng, layout, d=60, n_tasks=4):
     """X, labels, weights and tasks, and for each task its rows, labels and weights."""
     sizes = {"more rows": [90, 70, 100, 61], "both": [90, 30, 3, 65]}.get(layout, [30, 8, 2, 30])

@@ -14,7 +14,7 @@ from skmtl.penalties import AdaptiveJointFeature, JointFeature, LatentBasis, Red
 from skmtl.regression.adaptive import AdaptiveJointFeatureRegressor
 from skmtl.regression.latent_basis import LatentBasisRegressor
 from skmtl.regression.reduced_rank import ReducedRankRegressor
-from tests.oracles import INSTANCES, long_table, objective, one_thread, outputs, task_factors
+from tests.oracles import INSTANCES, long_table, objective, outputs, task_factors
 
 SHAPES = ["mcp", "scad", "capped_l1", "sqrt"]
 MODELS = {
@@ -30,10 +30,7 @@ each_factor_model = pytest.mark.parametrize("name", FACTORS)
 each_shape = pytest.mark.parametrize("shape", SHAPES)
 
 
-@pytest.fixture(autouse=True)
-def small_matrices_do_not_wait():
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
 
 def fitted(name, instance, **changes):

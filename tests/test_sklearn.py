@@ -55,7 +55,7 @@ from skmtl.metrics import make_task_scorer, masked_scorer
 from skmtl.model_selection import TaskStratifiedKFold
 from skmtl.penalties import Dirty, Ridge, SharedPlusSpecific, TraceNorm
 from skmtl.preprocessing import TaskWise, make_task_column_transformer
-from tests.many_tasks import on_many_tasks
+from tests.many_tasks import for_checks, on_many_tasks
 
 each_estimator = pytest.mark.parametrize("Estimator", all_estimators("regressor"), ids=lambda c: c.__name__)
 each_routing = pytest.mark.parametrize("routing", [False, True], ids=["routing off", "routing on"])
@@ -120,6 +120,7 @@ def recipe(model=None, **columns):
 
 
 MANY = [on_many_tasks(Estimator) for Estimator in all_estimators("regressor")]
+UNIQUE = {"alpha_ridge": 0.01, "gamma": 1000.0}  # squares of all weights; no feature without a penalty
 
 
 @each_routing
@@ -129,15 +130,8 @@ def test_scikit_learn_accepts_it(estimator, check, routing):
         check(estimator)
 
 
-def for_checks(Many):
-    """To 1e-7, as the checks compare fits, which a gap of 1e-6 does not promise, nor weights that are not unique."""
-    unique = {"alpha_ridge": 0.01, "gamma": 1000.0}  # squares of all weights; no feature without a penalty
-    settings = {name: value for name, value in unique.items() if name in Many().get_params()}
-    return Many(unknown_task="shared", tol=1e-12, **settings)
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # 1e-12 on a dozen rows may be too much
-@parametrize_with_checks([for_checks(Many) for Many in MANY])
+@parametrize_with_checks([for_checks(Many, **UNIQUE) for Many in MANY])
 def test_scikit_learn_accepts_it_on_many_tasks(estimator, check):
     check(estimator)
 

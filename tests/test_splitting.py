@@ -43,15 +43,12 @@ from skmtl.solvers._quadratic import PulledIntercepts, Quadratic, quadratic_of
 from skmtl.solvers._sparse_step import SparseStep
 from skmtl.solvers.splitting import minimize
 from skmtl.tasks import check_data
-from tests.oracles import INSTANCES, long_table, one_thread, outputs
+from tests.oracles import INSTANCES, long_table, outputs
 
 each_instance = pytest.mark.parametrize("instance", INSTANCES)
 
 
-@pytest.fixture(autouse=True)
-def small_matrices_do_not_wait():
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
 
 def moments_of(instance, **how):
