@@ -1285,6 +1285,17 @@ def test_a_constant_target_is_its_constant(value, rng):
     assert model.loss_curve_[0][-1] < 2 * alone.loss_curve_[0][-1]
 
 
+def test_lbfgs_that_begins_at_a_minimum_has_a_loss_and_curves(rng):
+    """The gradient is below `tol` at once: no iteration, for nothing is to be learned of numbers that do not differ."""
+    X, _ = data(rng)
+    seen = []
+    model = MultiTaskMLPRegressor((5,), solver="lbfgs", callbacks=lambda epoch: seen.append(epoch.number))
+    model.fit(X, np.full(200, 3.0), validation_data=(X, np.full(200, 3.0)))
+    assert (model.n_iter_, seen) == (1, [1])
+    assert np.isfinite([model.loss_, *model.objective_curve_, *model.loss_curve_[0]]).all()
+    assert model.validation_scores_[0].shape == (1,)
+
+
 def test_counts_that_are_all_zero_are_zero(rng):
     X, _ = data(rng)
     model = MultiTaskMLP({"n": "poisson", "m": "poisson"}, max_iter=5, random_state=0)

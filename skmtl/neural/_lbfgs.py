@@ -52,6 +52,9 @@ def train_by_lbfgs(problem, state, report):
         raise raised
     state.put(result.x)
     epochs.check_finite()
+    if not state.objectives:  # it began at a minimum: without an epoch there is no loss, and no curve
+        epochs.differentiate(recorded=True)
+        reason = epochs.after_epoch(stop, start) or reason
     failed = result.status == 2 and np.abs(result.jac).max() > settings.tol  # the line search, before a minimum
     if reason == "tol" and (failed or result.nit >= settings.max_iter):
         reason = "max_iter"
