@@ -1614,6 +1614,25 @@ def test_columns_of_labels_are_found_by_name(names, rng):
     assert predicted[tag].dtype == bool
 
 
+@pytest.mark.parametrize("layout", ["frame", "dict", "parts"])
+@pytest.mark.parametrize("kind", ["regression", "multilabel"])
+def test_columns_of_a_head_in_another_order_are_refused(kind, layout, rng):
+    """They would be taken for one another; without names they are those of the fit."""
+    X = rng.normal(size=(30, 3))
+    labels = pd.DataFrame(X[:, :2] > 0 if kind == "multilabel" else X[:, :2], columns=["a_1", "a_2"])
+
+    def pair(labels):
+        return {"frame": (X, labels), "dict": (X, {"a": labels}), "parts": ({"a": (X, labels)}, None)}[layout]
+
+    model = MultiTaskMLP({"a": kind}, (4,), max_iter=2, random_state=0).fit(*pair(labels))
+    swapped = pair(labels[["a_2", "a_1"]])
+    for use in (model.score, model.partial_fit):
+        with pytest.raises(ValueError, match=r"labels of the head 'a' should be in the order of fit, 'a_1', 'a_2'"):
+            use(*swapped)
+    if layout == "dict":
+        assert model.score(*pair(labels.to_numpy())) == model.score(*pair(labels))
+
+
 def test_text_and_numbers_are_no_classes_of_one_kind(rng):
     X, Y = data(rng)
     labels = {"a": (X, (Y[:, 0] > 0).astype(int)), "b": (X, np.where(Y[:, 1] > 0, "u", "v"))}

@@ -12,7 +12,7 @@ from skmtl._labels import as_array, encode_labels
 from skmtl._params import number
 from skmtl.neural._heads import Head, distill
 from skmtl.neural._losses import SIGMOID, SOFT
-from skmtl.tasks import as_frame, check_labels, column_names
+from skmtl.tasks import as_frame, check_labels, column_names, refuse_other_order
 
 __all__ = ["announced_heads", "columns_of_heads", "encode_head", "labels_a_row", "weigh_labels", "weight_of_columns"]
 
@@ -33,6 +33,10 @@ def encode_head(name, kind, labels, X, known, huber):
         return _ask(name, kind, X, known)
     if labels is None:
         raise ValueError(f"Task {name!r} has no labels: y is None.")
+    columns = column_names(labels)
+    if known is not None and known.columns is not None:
+        refuse_other_order(labels, known.columns, f"labels of the head {name!r}")
+        columns = known.columns
     if kind in ("regression", "huber", "poisson"):
         y = _of_head(name, check_labels, labels)
         y = y[:, None] if y.ndim == 1 else y
@@ -56,7 +60,7 @@ def encode_head(name, kind, labels, X, known, huber):
     empty = np.isnan(codes).all(axis=0)
     if empty.any() and known is None:
         raise ValueError(f"Input y contains NaN only in a column of task {name!r}: no label to learn from.")
-    return head, codes
+    return replace(head, columns=columns), codes
 
 
 def _of_head(name, read, labels):
@@ -243,7 +247,7 @@ def _columns_of_frame(frame, heads):
             column = frame.get_column(own[0])
             columns[name] = column.to_frame().to_native() if kind == "multilabel" else column.to_native()
         elif own:
-            columns[name] = frame.select(own).to_native() if kind == "multilabel" else frame.select(own).to_numpy()
+            columns[name] = frame.select(own).to_native()
     return columns
 
 

@@ -87,6 +87,8 @@ class Head:
         The codes of its classes, ascending, where codes are positions in a union of label sets.
     closed : bool
         Whether there are no other labels than those of its classes; else further ones are put behind these.
+    columns : array (n_targets,), or None
+        Names of the columns of its labels, where they came in a data frame.
     """
 
     kind: str
@@ -98,6 +100,7 @@ class Head:
     constant: float = 1.0
     own: Any = None
     closed: bool = True
+    columns: Any = None
 
     @classmethod
     def of_classes(cls, classes, own=None):
