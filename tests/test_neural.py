@@ -791,6 +791,8 @@ def test_rows_to_validate_on_are_none_to_train_on_whatever_classes_weigh(layout,
             assert not set(held_out) & set(x[rows].tolist())
             truth = dict(zip(X[:, 0].tolist(), labels.tolist(), strict=True))
             assert_array_equal(values[t][:, 0], [truth[row] for row in held_out])
+            assert 0.0 in values[t]
+            assert all(truth[row] > 0 for row in x[rows])  # else they would thin out the batches
             assert_array_equal(weights[t], 1.0)
 
 

@@ -200,14 +200,15 @@ class BaseNetwork(NetworkReader):
         if continued:  # in the type that it began with, whatever that of these rows
             dtype = self._states[0].theta.dtype
             table = replace(table, inputs=[rows.astype(dtype, copy=False) for rows in table.inputs])
-        items, held_out = table.labelled_items(), None
+        raw, items, held_out = table if counted is None else counted, table.labelled_items(), None
         if not partial and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
-            items, held_out = self._hold_out(table, items)
+            rest, held_out = self._hold_out(table, raw.labelled_items())  # scores count rows whatever classes weigh
+            items = np.intersect1d(items, rest, assume_unique=True)
         standardize = Head.refreshed if continued else self._standardize
         parts = enumerate(last._heads if continued else reading.heads)
         self._heads = [standardize(head, *table.labels_of(t, items)) for t, head in parts]
         self._check_range(reading.tasks, table)
-        raw, table = table if counted is None else counted, self._encoded(table)
+        table = self._encoded(table)
         validation = self._validation(validation_data, raw, held_out)
         metrics = [self._metric(name) for name in reading.tasks]
         problem = Problem(self, self._architecture, self._heads, reading.tasks, table, items, validation, metrics)

@@ -141,11 +141,14 @@ class Table:
         return self.pairs[0]
 
     def labelled_items(self):
-        """The items with a label for any task; all items if none has one.
+        """The items with a label of some weight for any task; all items if none has one.
 
         The others would teach nothing, and take places in batches.
         """
-        found = ~np.isnan(self.Y).all(axis=1)
+        known = ~np.isnan(self.Y)
+        if self.weight is not None:
+            known &= self.weight.reshape(len(known), -1) > 0
+        found = known.any(axis=1)
         if self.pairs is not None:
             found = np.bincount(self._item_of_pair[found[self.pairs[2]]], minlength=self.n_items) > 0
         return np.flatnonzero(found if found.any() else ~found)
