@@ -58,7 +58,8 @@ class BaseNetwork(NetworkReader):
             Task ids, if they are not a column of X.
         validation_data : tuple (X, y) or (X, y, task), or dict {task: (X, y)}, default=None
             Rows to validate on after every epoch, in the layout of the others; a task without labels among them has no
-            score. None: with `early_stopping`, a share `validation_fraction` of the rows is set apart.
+            score. None: with `early_stopping`, or ``task_weight="priority"``, a share `validation_fraction` of the rows
+            is set apart.
 
         Returns
         -------

@@ -85,7 +85,8 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
     early_stopping : bool, default=False
         Stop when no task's validation score improves any more, and go back to the weights with the best mean score.
     validation_fraction : float, default=0.1
-        Share of every task's rows that is set apart for that. Of tasks with too few rows for that, only some give one.
+        Share of every task's rows that is set apart for that, and for ``task_weight='priority'``. Of tasks with too few
+        rows, only some give one.
     metrics : callable or dict {task: callable}, default=None
         Scores for validation, ``metric(y_true, y_pred)`` of labels, greater is better. None: R2, accuracy or explained
         deviance.
