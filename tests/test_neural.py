@@ -531,6 +531,18 @@ def test_weights_of_classes_that_a_head_lacks_are_not_needed(rng):
         model.set_params(class_weight={"kind": {"a": 1.0, "rare": 3.0}}).fit(X, y)
 
 
+def test_weights_of_tags_name_labels_of_any_column(rng):
+    X = rng.normal(size=(40, 2))
+    tags = np.column_stack([np.where(X[:, 0] > 0, "p", "q"), np.where(X[:, 1] > 0, "r", "s")])
+    settings = {"max_iter": 5, "shuffle": False, "random_state": 0}
+    model = MultiTaskMLP({"tags": "multilabel"}, (3,), class_weight={"tags": {"p": 2.0, "s": 3.0}}, **settings)
+    every = clone(model).set_params(class_weight={"tags": {"p": 2.0, "q": 1.0, "r": 1.0, "s": 3.0}})
+    fits = [network.fit(X, {"tags": tags}) for network in (model, every)]
+    assert_array_equal(*(network.predict_proba(X)["tags"] for network in fits))
+    with pytest.raises(ValueError, match=r"unknown labels: 'z'. The labels are 'p', 'q', 'r', 's'"):
+        model.set_params(class_weight={"tags": {"p": 2.0, "z": 3.0}}).fit(X, {"tags": tags})
+
+
 def test_a_student_learns_from_its_teacher(rng):
     X = rng.normal(size=(300, 3))
     teacher = LogisticRegression().fit(X, np.digitize(X[:, 0], [-0.5, 0.5]))

@@ -195,11 +195,13 @@ def weigh_labels(class_weight, heads, table):
         setting = class_weight if isinstance(class_weight, str) else class_weight.get(name)
         if setting is None or head.numeric or head.loss == SOFT:
             continue
-        rows = table.labels_at(t)
-        for c in range(head.n_targets):
+        rows, sets = table.labels_at(t), head.classes if head.kind == "multilabel" else [head.classes]
+        if isinstance(setting, Mapping):  # one for all columns, whose labels may differ
+            known = dict.fromkeys(label for classes in sets for label in classes.tolist())
+            refuse_unknown_labels(f"class_weight[{name!r}]", setting, list(known))
+        for c, classes in enumerate(sets):
             column = table.first[t] + c
             y = Y[rows, column]
-            classes = head.classes[c] if head.kind == "multilabel" else head.classes
             factors = _factors(name, setting, classes, y, full[rows, column])
             full[rows, column] *= np.where(np.isnan(y), 1.0, factors[np.nan_to_num(y).astype(np.intp)])
     return replace(table, weight=full)
@@ -208,7 +210,6 @@ def weigh_labels(class_weight, heads, table):
 def _factors(name, setting, classes, codes, weight):
     """What each class is multiplied by."""
     if isinstance(setting, Mapping):
-        refuse_unknown_labels(f"class_weight[{name!r}]", setting, classes.tolist())
         return np.array([float(setting.get(label, 1.0)) for label in classes.tolist()])
     if setting != "balanced":
         raise ValueError(
