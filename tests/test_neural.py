@@ -1799,6 +1799,27 @@ def test_bad_columns_and_pairs_are_named(rng):
             call()
 
 
+def test_later_rows_may_have_one_label_of_every_column_only(rng):
+    """Whatever the labels of other columns are: a chunk, rows to validate on, and rows to score."""
+    X = rng.normal(size=(40, 2))
+    tags = np.column_stack([np.where(X[:, 0] > 0, "p", "q"), np.where(X[:, 1] > 0, "r", "s")])
+    few = np.flatnonzero((tags == ["p", "r"]).all(axis=1)), np.flatnonzero(tags[:, 0] == "p")
+    heads, settings = {"tags": "multilabel"}, {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
+    model = MultiTaskMLP(heads, **settings).fit(X, {"tags": tags})
+    announced = MultiTaskMLP(heads, **settings)
+    for rows in few:
+        part = X[rows], {"tags": tags[rows]}
+        accuracy = np.mean(model.predict(X[rows])["tags"] == tags[rows])
+        assert_allclose(model.score(*part), accuracy)
+        score = clone(model).fit(X, {"tags": tags}, validation_data=part).validation_scores_["tags"][-1]
+        assert_allclose(score, accuracy)
+        announced.partial_fit(*part, classes={"tags": [["p", "q"], ["r", "s"]]})
+        assert [own.tolist() for own in announced.classes_["tags"]] == [["p", "q"], ["r", "s"]]
+    with pytest.raises(ValueError, match=r"labels that neither the last fit nor classes had: 'r'. Known are 'p', 'q'"):
+        announced.partial_fit(X[:2], {"tags": [["r", "p"], ["r", "p"]]})
+    assert model.score(X[:2], {"tags": [["z", "r"], ["z", "s"]]}) <= 0.5
+
+
 def test_classes_to_come_are_announced(rng):
     X, Y = data(rng)
     labels = (Y > 0).astype(int)

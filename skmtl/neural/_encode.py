@@ -142,19 +142,15 @@ def _multilabel(name, labels, known):
     else:
         sets, codes = _of_head(name, encode_labels, labels)
         codes = np.asarray(codes, dtype=np.float64)
-        if not sets.binary:
-            raise ValueError(
-                f"Every column of the multilabel head {name!r} must have two labels; got {describe(sets.union)}."
-            )
-        classes = list(sets.classes)
-    if len(classes[0]) > 2:
-        raise ValueError(
-            f"Every column of the multilabel head {name!r} must have two labels; got {describe(classes[0])}."
-        )
+        classes = [sets.coded(c) for c in range(codes.shape[1])]
     if known is not None and len(known.classes) == len(classes):
         each = [replace(known, classes=own) for own in known.classes]
         pairs = [_as_known(name, codes[:, c], classes[c], each[c]) for c in range(len(classes))]
         codes, classes = np.column_stack([code for code, _ in pairs]), [own for _, own in pairs]
+    elif len(classes[0]) > 2:
+        raise ValueError(
+            f"Every column of the multilabel head {name!r} must have two labels; got {describe(sets.union)}."
+        )
     return Head("multilabel", SIGMOID, len(classes), classes=classes), codes
 
 
@@ -165,6 +161,8 @@ def _as_known(name, codes, classes, known):
     """
     if known is None:
         return codes, classes
+    found = np.unique(codes[~np.isnan(codes)]).astype(np.intp)  # of several columns, some codes are of the others
+    classes, codes = classes[found], np.where(np.isnan(codes), np.nan, np.searchsorted(found, codes))
     if not len(classes):
         return codes, known.classes
     is_new = ~np.isin(np.asarray(classes, dtype=object), np.asarray(known.classes, dtype=object))
