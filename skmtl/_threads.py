@@ -56,4 +56,14 @@ def crew(n_jobs):
         yield lambda call, parts: [call(part) for part in parts]
         return
     with ThreadPoolExecutor(jobs) as pool:
-        yield lambda call, parts: list(pool.map(call, parts)) if len(parts) > 1 else [call(part) for part in parts]
+        yield lambda call, parts: _map(pool, call, parts) if len(parts) > 1 else [call(part) for part in parts]
+
+
+def _map(pool, call, parts):
+    """What `pool.map` gives, a list; that is a generator, which makes another error of a StopIteration."""
+    calls = [pool.submit(call, part) for part in parts]
+    try:
+        return [each.result() for each in calls]
+    finally:
+        for each in calls:
+            each.cancel()

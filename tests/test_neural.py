@@ -1062,15 +1062,15 @@ def test_callbacks_see_every_epoch_and_may_end_training(rng):
     assert model.n_iter_ == 1
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_an_error_of_a_callback_is_raised_whatever_its_type(solver, rng):
+@pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"n_init": 2, "n_jobs": 2}], ids=str)
+def test_an_error_of_a_callback_is_raised_whatever_its_type(settings, rng):
     X, Y = data(rng)
 
     def fail(epoch):
         next(iter(()))
 
     with pytest.raises(StopIteration):
-        MultiTaskMLPRegressor((4,), solver=solver, callbacks=fail).fit(X, Y)
+        MultiTaskMLPRegressor((4,), callbacks=fail, **settings).fit(X, Y)
 
 
 def test_an_epoch_has_its_estimator_whenever_it_is_asked(rng):
