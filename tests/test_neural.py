@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import signal
+import threading
 import time
 import tracemalloc
 import warnings
@@ -1071,6 +1072,22 @@ def test_an_error_of_a_callback_is_raised_whatever_its_type(settings, rng):
 
     with pytest.raises(StopIteration):
         MultiTaskMLPRegressor((4,), callbacks=fail, **settings).fit(X, Y)
+
+
+def test_an_error_in_one_of_several_fits_ends_the_others(rng):
+    """Rather than after a last epoch that nobody will hear of, which may be hours away."""
+    X, Y = data(rng)
+    both, epochs = threading.Barrier(2), []
+
+    def fail(epoch):
+        epochs.append(epoch.number)
+        if epoch.number == 1 and both.wait() == 0:
+            raise OSError("the disk is full")
+
+    model = MultiTaskMLPRegressor((4,), n_init=2, n_jobs=2, max_iter=5000, tol=0, n_iter_no_change=5000, callbacks=fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        model.fit(X, Y)
+    assert len(epochs) < 2500
 
 
 def test_an_epoch_has_its_estimator_whenever_it_is_asked(rng):

@@ -326,12 +326,15 @@ class BaseNetwork(NetworkReader):
         halt, ended = threading.Event(), dict[int, tuple[str, int]]()
 
         def run(k):
-            if not halt.is_set():
-                before = len(states[k].objectives)
+            if halt.is_set():
+                return
+            before, reason = len(states[k].objectives), "interrupt"
+            try:
                 reason = train(problem, states[k], reporter.of(k))
-                ended[k] = reason, len(states[k].objectives) - before
-                if reason == "interrupt":
+            finally:
+                if reason == "interrupt":  # or an error: the others end their epoch, no more begin
                     halt.set()
+            ended[k] = reason, len(states[k].objectives) - before
 
         with limit as each, one_blas_thread, Reporter(self, problem, len(states), halt) as reporter:
             try:
