@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skmtl._ids import canonical_ids, describe, find_tasks, number_tasks
 from skmtl._labels import list_labels
 from skmtl._params import check_parameters
-from skmtl.tasks import as_frame, column_names, take_task_column
+from skmtl.tasks import as_frame, column_names, refuse_other_column, take_task_column
 
 __all__ = ["TaskWise", "add_task", "make_task_column_transformer", "to_long"]
 
@@ -234,13 +234,19 @@ class TaskWise(TransformerMixin, BaseEstimator):
         validate_data(self, X, reset=reset, skip_check_array=True)
         if self.task is None:
             check_consistent_length(X, task)
+            if reset:
+                self._position = None
             return X, task
         if task is not None:
             raise ValueError(
                 f"The task ids are given twice: as the argument task and as the column task={self.task!r} of X. Use "
                 "one of the two."
             )
-        rest, ids, self._position = take_task_column(X, self.task)
+        rest, ids, position = take_task_column(X, self.task)
+        if reset:
+            self._position = position
+        elif position != self._position:
+            refuse_other_column(self, self._position)
         if rest.shape[1] == 0:
             raise ValueError("Found array with 0 feature(s): X holds the task column and nothing to transform.")
         return rest, ids

@@ -31,7 +31,7 @@ from skmtl._ids import brief, describe, find_tasks, lookup, number_tasks, where_
 from skmtl._numba import read_only
 from skmtl._warnings import warn
 
-__all__ = ["TaskData", "check_data", "check_rows", "take_task_column"]
+__all__ = ["TaskData", "check_data", "check_rows", "refuse_other_column", "take_task_column"]
 
 _FLOATS = [np.float64, np.float32]
 
@@ -302,6 +302,14 @@ def take_task_column(X, column):
     return X[:, others], ids, position
 
 
+def refuse_other_column(estimator, position):
+    """Raise ValueError: the parameter task names another column than that at `position`, which it was in the fit."""
+    raise ValueError(
+        f"The parameter task of this {type(estimator).__name__} has changed since fit, to {estimator.task!r}, which "
+        f"would make other columns its features. Set it back: set_params(task={position})."
+    )
+
+
 def check_labels(y):
     """Labels as float64 of shape (n_samples,) or (n_samples, n_tasks); NaN, None, NA and null are missing."""
     y = check_array(y, ensure_2d=False, allow_nd=True, dtype=None, ensure_all_finite="allow-nan", input_name="y")
@@ -342,6 +350,8 @@ def _check_X(X, task, task_column, estimator, reset):
     if estimator is not None:
         validate_data(estimator, X, reset=reset, skip_check_array=True)  # names and number of columns, ids included
     rest, ids, position = take_task_column(X, task_column)
+    if not reset and position != estimator._task_position:
+        refuse_other_column(estimator, estimator._task_position)
     if rest.shape[1] == 0:
         raise ValueError(
             f"Found array with 0 feature(s) (shape=({len(ids)}, 0)) while a minimum of 1 is required besides the task "

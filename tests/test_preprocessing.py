@@ -374,6 +374,14 @@ def test_an_error_says_what_came_and_what_is_needed(parameters, fit, transform, 
         TaskWise(**parameters).fit(table, **fit).transform(table, **transform)
 
 
+@pytest.mark.parametrize("task", [None, 0])
+def test_another_task_column_than_in_fit_is_an_error(task):
+    table = np.tile([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0]], (3, 1))
+    transformer = TaskWise(task=task).fit(table).set_params(task=1)
+    with pytest.raises(ValueError, match=rf"changed since fit, to 1, .*set_params\(task={task}\)"):
+        transformer.transform(table)
+
+
 @pytest.mark.parametrize("method", ["fit", "fit_transform"])
 @pytest.mark.parametrize(
     ("table", "message"),

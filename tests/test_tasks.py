@@ -1034,6 +1034,19 @@ REFUSED = {
         lambda r: Model(task=0).fit(np.c_[r.number, r.X], r.y).set_params(task=None).predict(np.c_[r.number, r.X]),
         r"task ids in a column of X.*set_params\(task=0\)",
     ),
+    "another column in predict": (
+        lambda r: (
+            Model(task=0)
+            .fit(np.c_[r.number, r.number, r.X], r.y)
+            .set_params(task=1)
+            .predict(np.c_[r.number, r.number, r.X])
+        ),
+        r"changed since fit, to 1, .*set_params\(task=0\)",
+    ),
+    "a column in predict only": (
+        lambda r: Model().fit(np.c_[r.number, r.X], r.y).set_params(task=0).predict(np.c_[r.number, r.X]),
+        r"changed since fit, to 0, .*set_params\(task=None\)",
+    ),
     "ids forgotten in score": (
         lambda r: Model().fit(r.X, r.y, task=r.ids).score(r.X, r.y),
         r"predict\(X, task=...\)",
