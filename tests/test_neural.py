@@ -1863,6 +1863,28 @@ def test_classes_to_come_are_announced(rng):
     assert model.fit(X, first).classes_["a"].tolist() == ["u"]
 
 
+def test_later_classes_must_be_the_first_ones(rng):
+    X, Y = data(rng)
+    labels = (Y > 0).astype(int)
+    one = MultiTaskMLPClassifier((5,)).partial_fit(X, np.zeros(200, dtype=int), task=labels[:, 1])
+    wide = MultiTaskMLPClassifier((5,)).partial_fit(X, labels, classes=[0, 1])
+    mixed = MultiTaskMLP({"a": "classification", "b": "multilabel"}, (5,)).fit(X, y := {"a": labels[:, 0], "b": labels})
+    wide.partial_fit(X, labels, classes=[[1, 0]] * 3)
+    mixed.partial_fit(X, y, classes={"a": [1, 0]}).partial_fit(X, y, classes={"b": [[0, 1]] * 3})
+    for call, message in [
+        (
+            lambda: one.partial_fit(X, labels[:, 0], classes=[0, 1], task=labels[:, 1]),
+            r"first call, \[0\]\. Got \[0, 1\]",
+        ),
+        (lambda: wide.partial_fit(X, labels, classes=[0, 1, 2]), r"first call, \[\[0, 1\], \[0, 1\], \[0, 1\]\]\. Got"),
+        (lambda: wide.partial_fit(X, labels[:, 0], classes=[0, 1]), "layout of the last fit"),
+        (lambda: mixed.partial_fit(X, y, classes={"a": [0, 1, 2]}), r"classes\['a'\] must be .* \[0, 1\]\. Got"),
+        (lambda: mixed.partial_fit(X, y, classes={"b": [[0, 2]] * 3}), r"classes\['b'\] must be those"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
 def test_scikit_learn_passes_task_ids_on_to_all_methods():
     routing = MultiTaskMLP().get_metadata_routing()
     for method in ("fit", "partial_fit", "predict", "predict_proba", "score"):

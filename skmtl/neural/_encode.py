@@ -14,7 +14,15 @@ from skmtl.neural._heads import Head, distill
 from skmtl.neural._losses import SIGMOID, SOFT
 from skmtl.tasks import as_frame, check_labels, column_names, refuse_other_order
 
-__all__ = ["announced_heads", "columns_of_heads", "encode_head", "labels_a_row", "weigh_labels", "weight_of_columns"]
+__all__ = [
+    "announced_heads",
+    "columns_of_heads",
+    "encode_head",
+    "labels_a_row",
+    "refuse_other_classes",
+    "weigh_labels",
+    "weight_of_columns",
+]
 
 
 def encode_head(name, kind, labels, X, known, huber):
@@ -124,6 +132,13 @@ def announced_heads(classes, heads):
         else:
             raise ValueError(f"classes names the task {name!r}, whose head takes none: {heads[name]!r}.")
     return made
+
+
+def refuse_other_classes(announced, known, argument="classes"):
+    """Raise ValueError if a later `partial_fit` announces other labels, of one set or several, than the first had."""
+    got, first = ([np.asarray(part).tolist() for part in sets] for sets in (announced, known))
+    if got != first:
+        raise ValueError(f"{argument} must be those of the first call, {first}. Got {got}.")
 
 
 def _multilabel(name, labels, known):

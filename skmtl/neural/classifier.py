@@ -12,6 +12,7 @@ from skmtl._ids import describe
 from skmtl._labels import encode_labels, named
 from skmtl.classification._base import MultiTaskClassifierMixin
 from skmtl.neural._base import BaseNetwork, takes_steps
+from skmtl.neural._encode import refuse_other_classes
 from skmtl.neural._fitted import collect
 from skmtl.neural._heads import Head
 from skmtl.neural._losses import CONSTANT, SIGMOID
@@ -299,7 +300,8 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         X, y
             As in `fit`.
         classes : array-like of shape (n_classes,), or list of n_tasks such, default=None
-            All labels there are, of all tasks or of each; asked for in the first call only. None: those in y.
+            All labels there are, of all tasks or of each; needed in the first call only, and the same in later ones.
+            None: those in y.
         sample_weight, task
             As in `fit`.
 
@@ -308,8 +310,12 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         self
         """
         fitted = copy.copy(self)
-        if classes is not None and not hasattr(self, "_states"):
-            fitted._labels = _sets_of(classes, np.shape(y)[1:])
+        if classes is not None:
+            announced = _sets_of(classes, np.shape(y)[1:])
+            if not hasattr(self, "_states"):
+                fitted._labels = announced
+            elif announced.wide == self._labels.wide:  # else y has another layout than in the first call
+                refuse_other_classes(announced.classes, self._labels.classes)
         return self._take_epoch(fitted, X, y, sample_weight, task)
 
     def _encode_labels(self, y, as_before):  # type: ignore[override]

@@ -17,6 +17,7 @@ from skmtl.neural._encode import (
     columns_of_heads,
     encode_head,
     labels_a_row,
+    refuse_other_classes,
     weigh_labels,
     weight_of_columns,
 )
@@ -282,15 +283,22 @@ class MultiTaskMLP(BaseNetwork):
         X, y, sample_weight, task
             As in `fit`. Later calls may leave tasks out: rows, or all labels of a column.
         classes : dict {task: labels, or list of labels for every column of a multilabel task}, default=None
-            All labels there are; asked for in the first call only. None, or a task without: those in y.
+            All labels there are; needed in the first call only, and the same in later ones. None, or a task without:
+            those in y.
 
         Returns
         -------
         self
         """
         fitted = copy.copy(self)
-        if classes is not None and not hasattr(self, "_states"):
-            fitted._announced = announced_heads(classes, self._check_heads())
+        if classes is not None:
+            announced = announced_heads(classes, self._check_heads())
+            if not hasattr(self, "_states"):
+                fitted._announced = announced
+            else:
+                for name, known in zip(self._names.tolist(), self._heads, strict=True):
+                    if name in announced and announced[name].kind == known.kind:
+                        refuse_other_classes(announced[name].classes, known.classes, f"classes[{name!r}]")
         return self._take_epoch(fitted, X, y, sample_weight, task)
 
     def predict(self, X, *, task=None):
