@@ -347,6 +347,8 @@ def _check_X(X, task, task_column, estimator, reset):
         if len(task) != X.shape[0]:
             raise ValueError(f"task must hold one id per row; got {len(task)} ids for {X.shape[0]} rows.")
         return X, task, "metadata", None
+    if getattr(X, "ndim", 2) == 1:
+        check_array(X, accept_sparse=True, dtype=None, input_name="X")  # raises scikit-learn's own message
     if estimator is not None:
         validate_data(estimator, X, reset=reset, skip_check_array=True)  # names and number of columns, ids included
     rest, ids, position = take_task_column(X, task_column)
@@ -478,6 +480,7 @@ def check_weight(sample_weight, shape):
         dtype=np.float64,
         order="C",
         copy=False,
+        ensure_min_samples=0,  # the shape is compared below, also of a number
         input_name="sample_weight",
     )
     if weight.shape not in shapes:

@@ -1064,6 +1064,8 @@ REFUSED = {
         r"33 ids for 34 rows",
     ),
     "weights short": (lambda r: Model().fit(r.X, r.y, r.y[1:] ** 2), r"sample_weight.*\(34,\)"),
+    "weights a number": (lambda r: Model().fit(r.X, r.y, 2.0), r"sample_weight must have shape \(34,\)\. Got .* \(\)"),
+    "weights none": (lambda r: Model().fit(r.X, r.y, []), r"sample_weight must have shape \(34,\)\. Got .* \(0,\)"),
     "weights 2-D": (lambda r: Model().fit(r.X, r.y, np.ones((34, 1))), r"sample_weight.*\(34,\)"),
     "weights of labels": (
         lambda r: Model().fit(r.X, np.c_[r.y, r.y], np.ones((34, 3))),
@@ -1120,6 +1122,10 @@ REFUSED = {
     ),
     "X complex": (lambda r: Model(task=0).fit(np.c_[r.number, r.X * 1j], r.y), "Complex data"),
     "X 1-D": (lambda r: Model(task=0).fit(r.X[:, 0], r.y), "Expected 2D array, got 1D"),
+    "X 1-D in predict": (
+        lambda r: Model(task="school").fit(pandas_frame(r), r.y).predict(pandas_frame(r).iloc[0]),
+        "Expected a 2-dimensional container",
+    ),
     "X 1-D, sparse": (lambda r: Model(task=0).fit(sparse.coo_array(r.X[:, 0]), r.y), "Expected 2D input"),
     "X 3-D": (lambda r: Model(task=0).fit(r.X[:, :, None], r.y), "dim 3"),
     "X without rows": (lambda r: Model(task=0).fit(r.Z[:0], r.y[:0]), r"0 sample\(s\)"),
