@@ -330,6 +330,10 @@ def check_labels(y):
 
 def _check_X(X, task, task_column, estimator, reset):
     """X without ids; the raw ids or None; where they came from; their column."""
+    if isinstance(X, Mapping) and not sparse.issparse(X):  # a DOK array is a dict, too
+        raise TypeError(
+            f"X must be an array or data frame; got a {type(X).__name__}. Only networks take a dict {{task: (X, y)}}."
+        )
     if task is not None and task_column is not None:
         raise ValueError(
             f"The task ids are given twice: in fit/predict(..., task=...) and as the column task={task_column!r} of X. "

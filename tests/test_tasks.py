@@ -1186,6 +1186,12 @@ def test_what_cannot_be_meant_is_refused_with_advice(call, message, rows):
         call(rows)
 
 
+@pytest.mark.parametrize("call", [Model(task="school").fit, Model().fit, Model(task=0).path])
+def test_a_dict_of_tasks_is_for_networks(call, rows):
+    with pytest.raises(TypeError, match=r"X must be an array or data frame; got a dict\. Only networks"):
+        call({"a": (rows.X, rows.y)}, rows.y)
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_column_of_ids_that_nobody_named_is_asked_for(library, rows):
     table = pandas_frame(rows) if library == "pandas" else pl.from_pandas(pandas_frame(rows))
