@@ -1863,6 +1863,18 @@ def test_classes_to_come_are_announced(rng):
     assert model.fit(X, first).classes_["a"].tolist() == ["u"]
 
 
+@pytest.mark.parametrize(
+    "network",
+    [MultiTaskMLPRegressor((5,), task=0), MultiTaskMLP(dict.fromkeys((0.0, 1.0), "regression"), (5,), task=0)],
+)
+def test_a_later_task_column_must_be_the_first_one(network, rng):
+    X, Y = data(rng)
+    X[:, :2] = X[:, :2] > 0
+    network = clone(network).partial_fit(X, Y[:, 0])
+    with pytest.raises(ValueError, match=r"changed since fit, to 1, .*set_params\(task=0\)"):
+        network.set_params(task=1).partial_fit(X, Y[:, 0])
+
+
 def test_later_classes_must_be_the_first_ones(rng):
     X, Y = data(rng)
     labels = (Y > 0).astype(int)

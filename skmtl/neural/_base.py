@@ -20,6 +20,7 @@ from skmtl.neural._problem import Problem, State
 from skmtl.neural._reading import NetworkReader
 from skmtl.neural._report import Reporter
 from skmtl.neural._solvers import train, warn_if_lost, warn_unless_converged
+from skmtl.tasks import refuse_other_column
 
 __all__ = ["BaseNetwork", "takes_steps"]
 
@@ -38,6 +39,7 @@ class BaseNetwork(NetworkReader):
     """
 
     __metadata_request__partial_fit = {"task": True}
+    _task_position: int | None  # of the last fit
 
     def fit(self, X, y=None, sample_weight=None, *, task=None, validation_data=None):
         """Train the network.
@@ -185,6 +187,8 @@ class BaseNetwork(NetworkReader):
         reading = self._read(X, y, sample_weight, task, known or partial, partial)
         if known and partial and reading.source != "parts":
             self._keep_feature_names(last)
+        if known and partial and reading.task_position != last._task_position:
+            refuse_other_column(self, last._task_position)
         self._source, self._task_position, self._names = reading.source, reading.task_position, reading.tasks
         self._refuse_unknown_tasks()
         self._check_numbers(reading.table)
