@@ -484,6 +484,15 @@ def test_a_quadratic_s_prox_value_and_conjugate_agree(kind, container, many_task
     assert_array_equal(penalty.prox(V, 0.5), TaskQuadratic(container(L)).prox(V, 0.5))  # nothing is left of others
 
 
+@pytest.mark.parametrize("kind", N_NULL)
+@pytest.mark.parametrize("step", [1e17, 1e25])
+def test_a_quadratic_that_outweighs_the_identity_leaves_its_null_space(kind, step, rng):
+    """I + step K is singular in floating point, and its inverse the projection on what costs nothing."""
+    penalty, V = TaskQuadratic(laplacian(kind, 12, rng)), draw(rng, (12, 3))
+    N = penalty.null.toarray()
+    assert_allclose(penalty.prox(V, step), N @ (N.T @ V), rtol=1e-12, atol=1e-13)
+
+
 @pytest.mark.parametrize("together", [0.0, 1e-14, 0.3, 0.7, 2.0])
 @pytest.mark.parametrize("n_tasks", [1, 2, 12])
 def test_a_quadratic_of_the_mean_and_deviations_is_that_of_its_matrix(together, n_tasks, rng):

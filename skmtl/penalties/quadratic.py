@@ -52,12 +52,14 @@ class TaskQuadratic(Square):
 
     def _shrinkage(self, step):
         """``(I + step K)^-1`` as a function, the identity on the null space however large the step."""
-        n_tasks = len(self.components)
-        solve = sparse_solver(sparse.eye_array(n_tasks) + step * sparse.csr_array(self.K))
+        n_tasks, K = len(self.components), sparse.csr_array(self.K)
         if n_tasks > _DENSE:
+            solve = sparse_solver(sparse.eye_array(n_tasks) + step * K)
             return lambda V: self._ranged(solve(self._ranged(V))) + self._null_part(V)
         identity = np.eye(n_tasks)
-        matrix = self._ranged(solve(self._ranged(identity))) + self._null_part(identity)
+        null = self._null_part(identity)
+        inverse = np.linalg.inv(identity + step * (K + abs(K).max() * null))  # regular where step K rounds off I
+        matrix = self._ranged(inverse @ self._ranged(identity)) + null
         return lambda V: matrix @ V
 
     def conjugate(self, U):
