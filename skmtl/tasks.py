@@ -319,6 +319,8 @@ def check_labels(y):
         y = np.where(where_missing(y), np.nan, y)
     elif y.dtype.kind == "c":
         raise ValueError("Complex data not supported: y must be real.")
+    elif y.dtype.kind in "mM":  # as float64 they are counts of their own unit, and NaT the least of all integers
+        raise ValueError(f"y must be numeric. Got {y.dtype}: turn times into numbers of a unit of your choice.")
     try:
         y = y.astype(np.float64)
     except (TypeError, ValueError) as error:

@@ -1002,6 +1002,11 @@ REFUSED = {
     ),
     "y text": (lambda r: Model().fit(r.X, r.ids), "y must be numeric"),
     "y complex": (lambda r: Model().fit(r.X, r.y + 1j), "Complex data not supported"),
+    "y of dates": (lambda r: Model().fit(r.X, r.number.astype("M8[D]")), r"numeric. Got datetime64\[D\]"),
+    "y of durations, one not there": (
+        lambda r: Model().fit(r.X, np.where(r.number > 0, r.number.astype("m8[s]"), np.timedelta64("NaT"))),
+        r"numeric. Got timedelta64\[s\]",
+    ),
     "y 3-D": (lambda r: Model().fit(r.X, r.y[:, None, None]), r"\(n_samples, n_tasks\)"),
     "y short": (lambda r: Model().fit(r.X, r.y[1:], task=r.ids), r"\[34, 33\]"),
     "a column of Y without label": (
