@@ -342,14 +342,14 @@ def _check_X(X, task, task_column, estimator, reset):
             "Use one of the two."
         )
     if task_column is None:
-        X = _validate(estimator, X, reset, task)
-        if task is None:
-            return X, None, None, None
-        if np.ndim(task) == 0:
+        if task is not None and np.ndim(task) == 0:  # before X, in which the column that is meant may be text
             hint = ""
             if isinstance(task, (str, int, np.integer)):
                 hint = f" A column of X is named in the constructor: {type(estimator).__name__}(task={task!r})."
             raise ValueError(f"task must hold one id per row; got {brief(task)}.{hint}")
+        X = _validate(estimator, X, reset, task)
+        if task is None:
+            return X, None, None, None
         if len(task) != X.shape[0]:
             raise ValueError(f"task must hold one id per row; got {len(task)} ids for {X.shape[0]} rows.")
         return X, task, "metadata", None

@@ -1021,6 +1021,10 @@ REFUSED = {
     "ids short": (lambda r: Model().fit(r.X, r.y, task=r.ids[1:]), r"33 ids for 34 rows"),
     "ids 2-D": (lambda r: Model().fit(r.X, r.y, task=np.c_[r.ids, r.ids]), "one id per row"),
     "ids a name": (lambda r: Model().fit(r.X, r.y, task="school"), "one id per row"),
+    "ids a name of text": (
+        lambda r: Model().fit(pandas_frame(r), r.y, task="school"),
+        r"constructor: MeanRegularizedRegressor\(task='school'\)",
+    ),
     "ids beyond 64 bits": (
         lambda r: Model().fit(r.X, r.y, task=[2**64 + int(k) for k in r.number]),
         "integers of more than 64 bits, such as 18446744073709551619",
