@@ -194,6 +194,17 @@ def test_weights_vanish_at_alpha_max_and_not_before(rng, penalty):
         assert (not solution.W.any()) == zero
 
 
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.7, 0.1])
+def test_rounding_does_not_bring_weights_back_at_alpha_max(rng, l1_ratio):
+    X, Y = shared(rng)
+    for unit in np.linspace(1.0, 2.0, 40):
+        penalty = JointFeature(l1_ratio=l1_ratio, feature_weights=np.linspace(1.0, 3.0, X.shape[1]))
+        moments = moments_for(penalty, check_data(X, unit * Y))
+        c = factors(moments)
+        alpha = penalty.alpha_max(c[:, None] * moments.xy)
+        assert not solve_one(penalty.with_alpha((1.0 - 1e-12) * alpha), moments, c).W.any()
+
+
 def test_alpha_max_needs_a_norm_on_every_feature():
     with pytest.raises(ValueError, match="l1_ratio=0"):
         JointFeature(l1_ratio=0.0).alpha_max(np.ones((2, 3)))

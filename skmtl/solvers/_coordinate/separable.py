@@ -77,7 +77,7 @@ class Separable:
 
     def is_zero_at(self, Z):
         """Whether W = 0 is the minimum, for the negative gradient Z there."""
-        slack = 1.0 + 1e-12
+        slack = 1.0 + 2e-12  # weights are zero from 1 - 1e-12 of `alpha_max` on, wherever that is rounded to
         return bool((self.lengths(Z, slack) <= self.lam * slack).all())
 
     def largest_scale(self, Z, lengths):
