@@ -208,6 +208,17 @@ def test_full_rank_is_independent_tasks_with_a_ridge(loss, rng):
 
 
 @each_loss
+def test_as_many_directions_as_rows_have_are_independent_tasks_too(loss, rng):
+    """There the loadings alone reach every W, and the components have nothing to add."""
+    X, y, task = make_rows(rng, loss, d=2, n_informative=2)
+    X = np.hstack([X, X])
+    model = model_of(ReducedRank(2, alpha_ridge=0.1), loss).fit(X, y, task=task)
+    alone = model_of(Ridge(0.1), loss).fit(X, y, task=task)
+    assert_allclose(model.objective_, alone.objective_, rtol=1e-8)
+    assert_allclose(model.coef_, alone.coef_, rtol=0, atol=1e-4)
+
+
+@each_loss
 def test_a_latent_basis_is_stationary_in_both_factors(loss, rng):
     """The gradient of the loss meets the conditions of a lasso in S and of a ridge term in B."""
     X, y, task = make_rows(rng, loss, n_informative=6)

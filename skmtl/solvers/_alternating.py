@@ -40,7 +40,7 @@ class Step(NamedTuple):
     x : array
         The point after both.
     change : float
-        ``|W_after - W_before| / |W_after|``, W between the steps and after them.
+        ``|W_after - W_before| / |W_after|``: before the second step where steps are exact, else before both.
     model : tuple
         The factors after both.
     """

@@ -111,7 +111,11 @@ class _Steps:
         return float(np.nan_to_num(at.loss + self._price(S, B), nan=np.inf)), a
 
     def __call__(self, x):
-        """Better loadings, and better components for these."""
+        """Better loadings, and better components for these.
+
+        The change is that of both: where loadings alone reach every W, components have nothing to add to what is the
+        minimum of the parabolas only.
+        """
         S, B, a = self._parts(x)
         value, a = self.objective(S, B, a)
         if value <= _NOTHING * self.f0:
@@ -119,11 +123,12 @@ class _Steps:
             return Step(value, x, float(grow), (S, B, a))
         if not value < 2.0 * self.f0:  # extrapolated too far
             return Step(value, x, 1.0, (S, B, a))
-        model = ColumnModel(self.rows, S @ B, a, _BOLD, self.n_jobs)
+        before = S @ B
+        model = ColumnModel(self.rows, before, a, _BOLD, self.n_jobs)
         steps = self._steps_of(model.moments, model.c)
         S, B = steps.for_loadings(S, B)
         S, value, a = self._towards(steps.best_loadings(S, B), S, lambda S: (S, B, a), value)
-        before, (S, B) = S @ B, steps.for_components(S, B)
+        S, B = steps.for_components(S, B)
         B, _, a = self._towards(steps.best_components(S, B), B, lambda B: (S, B, a), value)
         return Step(value, self.joined(S, B, a), relative_change(before, S @ B), (S, B, a))
 
