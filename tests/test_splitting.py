@@ -403,6 +403,19 @@ def test_a_sum_of_halves_is_the_whole(rng):
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_a_path_of_a_sum_varies_the_pull_on_intercepts_too(loss, rng):
+    X, task = rng.normal(size=(60, 3)), np.repeat(np.arange(4), 15)
+    y = (X[:, 0] + rng.normal(size=60) > 0.5 * task - 1.0).astype(float)
+    both = SharedPlusSpecific(0.05, alpha_intercept=1.0) + JointFeature(0.01)
+    model = MultiTaskRegressor(both, loss=loss, tol=1e-9)
+    path = model.path(X, y, task=task, alphas=[0.01, 5.0])
+    for alpha, coef, intercept in zip(path.alphas, path.coefs, path.intercepts, strict=True):
+        fit = model.set_params(penalty__alpha=alpha).fit(X, y, task=task)
+        assert_allclose(coef, fit.coef_, rtol=0, atol=1e-5)
+        assert_allclose(intercept, fit.intercept_, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
 @pytest.mark.parametrize("more", [{}, {(0, 2): 0.5, (3, 5): 0.5}], ids=["no cycle", "cycles"])
 def test_graphs_that_see_different_tasks_add_up_to_one_graph(more, loss, rng):
     """What one of them does not see the other does; constants in what both join cost nothing."""
