@@ -41,7 +41,7 @@ except ImportError:
 SHAPES = {  # name -> rows, features, hidden units, outputs, whether these are classes, batch, epochs, the two goals
     "a": (10_000, 20, 32, 4, False, 64, 10, 15.0, 25.0),
     "b": (20_000, 64, 100, 8, False, 200, 5, 3.5, 4.5),
-    "c": (60_000, 784, 128, 10, True, 128, 1, 1.6, 2.2),
+    "c": (60_000, 784, 128, 10, True, 128, 3, 1.6, 2.2),
     "d": (5_000, 10, 16, 1, False, 32, 10, 30.0, 50.0),
 }
 

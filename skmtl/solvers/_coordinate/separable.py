@@ -9,6 +9,7 @@ import numpy as np
 
 from skmtl._algebra import over
 from skmtl.penalties.sparse import L1, soft_threshold
+from skmtl.solvers.solution import AT_ZERO
 
 __all__ = ["Separable", "row_lengths", "without_dust"]
 
@@ -77,7 +78,7 @@ class Separable:
 
     def is_zero_at(self, Z):
         """Whether W = 0 is the minimum, for the negative gradient Z there."""
-        slack = 1.0 + 2e-12  # weights are zero from 1 - 1e-12 of `alpha_max` on, wherever that is rounded to
+        slack = 1.0 + AT_ZERO
         return bool((self.lengths(Z, slack) <= self.lam * slack).all())
 
     def largest_scale(self, Z, lengths):
