@@ -2,9 +2,10 @@
 Neighbours know more than the average
 =====================================
 
-Sixty places, twelve rows each, and weights that change smoothly from place to place. The data are generated, so the
-risk of every model is known exactly, and `path` shows it for all strengths: too weak, every place is on its own; too
-strong, all are the same. Between the two, knowing the neighbours beats knowing the mean of all.
+There are sixty places with twelve rows each, and the weights change smoothly from place to place. The data are
+generated, so the risk of every model, its expected squared error on new rows, is known exactly. ``path`` shows it for
+all strengths. With a small ``alpha`` every place is on its own, with a large one all are the same. Between the two, a
+model that knows the neighbours is better than one that knows only the mean of all.
 """
 
 import matplotlib.pyplot as plt
@@ -24,12 +25,13 @@ for name, model in models.items():
     left.semilogx(path.alphas, excess.mean(axis=1), label=name)
     print(f"{name:40} lowest risk {excess.mean(axis=1).min():.2f} + noise {data.noise**2:.0f}")
 left.set(xlabel="alpha", ylabel="risk above the noise, mean over places", ylim=(0, None))
+left.set_title("risk of both models at every strength")
 left.legend()
 
-best = path.coefs[excess.mean(axis=1).argmin()][:, 0]
+best = path.coefs[excess.mean(axis=1).argmin()][:, 0]  # of the last model, the task graph
 for a, b in data.graph:
     right.plot(*data.positions[[a, b]].T, color="0.8", lw=1, zorder=0)
-dots = right.scatter(*data.positions.T, c=best, s=80, cmap="coolwarm", edgecolors="k", linewidths=0.5)
-fig.colorbar(dots, label="first weight")
-right.set(title="task graph: a weight on the map", xticks=[], yticks=[])
+dots = right.scatter(*data.positions.T, c=best, s=80, cmap="viridis", edgecolors="k", linewidths=0.5)
+fig.colorbar(dots, label="weight of the first feature")
+right.set(title="task graph at its best alpha: one weight on the map", xticks=[], yticks=[])
 plt.show()
