@@ -3,8 +3,8 @@ Two label sets from different pictures: which digit, and odd or even?
 =====================================================================
 
 800 pictures of handwritten digits are labelled with the digit; of a few others it is only known whether it is odd or
-even.  Nobody tells the network what the two have to do with each other, but what its hidden layer learns to see in the
-digits is what parity needs: with one hidden layer for both tasks it takes fewer labels.
+even.  Nobody tells the network how the two labels are related.  But what its hidden layer learns from the digits is
+also useful for odd and even, so that with one hidden layer for both tasks fewer labels are needed.
 """
 
 import matplotlib.pyplot as plt
@@ -51,7 +51,7 @@ for name, values in accuracy.items():
     print(f"{name:32}" + "".join(f"{mean:10.1f}" for mean in values.mean(axis=1)))
 
 # %%
-# Those of the other task are worth most where labels are fewest.
+# The pictures of the other task help most where the labels of this one are fewest.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, values in accuracy.items():
@@ -64,7 +64,7 @@ ax.legend()
 fig.savefig("network_digits.png", dpi=100)
 
 # %%
-# How the two are learnt in one network, with scores on other pictures after every epoch.
+# A picture of the training of one network: the loss of each task, and its score on other pictures after every epoch.
 
 pictures, labels, task, test = rows(60, seed=0)
 asked = np.repeat(["digit", "parity"], len(test))

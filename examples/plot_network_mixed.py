@@ -45,8 +45,8 @@ for name, values in together.predict(upper[test][:3]).items():
     print(f"{name:6}", values.round(1).tolist() if name == "ink" else values.tolist())
 
 # %%
-# Every head has the metric of its kind: R2 of the ink, accuracy of the digit and of the dark parts.  Sharing does not
-# help every task: here it helps the digit and the tags, and the ink is better off with a network of its own.
+# Every head has the score of its kind: R2 for the ink, accuracy for the digit and for the dark parts.  Sharing does not
+# help every task: here it helps the digit and the tags, but the ink is better predicted by a network of its own.
 
 models = {"one network": together, "three networks": apart}
 scores = {name: model.head_scores(upper[test], truth) for name, model in models.items()}
@@ -55,11 +55,11 @@ for name, row in scores.items():
     print(f"{name:16}" + "".join(f"{row[head]:8.3f}" for head in heads))
 
 # %%
-# The losses are of different kinds and fall at different speeds.  What a rule makes of the tasks' weights meanwhile:
-# ``"uncertainty"`` gives more to a task with a small loss.  Here that is no help: the digit, whose loss is the largest,
-# ends at a quarter of its weight, and of its pictures fewer are told right than with equal weights, 0.62 for 0.76; the
-# ink gains a hundredth or two, the tags nothing.  Learnt weights are to be compared with equal ones, the default,
-# before use.
+# The losses are of different kinds and fall at different speeds.  A rule can choose the weights of the tasks during
+# training: ``"uncertainty"`` gives more weight to a task with a small loss.  Here that does not help.  The digit,
+# whose loss is the largest, ends at a quarter of its weight, and its accuracy is 0.62 instead of 0.76 with equal
+# weights.  The ink gains a hundredth or two, the tags nothing.  So compare learnt weights with equal ones, the
+# default, before you use them.
 
 weighted = MultiTaskMLP(heads, task_weight="uncertainty", **settings)
 weighted.fit(upper[train], known, validation_data=(upper[test], truth))

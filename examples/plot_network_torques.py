@@ -52,7 +52,7 @@ for name, values in explained.items():
     print(f"{name:32}" + "".join(f"{mean:10.1f}" for mean in values.mean(axis=1)))
 
 # %%
-# One layer for all joints is ahead of one for each by a point or so, the linear models fall behind.
+# One layer for all joints is better than one for each by about a point.  The linear models are behind both.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, values in explained.items():

@@ -4,8 +4,8 @@ Neighbours know more than the average
 
 There are sixty places with twelve rows each, and the weights change smoothly from place to place. The data are
 generated, so the risk of every model, its expected squared error on new rows, is known exactly. ``path`` shows it for
-all strengths. With a small ``alpha`` every place is on its own, with a large one connected places are the same. Between the two, a
-model that knows the neighbours is better than one that knows only the mean of all.
+all strengths. With a small ``alpha`` every place is on its own, with a large one connected places are the same.
+Between the two, a model that knows the neighbours is better than one that knows only the mean of all.
 """
 
 import matplotlib.pyplot as plt
