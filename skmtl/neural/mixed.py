@@ -75,7 +75,8 @@ class MultiTaskMLP(BaseNetwork):
         'adamw' decays weights by ``learning_rate * alpha`` beside Adam's step; 'lbfgs' uses all rows at once,
         without dropout or max_norm, and with task weights that are fixed.
     alpha : float, default=0.0001
-        Strength of the squared weights, :math:`\frac{\alpha}{2n} \|W\|^2`, n the rows of a batch; biases are free.
+        Strength of the squared weights, :math:`\frac{\alpha}{2n} \|W\|^2`; biases are free. n are the rows in a batch
+        that have a label of a task, on average over tasks: all of them if every row has a label of every task.
     dropout : float, default=0.0
         Share of hidden units that are zero in a step, in [0, 1).
     max_norm : float, default=None
