@@ -2,9 +2,9 @@
 131 schools: pool them, separate them, or something between?
 ============================================================
 
-A school has 4 to 35 pupils, and 21 things are known of each pupil. That is too few rows for a model of its own, and yet
-schools differ. Four models are tuned in the same way on half of the pupils and compared on the other half. In the
-picture every thin line is a school; the thick black one is the model that the schools share.
+A school has 4 to 35 pupils, and 21 things are known of each pupil and the school. That is too few rows for a model of
+its own, and yet schools differ. Four models are tuned in the same way on half of the pupils and compared on the other
+half. In the picture every thin line is a school; the thick black one is the model that the schools share.
 """
 
 import matplotlib.pyplot as plt
