@@ -13,10 +13,11 @@ from skmtl._numba import read_only
 from skmtl.moments import SparseRows, TaskMoments
 from skmtl.penalties import L1, JointFeature
 from skmtl.solvers import coordinate, moments_for, solve
-from skmtl.solvers._coordinate import descent, support
+from skmtl.solvers._coordinate import support
 from skmtl.solvers._coordinate.columns import Columns
 from skmtl.solvers._coordinate.epochs import gram_epoch, solve_row, take_off
 from skmtl.solvers._coordinate.lassos import Lassos
+from skmtl.solvers._coordinate.on_grams import OnLargeGram
 from skmtl.solvers.solution import solve_one
 from skmtl.tasks import check_data
 
@@ -249,9 +250,9 @@ def test_blocks_on_residuals_find_what_gram_matrices_find(rng, monkeypatch, layo
 def test_gram_matrices_in_blocks_find_the_same(truncated, rng, monkeypatch):
     """Between blocks in single precision, as in truncated steps; the products between rounds put it right."""
     X, Y = shared(rng, 100, 80, 3)
-    one, product, steps = fit(JointFeature(0.02), X, Y)[0], descent.OnLargeGram.single, []
-    monkeypatch.setattr(descent, "_BLOCK", 7)
-    monkeypatch.setattr(descent.OnLargeGram, "single", lambda self: steps.append(1) or product(self))
+    one, product, steps = fit(JointFeature(0.02), X, Y)[0], OnLargeGram.single, []
+    monkeypatch.setattr(OnLargeGram, "block", 7)
+    monkeypatch.setattr(OnLargeGram, "single", lambda self: steps.append(1) or product(self))
     monkeypatch.setattr(support, "_CALLS", 0.0 if truncated else np.inf)
     other = fit(JointFeature(0.02), X, Y)[0]
     assert bool(steps) == truncated
@@ -298,7 +299,7 @@ def test_newton_steps_on_few_rows_solve_the_equations_of_all_weights(rng, monkey
         step, omega, c = few_rows(descent), descent.omega, descent.columns.c[0]
         used = np.flatnonzero(descent.W.any(axis=1))
         unit = descent.unit_scale[used, None]
-        W, A = descent.W[used], unit * descent.A[0][0][used]
+        W, A = descent.W[used], unit * descent.A[used]
         d = omega.lam[used] / np.linalg.norm(W, axis=1)
         H = np.kron(c * A @ A.T + np.diag(unit[:, 0] ** 2 * (omega.ridge + d)), np.eye(n_tasks))
         for j, w in enumerate(W):

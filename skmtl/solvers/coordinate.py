@@ -35,8 +35,10 @@ from skmtl.penalties.shared import Ridge
 from skmtl.penalties.sparse import L1, JointFeature
 from skmtl.solvers._coordinate import support
 from skmtl.solvers._coordinate.columns import LARGEST, Columns, least_squares
-from skmtl.solvers._coordinate.descent import MEMORY, Descent, descent_over, extrapolated
+from skmtl.solvers._coordinate.descent import MEMORY, Descent, extrapolated
 from skmtl.solvers._coordinate.lassos import Lassos
+from skmtl.solvers._coordinate.on_grams import OnGram, OnLargeGram
+from skmtl.solvers._coordinate.on_rows import OnOwnRows, OnSharedRows, OnSparseRows
 from skmtl.solvers._coordinate.separable import Separable
 from skmtl.solvers._screen import MANY, joining
 from skmtl.solvers.solution import ROUNDING, Certificate, loss_at_zero, moments_for, solution_of, solve, solve_one
@@ -47,7 +49,6 @@ __all__: list[str] = []  # found through `solve`
 _FIRST = 2  # epochs before the gap of a working set is computed for the first time, or before a truncated Newton step
 _ENOUGH = 0.3  # share of the gap of all features, for that of a working set: to go below is vain if the set is wrong
 _ENOUGH_ALONE = 0.03  # likewise, where no other feature is wanted yet
-_CALL = 1e5  # multiplications that take as long as it takes to call an epoch
 _FACES = 20  # Newton steps in a row under the maximum norm, each on a smaller face of it
 _PASSES = 20  # times that a fit is expected to visit a feature
 _BRIEF, _LONG = 50, 300  # epochs before splitting is tried, and where few features are in use
@@ -342,7 +343,7 @@ class _Fit:
     def _cover(self, at, needed, anew):
         """Have a descent over the features at `at`; the last one serves if it has the `needed` ones and few others."""
         if anew or self.descent is None or len(self.descent.at) > 2 * len(at) or not _holds(self.descent.at, needed):
-            self.descent = descent_over(self.columns, at)
+            self.descent = _descent_over(self.columns, at)
 
     def _descend(self, enough, budget):
         """Epochs and Newton steps over the working set, at most `budget` epochs; how many epochs it took.
@@ -387,7 +388,7 @@ class _Fit:
         still change.
         """
         descent = self.descent
-        turns.add((descent.W.size * np.count_nonzero(descent.W.any(axis=1)) + _CALL) * n_epochs)
+        turns.add(descent.epoch_price * n_epochs)
         turns.many = support.truncated_price(descent) < support.exact_price(descent)
         if turns.many:
             turns.failed, now = self._newton(descent, now, support.truncated_step)
@@ -437,3 +438,13 @@ class _Fit:
 def _holds(at, needed):
     """Whether the features at positions `at` are all that the mask `needed` wants."""
     return np.count_nonzero(needed[at]) == np.count_nonzero(needed)
+
+
+def _descent_over(columns, at):
+    """A descent over the features at positions `at`, those in use first; on Gram matrices, perhaps over more."""
+    if columns.prefers_gram(len(at)):
+        many = columns.shared and len(at) > 2 * OnLargeGram.block
+        return OnLargeGram(columns, at) if many else OnGram(columns, at)
+    if columns.sparse:
+        return OnSparseRows(columns, at)
+    return OnSharedRows(columns, at) if columns.shared else OnOwnRows(columns, at)

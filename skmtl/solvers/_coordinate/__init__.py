@@ -2,7 +2,9 @@
 
 columns     products with residuals, and Gram matrices of a few features
 separable   the penalty in numbers
-descent     the descent over a working set
+descent     a working set of features, and what it takes to descend over it
+on_grams, on_rows
+            ... on its Gram matrices, or on residuals
 epochs      its jitted epochs
 support     Newton's steps in the weights that are not zero
 faces       ... under the maximum norm

@@ -12,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl._numba import kernel
 from skmtl.solvers._coordinate.faces import face_step, stepped_on_face
+from skmtl.solvers._coordinate.on_rows import OnSharedRows
 from skmtl.solvers._coordinate.separable import row_lengths
 
 __all__ = ["exact_price", "exact_step", "stepped", "truncated_price", "truncated_step"]
@@ -27,14 +28,14 @@ def exact_price(descent):
     omega, n_tasks = descent.omega, descent.W.shape[1]
     if not omega.lam.any():
         return np.inf
-    n_used = np.count_nonzero(descent.W.any(axis=1))
+    n_used = descent.n_used
     cubes = 2.0 if descent.columns.alike and omega.smooth else 4.0 * n_tasks if omega.infinite else 2.0 * n_tasks
     return cubes * n_used**3 + descent.gram_price(n_used)
 
 
 def truncated_price(descent):
     """Multiplications of a truncated step of ten iterations; single precision is twice as fast."""
-    return np.inf if descent.omega.infinite else 5.0 * descent.product_price() + _CALLS
+    return np.inf if descent.omega.infinite else 5.0 * descent.product_price + _CALLS
 
 
 def exact_step(descent):
@@ -140,9 +141,9 @@ def _alone(d, U, D):
 def _has_few_rows(descent):
     """Whether the features in use outnumber the rows, dense ones, that all tasks share."""
     columns, omega = descent.columns, descent.omega
-    if not (descent.has_columns and columns.alike and omega.smooth and omega.lam.all()):
+    if not (isinstance(descent, OnSharedRows) and columns.alike and omega.smooth and omega.lam.all()):
         return False
-    return 2 * columns.n_entries <= np.count_nonzero(descent.W.any(axis=1))
+    return 2 * columns.n_entries <= descent.n_used
 
 
 def _step_of_few_rows(descent):
@@ -168,7 +169,7 @@ def _step_of_few_rows(descent):
     D = omega.ridge + d
     gradient = _single((descent.columns.c * descent.H[used] - D[:, None] * W) * scale[:, None])
     U, root = _single(W / length[:, None]), _single(1.0 / (np.sqrt(D) * scale))[:, None]
-    A = root * descent.single_columns()[0][0][used]
+    A = root * descent.single_columns[used]
     K = c * (A.T @ A)
     np.einsum("ii->i", K)[...] += 1.0
     B = np.sqrt(c) * root * strsm(1.0, np.linalg.cholesky(K).T, A.T, trans_a=True, overwrite_b=True).T
