@@ -18,6 +18,7 @@ from skmtl.solvers._coordinate.columns import Columns
 from skmtl.solvers._coordinate.epochs import gram_epoch, solve_row, take_off
 from skmtl.solvers._coordinate.lassos import Lassos
 from skmtl.solvers._coordinate.on_grams import OnLargeGram
+from skmtl.solvers._coordinate.rounds import Rounds
 from skmtl.solvers.solution import solve_one
 from skmtl.tasks import check_data
 
@@ -545,8 +546,8 @@ def test_of_two_equal_columns_weights_are_zero_or_more_than_rounding(model, shar
 @pytest.mark.parametrize(("share", "budgets"), [(0.5, [5, 295]), (0.03, [5])])
 def test_splitting_comes_soon_where_a_crowd_of_features_is_in_use(share, budgets, rng, monkeypatch):
     """Under the maximum norm; where few are, epochs go on."""
-    found, usual = [], coordinate._Fit.run
-    monkeypatch.setattr(coordinate._Fit, "run", lambda fit, n, *starts: found.append(n) or usual(fit, n, *starts))
+    found, usual = [], Rounds.run
+    monkeypatch.setattr(Rounds, "run", lambda self, n, *starts: found.append(n) or usual(self, n, *starts))
     monkeypatch.setattr(coordinate, "_BRIEF", 5)
     X = rng.normal(size=(20, 250))
     Y = X[:, :10] @ rng.normal(size=(10, 10)) + rng.normal(size=(20, 10))

@@ -5,7 +5,7 @@ Weights and products are (n_features, n_tasks) here, residuals (n_tasks, n_rows)
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -13,12 +13,20 @@ from scipy import sparse
 from skmtl._algebra import positive_solver
 from skmtl._blas import thin_product
 from skmtl.moments import TaskMoments
+from skmtl.solvers.solution import loss_at_zero
 
-__all__ = ["LARGEST", "Columns", "columns_of", "least_squares"]
+__all__ = ["LARGEST", "Columns", "State", "columns_of", "least_squares"]
 
 _NOISE = 16 * np.finfo(float).eps  # share of a column's mean: if deviations are no larger, the column is constant
 LARGEST = 5e7  # numbers in the Gram matrices of a working set; beyond, residuals are kept up to date instead
 _SPARE = 1.3  # times as many features as asked for, rather than a copy of the Gram matrices of those
+
+
+class State(NamedTuple):
+    """Weights W (n_features, n_tasks) and H, ``q_t - G_t w_t``, of the same shape."""
+
+    W: np.ndarray
+    H: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +107,11 @@ class Columns:
             return moments.rows[0].raw.size / moments.n_features
         return moments.n_rows[0] if self.shared else moments.n_rows[moments.active].mean()
 
+    @cached_property
+    def rounding(self):
+        """A gap below which rounding is to blame if there is no more progress."""
+        return 1e-10 * loss_at_zero(self.moments, self.c)
+
     def loss(self, W, H):
         """``sum_t c_t / 2 |y_t - X_t w_t|^2`` for H = residual_products(W)."""
         return self.loss_of(W, H, self.q)
@@ -124,6 +137,10 @@ class Columns:
         if len(moments.gram):
             return self._masked((moments.xy - moments.times_gram(np.ascontiguousarray(W.T))).T)
         return self.products(self.residuals(support, W[support]))
+
+    def state(self, W):
+        """The weights W with their products."""
+        return State(W, self.residual_products(W))
 
     def residuals(self, at, W):
         """``v_t - A_t w_t`` of all rows, for the weights W of the features at positions `at`."""

@@ -23,7 +23,7 @@ from skmtl._numba import read_only
 from skmtl.solvers._coordinate.epochs import gram_epoch
 from skmtl.solvers._coordinate.separable import Separable, without_dust
 
-__all__ = ["MEMORY", "Descent", "extrapolated"]
+__all__ = ["MEMORY", "Descent"]
 
 MEMORY = 5  # epochs between two extrapolations
 _CALL = 1e5  # multiplications that take as long as it takes to call an epoch
@@ -164,25 +164,3 @@ class Descent(ABC):
         W = np.zeros_like(self.columns.q)
         W[self.at] = self.W
         return self.columns.residual_products(W)
-
-
-def extrapolated(states):
-    """The affine combination of the last states whose combined step is shortest; None if there is none.
-
-    Unlike `Anderson` it takes states of several arrays, as many as there are at once, and remembers none.
-    """
-    if len(states) <= MEMORY:
-        return None
-    steps = np.diff([state[0].ravel() for state in states], axis=0)
-    products = steps @ steps.T
-    scale = np.trace(products)
-    if not scale > 0.0:
-        return None
-    try:
-        z = np.linalg.solve(products + 1e-14 * scale * np.eye(len(products)), np.ones(len(products)))
-    except np.linalg.LinAlgError:
-        return None
-    if not np.isfinite(z).all() or abs(z.sum()) < 1e-300:
-        return None
-    z /= z.sum()
-    return [sum(f * part for f, part in zip(z, parts, strict=True)) for parts in zip(*states[1:], strict=True)]

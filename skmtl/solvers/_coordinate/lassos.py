@@ -3,8 +3,8 @@
     min_w  c_t / 2 |y_t - X_t w|^2  +  mu |w|_1  +  ridge / 2 |w|^2        (and w >= 0)
 
 Every task has a working set of its own, and `sparse_minima` finds the minimum on its Gram matrix.  Between rounds one
-product with all features gives the gap of each task, by the formula of `coordinate.py`, and what its next working set
-wants.  Tasks come in parts that do not know of each other, small enough to stay in a cache.
+product with all features gives the gap of each task, by the formula of `gap.py`, and what its next working set wants.
+Tasks come in parts that do not know of each other, small enough to stay in a cache.
 """
 
 from itertools import pairwise
