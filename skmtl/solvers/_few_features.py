@@ -1,4 +1,4 @@
-"""Working sets of features, as in `coordinate.py`, for solvers that would see all of W.
+"""Working sets of features, as in `_coordinate/rounds.py`, for solvers that would see all of W.
 
 The solver solves the problem of a few features; one product with all features then tells the gap of the whole and the
 next working set.  The subgradients it has found become those of the whole problem when, in each feature that was left

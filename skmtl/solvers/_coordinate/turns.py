@@ -2,7 +2,7 @@
 
 A turn is
 
-    epochs              five and their extrapolation; only two at first and after a Newton step where weights are many;
+    epochs              five and their extrapolation; two at first, and where weights are many and the last step served;
     a truncated step    where weights are many: where it is cheaper than an exact one;
     an exact step       else, or if that failed, once all epochs since the last one have cost as much, or three times
                         as much while the weights in use still change; under the maximum norm one face after the other;
@@ -18,7 +18,7 @@ from skmtl.solvers._coordinate.gap import Progress, left_over, lower_bound
 
 __all__ = ["Turns"]
 
-_FEW = 2  # epochs of the first turn, and of those after a Newton step where weights are many
+_FEW = 2  # epochs of the first turn, and where weights are many and the last Newton step has served
 _UNSETTLED = 3.0  # times its price, for an exact step while the weights in use still change
 _FACES = 20  # Newton steps in a row under the maximum norm, each on a smaller face of it
 _WORTH = 0.2  # share of the price of a product with all features, to be spent before it
