@@ -166,8 +166,32 @@ def test_the_hessian_of_several_classes_is_the_slope_of_their_descent(rng):
     model = ClassModel(rows, W, np.zeros(rows.n_outputs))
     ahead, h = rng.normal(size=W.shape), 1e-6
     slope = (rows.at(W + h * ahead, np.zeros(rows.n_outputs)).down - rows.at(W, np.zeros(rows.n_outputs)).down) / h
-    product = np.einsum("tij,tj->ti", model.moments.gram, ahead.reshape(rows.n_tasks, -1))
+    product = model.moments.times_gram(ahead.reshape(rows.n_tasks, -1))
     assert_allclose(product.ravel(), -slope.ravel(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("sure", [0.3, 3.0])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_rows_of_few_labels_are_those_of_the_hessian(fit_intercept, sure, rng, monkeypatch):
+    """Of several classes, where labels are fewer than weights; tasks lack a class, and have labels of weight 0."""
+    X, task = make_rows(rng, d=26, sizes=(7, 5, 12))
+    y = np.concatenate([rng.integers(4, size=7), 2 * rng.integers(2, size=5), rng.integers(4, size=12)]).astype(float)
+    y[:4], y[7:9], y[12:16] = range(4), (0, 2), range(4)
+    weight = np.where(np.arange(24) % 6 == 5, 0.0, rng.uniform(0.5, 2.0, size=24))
+    present = np.array([[True] * 4, [True, False, True, False], [True] * 4])
+    data = check_data(X, y, weight, task=task)
+    rows = RowLoss(data, [Multinomial(4)] * 3, np.ones(3), present, fit_intercept=fit_intercept)
+    W = sure * rng.normal(size=rows.shape)
+    a = best_intercepts(rows, rows.margins(W), np.zeros(rows.n_outputs)) if fit_intercept else np.zeros(rows.n_outputs)
+    model = ClassModel(rows, W, a)
+    assert len(model.moments.full) == 0
+    monkeypatch.setattr("skmtl.solvers._rows.models._MANY", np.inf)
+    whole = ClassModel(rows, W, a)
+    assert_allclose(model.moments.dense_gram(np.arange(3)), whole.moments.gram, rtol=0, atol=1e-7)
+    ahead = W + rng.normal(size=W.shape)
+    slope, same = (m.moments.xy - m.moments.times_gram(ahead.reshape(3, -1)) for m in (model, whole))
+    assert_allclose(slope, same, rtol=0, atol=1e-7)
+    assert_allclose(model.dual(ahead).down, whole.dual(ahead).down, rtol=0, atol=1e-7)
 
 
 def test_features_that_cost_nothing_have_their_best_weights_in_the_model(rng):
@@ -178,10 +202,10 @@ def test_features_that_cost_nothing_have_their_best_weights_in_the_model(rng):
     whole, model = ClassModel(rows, W, a), ClassModel(rows, W, a, seen)
     ahead = model.outputs(rng.normal(size=model.moments.xy.shape))
     flat = ahead.reshape(rows.n_tasks, -1)
-    slope = (whole.moments.xy - np.einsum("tij,tj->ti", whole.moments.gram, flat)).reshape(rows.n_tasks, rows.K, -1)
+    slope = (whole.moments.xy - whole.moments.times_gram(flat)).reshape(rows.n_tasks, rows.K, -1)
     assert_allclose(slope[:, :, ~seen], 0.0, atol=1e-10)
     assert_allclose(model.dual(model.inputs(ahead)).down, slope.reshape(rows.shape), rtol=0, atol=1e-10)
-    left = model.moments.xy - np.einsum("tij,tj->ti", model.moments.gram, model.inputs(ahead))
+    left = model.moments.xy - model.moments.times_gram(model.inputs(ahead))
     assert_allclose(left, slope[:, :, seen].reshape(rows.n_tasks, -1), rtol=0, atol=1e-10)
 
 

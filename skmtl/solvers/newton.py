@@ -25,6 +25,7 @@ from skmtl.penalties.nonconvex import AdaptiveJointFeature, LatentBasis, Reduced
 from skmtl.penalties.shared import Ridge
 from skmtl.penalties.sparse import L1
 from skmtl.solvers._rows.informative import Informative
+from skmtl.solvers._rows.models import n_model_rows
 from skmtl.solvers._rows.newton_steps import NewtonSteps
 from skmtl.solvers._rows.working_sets import WorkingSets
 from skmtl.solvers._screen import working_sets
@@ -43,6 +44,7 @@ _NARROW = 300  # features of sparse rows that dense moments may have
 _SMALL = 1e5  # labels times features of a problem whose steps cost nothing
 _BUDGET = 500  # steps on the rows before Newton's, at most
 _BUDGET_OF_LASSOS = 45  # where the models are lassos of single tasks
+_BUDGET_OF_FEW_ROWS = 150  # where the models of several classes have fewer rows than weights
 _FAR = 1e-10  # share of the loss at zero: the gap that small problems aim at, so that the order of rows does not show
 _NOTHING = 1e-12  # share of the loss at zero: the gap of quadratic penalties, as exact as with the squared loss
 
@@ -245,23 +247,32 @@ def _has_model(descent):
     rows, penalty = descent.rows, descent.penalty
     if rows.K == 1:
         return has_moments(rows.data, one_gram=False)
-    n_tasks, d = rows.n_tasks, rows.shape[1]
-    wide, n_weights = sparse.issparse(rows.data.X) and d > _NARROW, float(rows.K * d)
+    wide, sizes = sparse.issparse(rows.data.X) and rows.shape[1] > _NARROW, _model_rows(descent)
+    n_weights = float(rows.K * rows.shape[1])
     if penalty.unfolds:
-        small = n_tasks * n_weights**2 <= _LARGEST
+        small = sizes.sum() * n_weights <= _LARGEST
     else:
-        unseen, features = descent.prox.unseen, descent.prox.seen_features(d)
+        unseen, features = descent.prox.unseen, descent.prox.seen_features(rows.shape[1])
         apart = features is None or (unseen.of_each_task and features.any())
-        small = n_tasks * n_weights**3 <= _COSTLIEST and apart and OfClasses.suits(penalty, rows.data.tasks)
+        small = sizes @ sizes * n_weights <= _COSTLIEST and apart and OfClasses.suits(penalty, rows.data.tasks)
     return small and rows.a_b == 0.0 and not wide
 
 
 def _dear(descent):
     """Whether Newton's steps for several classes take longer than as many steps on the rows as there may be."""
-    rows = descent.rows
-    n_weights = float(rows.K * rows.shape[1])
-    factors, step = rows.n_tasks * n_weights**3, rows.data.y.size * n_weights
-    return rows.K > 1 and factors > _CHEAP and _FACTORS * factors > _BUDGET * step
+    if (rows := descent.rows).K == 1:
+        return False
+    n_weights, sizes = float(rows.K * rows.shape[1]), _model_rows(descent)
+    factors, step = sizes @ sizes * n_weights, rows.data.y.size * n_weights
+    return factors > _CHEAP and _FACTORS * factors > _BUDGET * step
+
+
+def _model_rows(descent):
+    """`n_model_rows`, as many as weights where some of these cost nothing."""
+    rows, n_features = descent.rows, descent.rows.shape[1]
+    if descent.penalty.unfolds or descent.prox.seen_features(n_features) is None:
+        return n_model_rows(rows)
+    return np.full(rows.n_tasks, float(rows.K * n_features))
 
 
 def _budget(descent):
@@ -272,5 +283,7 @@ def _budget(descent):
     one, penalty = descent.rows.K == 1, descent.penalty
     if one and isinstance(penalty, L1):
         return _BUDGET_OF_LASSOS
+    if not one and (_model_rows(descent) < descent.rows.K * descent.rows.shape[1]).all():
+        return _BUDGET_OF_FEW_ROWS
     few = one or (penalty.unfolds and not _dear(descent))  # of steps by Newton; of all classes in one row each is slow
     return int(np.clip(30 + 2 * descent.rows.shape[1], 40, _BUDGET)) if few else _BUDGET

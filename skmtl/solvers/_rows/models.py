@@ -8,13 +8,16 @@ several classes it takes each by itself, with an upper bound of the curvature.
 from dataclasses import replace
 
 import numpy as np
+from scipy.linalg import qr
 
-from skmtl._algebra import SINGULAR, pseudo_inverse
-from skmtl.moments import TaskMoments
+from skmtl._algebra import SINGULAR, over, pseudo_inverse
+from skmtl.moments import Rows, TaskMoments
 
-__all__ = ["ClassModel", "ColumnModel"]
+__all__ = ["ClassModel", "ColumnModel", "n_model_rows"]
 
 _FLAT = 1e-10  # share of the largest curvature of any label: the smallest that a label gets
+_LEAST = 1e-10  # of a probability in curvatures: beside labels u as large as its inverse root others lose their digits
+_MANY = 100  # weights of a task; with fewer, a Gram matrix costs nothing, and a row twice is exactly one of weight 2
 
 
 class ColumnModel:
@@ -74,27 +77,50 @@ class ClassModel:
     def __init__(self, rows, W, a, seen=None):
         self.rows, self._W, self._a = rows, W, a
         self._p, self._theta = rows.probabilities(W, a)
-        T, K, d = rows.n_tasks, rows.K, rows.shape[1]
-        self.c = np.ones(T)
-        gram, self._to_b = np.zeros((T, K * d, K * d)), np.zeros((T, K, K * d))
-        for t in range(T):
-            gram[t], self._to_b[t] = rows.hessian(t, self._p)
-        xy = np.einsum("tij,tj->ti", gram, W.reshape(T, -1)) + rows.dual_point(self._theta).down.reshape(T, -1)
+        T, K, d, weight = rows.n_tasks, rows.K, rows.shape[1], rows.task_weight
+        self.c, self._to_b = np.ones(T), np.zeros((T, K, K * d))
         self._seen = np.tile(np.ones(d, dtype=bool) if seen is None else seen, K)
-        gram, xy = self._eliminated(gram, xy)
-        weight = rows.task_weight
+        thin = self._seen.all() & (n_model_rows(rows) < K * d) & (weight > 0)
+        groups = tuple(self._rows_of(np.flatnonzero(thin)))
+        full = np.flatnonzero(~thin)
+        gram = np.zeros((len(full), K * d, K * d))
+        for k, t in enumerate(full):
+            gram[k], self._to_b[t] = rows.hessian(t, self._p)
+        down = rows.dual_point(self._theta).down.reshape(T, -1)
+        gram, q = self._eliminated(gram, np.einsum("tij,tj->ti", gram, W.reshape(T, -1)[full]) + down[full])
+        xy, yy, n_rows = np.zeros((T, q.shape[1])), np.zeros(T), np.zeros(T, dtype=np.intp)
+        xy[full], yy[full] = q, [_least_square(*system) for system in zip(gram, q, strict=True)]
+        n_rows[full] = np.where(weight[full] > 0, q.shape[1], 0)
+        for part in groups:
+            xy[part.tasks], yy[part.tasks] = part.products(part.v), np.einsum("ti,ti->t", part.v, part.v)
+            n_rows[part.tasks] = part.v.shape[1]
         self.moments = TaskMoments(
             tasks=rows.data.tasks,
-            n_rows=np.where(weight > 0, xy.shape[1], 0),
+            n_rows=n_rows,
             weight=weight,
             x_mean=np.zeros(xy.shape),
             y_mean=np.zeros(T),
             xy=xy,
-            yy=np.array([_least_square(*system) for system in zip(gram, xy, strict=True)]),
-            gram=gram[weight > 0],
-            full=np.flatnonzero(weight > 0),
-            centered=rows.fit_intercept,
+            yy=yy,
+            gram=gram[weight[full] > 0],
+            full=full[weight[full] > 0],
+            rows=groups,
+            centered=False,
         )
+
+    def _rows_of(self, tasks):
+        """Yield the `Rows` of `tasks`, those with equally many together."""
+        rows, W = self.rows, self._W.reshape(self.rows.n_tasks, -1)
+        present, of_labels = rows.present.reshape(-1, rows.K), np.concatenate([self._p, self._theta], axis=-1)
+        groups: dict[int, list] = {}
+        for t in tasks:
+            X, s, both = rows.block(t, of_labels)
+            p, theta = np.hsplit(both, 2)
+            A, u, self._to_b[t] = _rows_of_classes(X, s, p, theta, present[t], rows.fit_intercept)
+            groups.setdefault(len(A), []).append((t, A, A @ W[t] + u))
+        for group in groups.values():
+            at, A, v = zip(*group, strict=True)
+            yield Rows(np.array(at), np.stack(A), np.stack(v))
 
     def _eliminated(self, gram, xy):
         """What is left for the features that are seen, if the others have their best weights."""
@@ -130,6 +156,49 @@ class ClassModel:
         rows, X = self.rows, self.outputs(X)
         change = rows.labelled(rows.margins(X - self._W) + rows.spread(self.intercepts(X, None) - self._a))
         return rows.dual_point(self._theta - rows.times_curvature(self._p, change))
+
+
+def n_model_rows(rows):
+    """How many rows stand for the labels of every task of a `RowLoss` in the model of its classes, (n_tasks,).
+
+    They are one for each label and class but one, where that is less than a row of a Gram matrix for each weight.
+    """
+    n_weights, n_classes = float(rows.K * rows.shape[1]), rows.present.reshape(-1, rows.K).sum(axis=1)
+    n_rows = rows.n_labels * np.maximum(n_classes - 1, 0)
+    return np.where((n_rows < n_weights) & (n_weights > _MANY), n_rows, n_weights)
+
+
+def _rows_of_classes(X, s, p, theta, present, fit_intercept):
+    r"""What `RowLoss.hessian` returns, with rows A for the Hessian, ``A'A``; and u, ``A'u`` the descent of the loss.
+
+    X (n, d), weights s (n,), probabilities p and weighted residuals theta (n, K) of a task, which has the classes in
+    the mask `present` (K,).  With :math:`q = \sqrt p`, of length 1, the curvature of a label is
+
+    .. math:: \operatorname{diag}(p) - p p' = \operatorname{diag}(q) N N' \operatorname{diag}(q), \qquad N'N = I,
+              \quad N'q = 0.
+
+    N is what Householder's reflection, which takes q to its most likely class, has besides that column: there, no
+    digits are lost where p is nearly 1.  Intercepts are columns beside A; what is orthogonal to them is left.
+    """
+    some = s > 0
+    X, p, theta, root = X[some], p[some], theta[some], np.sqrt(s[some])
+    labels, classes = np.arange(len(p))[:, None], np.arange(p.shape[1])
+    q, likely = np.sqrt(np.maximum(p, _LEAST)) * present, p.argmax(axis=1)[:, None]
+    mirror = q + (classes == likely)
+    mirror /= np.linalg.norm(mirror, axis=1, keepdims=True)
+    others = np.nonzero(present & (classes != likely))[1].reshape(len(p), -1)
+    N = (others[:, :, None] == classes) - 2.0 * mirror[labels, others][:, :, None] * mirror[:, None]
+    B = root[:, None, None] * N * q[:, None]
+    u = np.einsum("irk,ik->ir", N, over(theta, root[:, None] * q)).ravel()
+    E = B.reshape(len(u), -1)
+    A = (B[..., None] * X[:, None, None]).reshape(len(u), -1)
+    if not fit_intercept:
+        return A, u, np.zeros((len(classes), A.shape[1]))
+    follow = pseudo_inverse(E.T @ E) @ (E.T @ A)
+    E = E[:, present] / np.linalg.norm(E[:, present], axis=0)
+    rank = E.shape[1] - 1  # to shift all classes alike changes nothing
+    rest = qr(E, pivoting=True)[0][:, rank:].T
+    return rest @ A, rest @ u, follow - follow.mean(axis=0)
 
 
 def _least_square(G, q):

@@ -141,6 +141,11 @@ class RowLoss:
         """Sums of an array shaped as y, over the labels of every task."""
         return self._reduced(np.add, of_labels)
 
+    @cached_property
+    def n_labels(self):
+        """The number of labels of every task, those of weight 0 aside."""
+        return self.per_task((self.weight > 0).astype(float))
+
     def largest(self, of_labels):
         """The largest number of an array shaped as y, >= 0, over the labels of every task."""
         return self._reduced(np.maximum, of_labels)
