@@ -68,7 +68,7 @@ def minimize_by_newton(problem, found, goal, max_iter):
     Should rounding end that, `found.state` is where the splitting can start again, with the smallest gap so far.
     """
     rho = found.state[1]
-    fit = _Multipliers(problem, [*(found.parts or (found.W,))], _FIRST / rho)
+    fit = _Multipliers(problem, found.weights, _FIRST / rho)
     left, idle = max_iter, 0
     while found.gap > goal and left > 0 and idle < _IDLE:
         before = found.gap

@@ -123,6 +123,11 @@ class Found:
         """The duality gap."""
         return max(self.objective - self.bound, 0.0)
 
+    @property
+    def weights(self):
+        """The best point as a list, [W] or [P, Q]: a state to start from."""
+        return [*(self.parts or (self.W,))]
+
     def improve(self, points, bound, dual=None):
         """Take the best of some points (objective, W, parts), and the bound with its proof if it is higher."""
         for objective, W, parts in points:
@@ -140,74 +145,132 @@ class Found:
 def minimize(problem, goal, max_iter, state):
     """Iterate until the gap is at most `goal`, or `max_iter` times; the best point and bound, as `Found`.
 
-    While z is an extrapolated point, `plain` is where the iteration itself would have gone.  Extrapolation has failed
-    if the step r from z is much longer than the `shortest` one with this rho: then z goes back to `plain`.  The last
-    iteration does not extrapolate: from its z the next penalty or another method starts, and no certificate has seen
-    how far astray an extrapolated point would be.
+    Zero weights, which nothing has shown to be optimal, are the end only where no gap is left.
     """
-    found = Found(state=state)
+    found, f0 = Found(state=state), problem.quadratic.f0
     if problem.zero_is_optimal():
         found.improve([problem.zero()], problem.bound_at_zero())
         return found
-    z, rho = problem.start(state)
-    mixing, y_before, plain, shortest, waiting = Anderson(), None, None, np.inf, True
-    accelerate = _ACCELERATE
-    for n_iter in range(1, max_iter + 1):
-        v, y, r = problem.step(z, rho)
-        length = np.linalg.norm(r)
-        waiting |= n_iter % _interval(n_iter) == 0 or n_iter == max_iter
-        failed = plain is not None and length > 2.0 * shortest
-        if failed and n_iter < max_iter:
-            z, plain = plain, None
-            mixing.reset()
+    steps, check = _Steps(problem, state, max_iter), 1
+    while not steps.last:
+        if not steps.take():
             continue
-        shortest = min(shortest, float(length))
-        if waiting:  # since the iteration whose turn it was, unless that one went back to `plain`
-            waiting = False
-            points, *bound = problem.certify(z, v, y, rho)
-            least = min(point[0] for point in points)
-            if found.objective + _ASTRAY * problem.quadratic.f0 < least < np.inf:
+        if steps.n >= check or steps.last:
+            check = _next_check(steps.n)
+            points, *bound = problem.certify(steps.z, steps.v, steps.y, steps.rho)
+            least = min(objective for objective, *_ in points)
+            if found.objective + _ASTRAY * f0 < least < np.inf:
                 # extrapolated far along what the loss does not see; bounds from there would be rounding errors
-                z, rho = problem.start([*(found.parts or (found.W,))])
-                y_before, plain, shortest, accelerate = None, None, np.inf, 2 * n_iter
-                mixing.reset()
+                steps.restart(found.weights)
                 continue
             found.improve(points, *bound)
-            if found.gap <= goal and (found.W.any() or found.gap <= ROUNDING * problem.quadratic.f0):
+            if found.gap <= goal and (found.W.any() or found.gap <= ROUNDING * f0):
                 break
-        due = y_before is not None and _due(n_iter)
-        if due and (change := _balance(z, v, y, y_before, problem.haste(n_iter))) != 1.0:
-            z, rho, y_before, plain, shortest = v + (z - v) / change, rho * change, None, None, np.inf
-            mixing.reset()
-            continue
-        plain, y_before = z + r, y
-        z = mixing.propose(z, r) if accelerate <= n_iter < max_iter else plain
-    found.n_iter, found.converged, found.state = n_iter, found.gap <= goal, (z, rho)
+        steps.advance()
+    found.n_iter, found.converged, found.state = steps.n, found.gap <= goal, (steps.z, steps.rho)
     return found
 
 
-def _interval(n_iter):
-    """Iterations between two certificates: one costs as much as two iterations, with several terms as five."""
-    return 5 if n_iter < 40 else 10 if n_iter < 80 else 20
+def _next_check(n):
+    """The iteration of the next certificate after n: it costs as much as two iterations, with several terms five."""
+    interval = 5 if n < 40 else 10 if n < 80 else 20
+    return (n // interval + 1) * interval
 
 
-def _due(n_iter):
-    """Whether rho may change now: often at first, then ever more rarely, so that the iterations converge."""
-    if n_iter <= _BALANCED:
-        return n_iter % 5 == 0
-    return n_iter % (_BALANCED * 2 ** int(np.log2(n_iter / _BALANCED))) == 0
+class _Steps:
+    """The iteration, its z extrapolated and its rho balanced.
 
+    Parameters
+    ----------
+    problem : Together or Decomposed
+    state : the pair (z, rho), weights as a list, or None
+        Where to begin, see `Together.start`.
+    max_iter : int
 
-def _balance(z, v, y, y_before, haste):
-    """The factor by which to change rho so that primal and dual residual become alike; 1 if they nearly are.
-
-    The primal residual is ``|y - v| / |y|``, of ``A X = Y``; the dual one, of the gradient's equation, is
-    ``|y - y_before| / |v - z|``.  They are compared with both denominators multiplied out, as these may be zero.
+    Attributes
+    ----------
+    z, rho : array, float
+        Where it is.
+    v, y : arrays like z
+        ``A X`` and Y of the step taken there.
+    n : int
+        Iterations so far.
     """
-    primal = haste**2 * np.linalg.norm(y - v) * np.linalg.norm(v - z)
-    dual = np.linalg.norm(y - y_before) * np.linalg.norm(y)
-    if dual / 3 <= primal <= 3 * dual:
-        return 1.0
-    if primal > 25 * dual or dual > 25 * primal:
-        return 5.0 if primal > dual else 0.2
-    return float(np.sqrt(primal / dual))
+
+    _plain: Any  # where the step before led without extrapolation; None if there is no way back
+    _shortest: float  # length of the shortest step with this rho
+    _y_before: Any  # Y of the step before
+
+    def __init__(self, problem, state, max_iter):
+        self._problem, self._max_iter, self._mixing, self.n = problem, max_iter, Anderson(), 0
+        self.restart(state)
+
+    @property
+    def last(self):
+        """Whether this is the last iteration.
+
+        It neither goes back nor extrapolates: from its z the next penalty or another method starts, and no certificate
+        has seen how far astray an extrapolated point would be.
+        """
+        return self.n >= self._max_iter
+
+    def restart(self, state):
+        """Go on from another state, without extrapolation for as many iterations as there have been."""
+        self._accelerate = max(_ACCELERATE, 2 * self.n)
+        self._go_on(*self._problem.start(state))
+
+    def _go_on(self, z, rho):
+        """Go on from z with rho as if there had been no steps."""
+        self.z, self.rho = z, rho
+        self._plain, self._shortest = None, np.inf
+        self._mixing.reset()
+
+    def take(self):
+        """The step from z, one iteration; whether it counts.
+
+        If it is much longer than the shortest one, extrapolation has failed: z goes back to where it would have been.
+        """
+        self.n += 1
+        self.v, self.y, self._r = self._problem.step(self.z, self.rho)
+        length = float(np.linalg.norm(self._r))
+        if self._plain is not None and length > 2.0 * self._shortest and not self.last:
+            self.z, self._plain = self._plain, None
+            self._mixing.reset()
+            return False
+        self._shortest = min(self._shortest, length)
+        return True
+
+    def advance(self):
+        """Go to the next z, where the step leads, extrapolated; or change rho, where that is out of balance."""
+        factor = self._imbalance() if _due(self.n) else 1.0
+        if factor != 1.0:  # from the z for which X is the same
+            self._go_on(self.v + (self.z - self.v) / factor, self.rho * factor)
+            return
+        self._plain, self._y_before = self.z + self._r, self.y
+        extrapolate = self._accelerate <= self.n and not self.last
+        self.z = self._mixing.propose(self.z, self._r) if extrapolate else self._plain
+
+    def _imbalance(self):
+        """The factor by which to change rho so that primal and dual residual become alike; 1 if they nearly are.
+
+        The primal residual is ``|y - v| / |y|``, of ``A X = Y``; the dual one, of the gradient's equation, is
+        ``|y - y_before| / |v - z|``.  They are compared with both denominators multiplied out, as these may be zero.
+        """
+        z, v, y = self.z, self.v, self.y
+        primal = self._problem.haste(self.n) ** 2 * np.linalg.norm(y - v) * np.linalg.norm(v - z)
+        dual = np.linalg.norm(y - self._y_before) * np.linalg.norm(y)
+        if dual / 3 <= primal <= 3 * dual:
+            return 1.0
+        if primal > 25 * dual or dual > 25 * primal:
+            return 5.0 if primal > dual else 0.2
+        return float(np.sqrt(primal / dual))
+
+
+def _due(n):
+    """Whether rho may change in iteration n: often at first, then ever more rarely, so that the iterations converge.
+
+    There are always steps in between, so that `_Steps._y_before` is of the same rho.
+    """
+    if n <= _BALANCED:
+        return n % 5 == 0
+    return n % (_BALANCED * 2 ** int(np.log2(n / _BALANCED))) == 0
