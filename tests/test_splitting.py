@@ -36,9 +36,10 @@ from skmtl.penalties import (
     TraceNorm,
 )
 from skmtl.penalties.graph import Edges
-from skmtl.solvers import _anderson, _coupling
+from skmtl.solvers import _anderson, _certificates
 from skmtl.solvers._anderson import Anderson
-from skmtl.solvers._coupling import Together, common_null, ways
+from skmtl.solvers._certificates import common_null, ways
+from skmtl.solvers._coupling import Together
 from skmtl.solvers._quadratic import PulledIntercepts, Quadratic, quadratic_of
 from skmtl.solvers._sparse_step import SparseStep
 from skmtl.solvers.splitting import minimize
@@ -259,7 +260,7 @@ def test_sparse_and_low_rank_weights_of_tasks_with_few_rows_take_no_thousand_ite
 
 def test_norms_share_out_what_none_of_them_has_room_for(rng, monkeypatch):
     """Two dual balls of radius 1: the sum of a point in each is in neither, nor with either alone."""
-    monkeypatch.setattr(_coupling, "_NEAR", np.inf)
+    monkeypatch.setattr(_certificates, "_NEAR", np.inf)
     left, _, right = np.linalg.svd(rng.normal(size=(6, 4)), full_matrices=False)
     direction = 0.95 * left @ right + 0.9 * np.sign(rng.normal(size=(6, 4)))
     duals = [(TraceNorm(1.0), 0.5 * left @ right), (L1(1.0), np.zeros((6, 4)))]
@@ -461,8 +462,8 @@ def test_what_graphs_have_in_common_is_constant_where_all_of_them_are():
 def test_what_no_basis_leaves_is_not_shared_out():
     first = sparse.csr_array([[1.0], [0.0]])
     mismatch = np.array([[2.0, 1.0], [0.0, 0.0]])
-    assert not _coupling._parts(mismatch, [first, first], 1.0)
-    (part, other) = _coupling._parts(mismatch[::-1], [first, first], 1.0)
+    assert not _certificates._parts(mismatch, [first, first], 1.0)
+    (part, other) = _certificates._parts(mismatch[::-1], [first, first], 1.0)
     assert_allclose(part + other, mismatch[::-1])
 
 

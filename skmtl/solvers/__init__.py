@@ -28,7 +28,8 @@ What several of them use::
 
     _quadratic      the squared loss and its exact step
     _resolvents     (c_t G_t + a I)^-1 of all tasks
-    _coupling       how the terms of a penalty see W, and what their subgradients prove
+    _coupling       how the terms of a penalty see W
+    _certificates   what their subgradients prove
     _screen         which features can do without weights, and which come into the next working set
     _anderson       Anderson's extrapolation
     _sparse_minima  small lassos, one for each task

@@ -1,4 +1,4 @@
-"""How the terms of a penalty see W, and what their subgradients prove.
+"""How the terms of a penalty see W: their copies of it, and the subgradients that certificates are made of.
 
 `Together`: every term has its copies of one W.  `Decomposed`: W = P + Q, a norm sees P, another Q.  The letters are
 those of `splitting.py`: z, v = A X and y are vectors of the copies of all terms, one behind the other, and Z, V and Y
@@ -6,20 +6,13 @@ the same as lists of blocks, one for each term.
 """
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
-from scipy.sparse.linalg import LinearOperator, cg
 
-from skmtl._algebra import membership
-from skmtl.penalties.base import Chain, Norm
+from skmtl.penalties.base import Chain
 from skmtl.penalties.graph import Edges
+from skmtl.solvers._certificates import Null, dual_value, way_of_parts, ways
 from skmtl.solvers.solution import AT_ZERO
 
-__all__ = ["Decomposed", "Together", "common_null", "matters", "ways"]
-
-_STEPS = 1000  # of the conjugate gradients that split a mismatch into parts
-_LEFT = 1e-12  # share of the length of the direction: what they may leave of the mismatch
-_NEAR, _ROUNDS = 1.005, 3  # the gauge below which it pays to share out a mismatch among norms, and rounds of that
+__all__ = ["Decomposed", "Together", "matters"]
 
 
 class _Copy:
@@ -88,7 +81,7 @@ class Together:
         self.degree = sum(term.degree for term in self.terms)  # the diagonal of sum_k A_k'A_k
         self._shapes = [term.shape(quadratic.B) for term in self.terms]
         self._cuts = np.cumsum([0, *(int(np.prod(shape)) for shape in self._shapes)])
-        self._null = _Null.of(terms, quadratic)
+        self._null = Null.of(terms, quadratic)
 
     def _copied(self, terms):
         """Those of the terms that have copies of W: all, unless a subclass takes some into its step."""
@@ -218,9 +211,7 @@ class Together:
 
     def level(self, X):
         """X moved along what no term sees, to where the loss has no slope there."""
-        for _ in range(0 if self._null is None else 2):  # once, and once more for what rounding has left
-            X = X + self._null.shift(self.quadratic.at(X)[1])
-        return X
+        return X if self._null is None else self._null.level(X)
 
     def bound(self, X, duals):
         """The largest dual value found with multiples of the residuals of X and of these subgradients."""
@@ -229,7 +220,7 @@ class Together:
 
     def bound_of(self, X, loss, direction, duals):
         """The same where the loss at X and its negative gradient are known."""
-        return max((_dual_value(X, loss, direction, *way) for way in self._ways(X, direction, duals)), default=0.0)
+        return max((dual_value(X, loss, direction, *way) for way in self._ways(X, direction, duals)), default=0.0)
 
     def _ways(self, X, direction, duals):
         """Gauge and price for every place that can take the mismatch: see the function `ways`."""
@@ -280,147 +271,9 @@ class Decomposed(Together):
         return [(objective, W, (P, Q))], self.bound(X, []), (X, [])
 
     def _ways(self, X, direction, duals):
-        """Gauge and price of what the ridge term leaves of the direction: it must be a subgradient of both norms."""
-        ridge = self.quadratic.ridge
-        U = direction - ridge * X
-        yield max(term.term.gauge(U) for term in self.terms), 0.5 * ridge * np.vdot(X, X)
-
-
-class _Null:
-    """Weights that cost nothing, ``N a`` with N (n_tasks, n_null): constants in the connected components of a graph.
-
-    With the best a, ``N' direction`` is zero, and then what costs nothing elsewhere can take a mismatch.
-    """
-
-    def __init__(self, basis, quadratic):
-        self.basis = basis
-        self._inverse = quadratic.inverse_on(basis)
-
-    @classmethod
-    def of(cls, terms, quadratic):
-        """None where a norm or a ridge term makes every W cost something."""
-        basis = common_null(terms, quadratic.ridge)
-        return None if basis is None else cls(basis, quadratic)
-
-    def shift(self, direction):
-        """What to add to X, for its descent direction."""
-        return self.basis @ self._inverse(self.basis.T @ direction)
-
-
-def common_null(terms, ridge):
-    """Combinations of tasks that no term sees (n_tasks, n_null), a sparse array; None if there are none."""
-    bases = [_null_basis(f) for term in terms for f in term.norms]
-    if ridge > 0 or not bases or any(basis is None for basis in bases):
-        return None
-    alike = all(basis.shape == bases[0].shape and abs(basis - bases[0]).max() < 1e-9 for basis in bases)
-    return bases[0] if alike else _constants(bases)
-
-
-def _constants(bases):
-    """What several bases of constants in groups of tasks have in common: constants in what the groups join."""
-    if any(np.ptp(column.data) > 1e-9 for basis in bases for column in basis.T.tocsr()):
-        return None  # as of a normalised Laplacian
-    if not all(abs(basis).sum(axis=1).all() for basis in bases):
-        return None  # a task in no group of one of them
-    groups = sparse.hstack(bases)
-    label = csgraph.connected_components(groups @ groups.T, directed=False)[1]
-    return (membership(label) @ sparse.diags_array(1.0 / np.sqrt(np.bincount(label))[label])).T.tocsr()
-
-
-def ways(direction, duals, ridge, n_null):
-    """Yield the ways in which subgradients can make up a descent `direction` of the loss, (n_tasks, n_features).
-
-    The `duals` are pairs (f, U), whose sum is the direction but for a mismatch that is zero at a solution.  Each way
-    gives that mismatch to another place which can take it: the ridge term, one function, or several.  It is a pair for
-    `_dual_value`: the gauge, the largest factor by which a dual variable then is outside its ball (inside up to 1), and
-    the price, the sum of the conjugates.
-
-    No function can take what is not orthogonal to its null space, the combinations of tasks that cost it nothing.  The
-    direction is orthogonal to that of the whole penalty, `n_null` combinations, and so is the mismatch: functions with
-    no larger null space can take all of it.  Where there is none, all functions together can.
-    """
-    mismatch = direction - sum(f.divergence(U) for f, U in duals)
-    gauges, prices = np.array([(f.gauge(U), f.price(U)) for f, U in duals]).reshape(-1, 2).T
-    least = np.inf
-    if ridge > 0:  # to the ridge term, whose conjugate is |M|^2 / (2 ridge)
-        yield gauges.max(initial=0.0), prices.sum() + np.vdot(mismatch, mismatch) / (2.0 * ridge)
-    for k, (f, U) in enumerate(duals):  # to one function, U_k + M
-        if _n_unseen(f) > n_null:
-            continue  # the mismatch need not be orthogonal to all of its null space
-        changed = U + f.route(mismatch)
-        gauge = max(f.gauge(changed), np.delete(gauges, k).max(initial=0.0))
-        least = min(least, gauge)
-        yield gauge, f.price(changed) + np.delete(prices, k).sum()
-    if len(duals) > 1 and all(_n_unseen(f) > n_null for f, _ in duals):  # to all, in parts M_k that f_k can take
-        parts = _parts(mismatch, [f.null for f, _ in duals], np.linalg.norm(direction))
-        changed = [(f, U + f.route(part)) for (f, U), part in zip(duals, parts, strict=False)]
-        if changed:
-            yield max(f.gauge(U) for f, U in changed), sum(f.price(U) for f, U in changed)
-    norms = [k for k, (f, _) in enumerate(duals) if isinstance(f, Norm) and _n_unseen(f) <= n_null]
-    if len(norms) > 1 and least < _NEAR:  # to several norms, as far as each has room
-        yield from _among_norms(mismatch, [duals[k] for k in norms], np.delete(gauges, norms), prices.sum(), ridge)
-
-
-def _among_norms(mismatch, duals, other_gauges, price, ridge):
-    """The same where several norms share a mismatch: each takes what its dual ball has room for, in turn and again.
-
-    By Moreau's identity ``V - prox(V)`` is the point of the ball that is nearest to V.
-    """
-    U = [U for _, U in duals]
-    for _ in range(_ROUNDS):
-        for k, (f, _) in enumerate(duals):
-            V = U[k] + mismatch
-            mismatch = f.prox(V, 1.0)
-            U[k] = V - mismatch
-    gauges = [f.gauge(inside) for (f, _), inside in zip(duals, U, strict=True)]
-    if ridge > 0:
-        yield max(*gauges, *other_gauges), price + np.vdot(mismatch, mismatch) / (2.0 * ridge)
-    for k, (f, _) in enumerate(duals):
-        yield max(f.gauge(U[k] + mismatch), *np.delete(gauges, k), *other_gauges), price
-
-
-def _parts(mismatch, bases, size):
-    """Parts that sum to the mismatch, each orthogonal to one of the bases; an empty list if there are none.
-
-    size : the length of the direction, whose rounding errors are in the mismatch.
-    """
-
-    def seen(N, V):
-        return V - N @ (N.T @ V)
-
-    def summed(v):
-        return sum(seen(N, v.reshape(mismatch.shape)) for N in bases).ravel()
-
-    A = LinearOperator((mismatch.size, mismatch.size), summed, dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a mismatch in all of their spans has no such parts
-        V = cg(A, mismatch.ravel(), rtol=0.0, atol=1e-14 * size, maxiter=_STEPS)[0].reshape(mismatch.shape)
-        parts = [seen(N, V) for N in bases]
-    return parts if np.linalg.norm(mismatch - sum(parts)) <= _LEFT * size else []
+        yield way_of_parts(X, direction, [term.term for term in self.terms], self.quadratic.ridge)
 
 
 def matters(term):
     """Whether a term has any strength."""
     return any(norm.alpha > 0 or norm.constrains for norm in term.norms)
-
-
-def _null_basis(f):
-    """The combinations of tasks that cost f nothing (n_tasks, n_null), None if there are none."""
-    return f.null if _n_unseen(f) else None
-
-
-def _n_unseen(f):
-    """How many combinations of tasks cost f nothing."""
-    return 0 if f.null is None else f.null.shape[1]
-
-
-def _dual_value(X, loss, direction, gauge, price):
-    """The best dual value of s times the residuals r of X, ``s y'r - s^2 (|r|^2 / 2 + price)``, ``0 <= s gauge <= 1``.
-
-    It takes no row: ``|r|^2 = 2 loss`` and ``y'r = |r|^2 + <direction, X>``, rows weighted with c_t.  At a solution the
-    best s is 1.  Where it would be far above, both numbers are rounding errors, and 2 is as good.
-    """
-    linear, curvature = 2.0 * loss + float(np.vdot(direction, X)), 2.0 * (loss + price)
-    if not np.isfinite(gauge) or not np.isfinite(curvature) or curvature <= 0.0:
-        return 0.0
-    s = max(min(linear / curvature, 1.0 / gauge if gauge > 0 else np.inf, 2.0), 0.0)
-    return s * linear - 0.5 * s * s * curvature

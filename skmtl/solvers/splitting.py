@@ -14,9 +14,8 @@ features are scaled, and no iteration touches a row.  Absolute values besides ot
 of f, `SparseStep`, which then takes about half the iterations.  The norms of a decomposition W = P + Q have copies of P
 and of Q, and f sees their sum.
 
-The certificate.  The residuals r of X, times a number s, are feasible for the dual problem where the descent direction
-``c_t X_t' r_t`` is a sum of subgradients ``U_k = rho (2 A_k X - Z_k - Y_k)``, each within its dual ball.  What is left
-of that equation, the mismatch M, goes where it costs least: to the ridge term, to one norm or several, to the edges.
+The certificate.  The residuals of X are the dual point, and ``U_k = rho (2 A_k X - Z_k - Y_k)`` are subgradients.  At a
+solution these add up to the loss's descent direction; `_certificates` says what they prove before.
 """
 
 from dataclasses import dataclass, replace

@@ -16,7 +16,8 @@ from scipy import sparse
 
 from skmtl.penalties.base import Chain
 from skmtl.penalties.graph import Edges
-from skmtl.solvers._coupling import Together, common_null, matters, ways
+from skmtl.solvers._certificates import common_null, way_of_parts, ways
+from skmtl.solvers._coupling import Together, matters
 from skmtl.solvers.splitting import minimize
 
 __all__ = ["Unseen", "proximal"]
@@ -132,7 +133,7 @@ class _Proximal:
         return sum(term.value(W) for term in self.terms) + 0.5 * self.ridge * float(np.vdot(W, W))
 
     def ways(self, copies, down, step, duals=None):
-        """The ways in which subgradients of the penalty make up `down` (n_outputs, n_features): see `_coupling.ways`.
+        """The ways in which dual variables add up to `down` (n_outputs, n_features): see `_certificates.ways`.
 
         duals : list of (function, subgradient)
             If known; else those of the prox of ``W + step * down``, which is W at a solution.
@@ -231,9 +232,7 @@ class _Pair(_Proximal):
         return norms + 0.5 * self.ridge * float(np.vdot(W, W))
 
     def ways(self, copies, down, step, duals=None):
-        W, D = self.view(copies[0] + copies[1]), self.view(down)
-        U = D - self.ridge * W
-        yield max(term.gauge(U) for term in self.terms), 0.5 * self.ridge * float(np.vdot(W, W))
+        yield way_of_parts(self.view(copies[0] + copies[1]), self.view(down), self.terms, self.ridge)
 
 
 class _Nearest:
