@@ -585,7 +585,7 @@ class EveryOtherStepFails:
         return 1.0
 
     def certify(self, *at):
-        return [(0.0 if self.n_steps >= 50 else 1.0, np.ones(2), ())], 0.0
+        return [(0.0 if self.n_steps >= 50 else 1.0, np.ones(2), ())], 0.0, None
 
 
 def test_a_certificate_that_is_due_in_a_step_that_went_back_comes_with_the_next():

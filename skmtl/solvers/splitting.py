@@ -152,17 +152,17 @@ def minimize(problem, goal, max_iter, state):
         return found
     steps, check = _Steps(problem, state, max_iter), 1
     while not steps.last:
-        if not steps.take():
+        if not steps.take():  # but went back
             continue
         if steps.n >= check or steps.last:
             check = _next_check(steps.n)
-            points, *bound = problem.certify(steps.z, steps.v, steps.y, steps.rho)
+            points, bound, dual = problem.certify(steps.z, steps.v, steps.y, steps.rho)
             least = min(objective for objective, *_ in points)
             if found.objective + _ASTRAY * f0 < least < np.inf:
                 # extrapolated far along what the loss does not see; bounds from there would be rounding errors
                 steps.restart(found.weights)
                 continue
-            found.improve(points, *bound)
+            found.improve(points, bound, dual)
             if found.gap <= goal and (found.W.any() or found.gap <= ROUNDING * f0):
                 break
         steps.advance()
