@@ -47,6 +47,7 @@ def _norm(*orders):
 
 
 _STRENGTH = number(0)
+_POSITIVE = number(0, ends="()")
 _COUNT = number(1, kind=Integral)
 
 
@@ -131,14 +132,14 @@ _RANGES = {
     "BaseNetwork.dropout": number(0, 1),
     "BaseNetwork.early_stopping": FLAG,
     "BaseNetwork.ensemble": FLAG,
-    "BaseNetwork.epsilon": number(0, ends="()"),
+    "BaseNetwork.epsilon": _POSITIVE,
     "BaseNetwork.features": (
         lambda value: value is None or isinstance(value, Mapping),
         "None or a dict of task ids and lists of columns",
     ),
     "BaseNetwork.hidden_layer_sizes": (_is_sizes, "an int >= 1 or a list of these, at least one"),
     "BaseNetwork.learning_rate": _choice("constant", "cosine", "plateau"),
-    "BaseNetwork.learning_rate_init": number(0, ends="()"),
+    "BaseNetwork.learning_rate_init": _POSITIVE,
     "BaseNetwork.loss": _choice("squared", "huber", "poisson"),
     "BaseNetwork.max_norm": (
         lambda value: value is None or number(0, ends="()")[0](value),
@@ -185,15 +186,15 @@ _RANGES = {
         _is_class_weight,
         "None, 'balanced', a dict of labels and weights >= 0, or a dict of task ids and such",
     ),
-    "delta": number(0, ends="()"),
-    "eta": number(0, ends="()"),
+    "delta": _POSITIVE,
+    "eta": _POSITIVE,
     "feature_weights": (
         lambda value: value is None or _are_weights(value),
         "None or a list of numbers >= 0, one per feature",
     ),
     "fit_intercept": FLAG,
     "FusedTasks.norm": _norm(1, 2),
-    "gamma": number(0, ends="()"),
+    "gamma": _POSITIVE,
     "l1_ratio": number(0, 1, ends="[]"),
     "loss": (is_loss, "'squared', 'logistic', 'poisson', 'huber', a Loss, or a dict of task ids and these"),
     "max_iter": _COUNT,
@@ -240,14 +241,16 @@ def check_parameters(owner):
 def with_plain_numbers(owner):
     """A copy of a penalty or loss whose parameters, those of its parts included, are Python's own numbers.
 
-    A NumPy scalar would turn the arrays that it multiplies into its own type.
+    A NumPy scalar would turn the arrays that it multiplies into its own type.  Strengths are floats, also where the
+    user gives an int: one of 19 digits overflows when NumPy's integers, such as a number of tasks, multiply it.
     """
     plain = copy.copy(owner)
     for name, value in owner.get_params(deep=False).items():
         if isinstance(value, Penalty):
             setattr(plain, name, with_plain_numbers(value))
-        elif isinstance(value, Real) and not isinstance(value, (int, float)):
-            setattr(plain, name, int(value) if isinstance(value, Integral) else float(value))
+        elif _is_number(value):
+            whole = isinstance(value, Integral) and _range(type(owner).__mro__, name) not in (_STRENGTH, _POSITIVE)
+            setattr(plain, name, int(value) if whole else float(value))
     return plain
 
 

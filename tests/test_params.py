@@ -523,3 +523,19 @@ def test_a_number_of_any_type_is_that_number(model, kind, rng):
     found, expected = (clone(model).set_params(**how).fit(X, y, task=task) for how in (numbers, plain))
     assert type(found.objective_) is float
     np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+@pytest.mark.parametrize("size", [4 * 10**18, 10**19], ids=["int64", "more"])
+@pytest.mark.parametrize("kind", [int, np.uint64])
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [(skmtl.TaskGraphRegressor(), "alpha"), (skmtl.ClusteredRegressor(), "eta")],
+)
+def test_a_strength_is_a_float_however_large_the_int(model, name, kind, size, rng):
+    """An int times a number of tasks, which may be one of NumPy's, overflows without a word."""
+    X, task = rng.normal(size=(24, 3)), np.repeat([0, 1, 2], 8)
+    found, expected = (
+        clone(model).set_params(**{name: value}).fit(X, X[:, 0], task=task) for value in (kind(size), float(size))
+    )
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    assert found.objective_ == expected.objective_
