@@ -20,7 +20,7 @@ from skmtl._problem import problem_of
 from skmtl._products import row_products
 from skmtl._warnings import warn
 from skmtl.losses import Squared
-from skmtl.penalties import Penalty
+from skmtl.penalties import AdaptiveJointFeature, Penalty
 from skmtl.tasks import check_data, check_labels, check_rows, refuse_other_order
 
 __all__ = ["BaseMultiTask", "LinearMultiTask", "MultiTaskRegressorMixin", "RegularizationPath"]
@@ -409,10 +409,16 @@ class LinearMultiTask(BaseMultiTask):
 
     def _warn_unless_converged(self, solution):
         if not solution.converged:
+            spent = f"{solution.n_iter} iterations (max_iter={self.max_iter}, "
+            if isinstance(self._penalty(), AdaptiveJointFeature):  # up to max_iter stages, each of as many iterations
+                spent = f"max_iter={self.max_iter} stages ("
+                if solution.n_iter < self.max_iter:
+                    within = f"max_iter={self.max_iter} iterations"
+                    spent = f"{solution.n_iter} stages, one of which did not converge in {within} ("
             warn(
-                f"{type(self).__name__} did not converge: {_exactness(solution)} after {solution.n_iter} iterations "
-                f"(max_iter={self.max_iter}, tol={float(self.tol):g} of the objective at zero weights). Increase "
-                "max_iter, tol or the penalty, or scale the features.",
+                f"{type(self).__name__} did not converge: {_exactness(solution)} after {spent}"
+                f"tol={float(self.tol):g} of the objective at zero weights). Increase max_iter, tol or the penalty, or "
+                "scale the features.",
                 ConvergenceWarning,
             )
 

@@ -136,8 +136,20 @@ def test_a_gamma_too_small_is_refused(shape, gamma, least, rng):
 
 def test_too_few_stages_are_told(rng):
     X, y, task = make_rows(rng, "logistic")
-    with pytest.warns(ConvergenceWarning, match="did not converge"):
+    with pytest.warns(ConvergenceWarning, match=r"after max_iter=1 stages \(tol="):
         AdaptiveJointFeatureClassifier(0.1, gamma=12.0, max_iter=1).fit(X, y, task=task)
+
+
+def test_a_stage_of_too_few_iterations_is_told(rng):
+    """Else "after 2 stages" with max_iter=4 would be a riddle."""
+    X, task = rng.normal(size=(90, 60)), np.repeat(np.arange(3), 30)
+    y = X[:, 0] + 0.1 * rng.normal(size=90) > 0
+    model = AdaptiveJointFeatureClassifier(max_iter=4, tol=1e-9)
+    with pytest.warns(
+        ConvergenceWarning, match=r"stages, one of which did not converge in max_iter=4 iterations \(tol="
+    ):
+        model.fit(X, y, task=task)
+    assert model.n_iter_ < 4
 
 
 # ---------------------------------------------------------------------------------------- reduced rank, latent basis
