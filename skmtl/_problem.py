@@ -208,9 +208,16 @@ class _RowSpace:
 
     def back(self, solution, penalty):
         """A solution in coordinates of the space as one in the user's."""
-        up = self.basis.T
-        parts = tuple(part @ up for part in solution.parts) if penalty.decomposition else solution.parts
-        return replace(solution, W=solution.W @ up, w0=solution.w0 @ up, parts=parts)
+        parts = tuple(map(self._up, solution.parts)) if penalty.decomposition else solution.parts
+        return replace(solution, W=self._up(solution.W), w0=solution.w0 @ self.basis.T, parts=parts)
+
+    def _up(self, W):
+        """Weights (n_tasks, ..., rank) in the user's coordinates; equal tasks stay equal.
+
+        In a product of all tasks the rounding errors of each depend on its place among them.
+        """
+        distinct, place = np.unique(W, axis=0, return_inverse=True)
+        return (distinct @ self.basis.T)[place.ravel()]
 
 
 def _basis(data, centered, own_intercepts):

@@ -511,6 +511,17 @@ def test_equal_tasks_have_one_label(rng):
     assert_array_equal(model.cluster_labels_, np.arange(15) // 3)
 
 
+@pytest.mark.parametrize("shared", [True, False], ids=["shared rows", "own rows"])
+def test_equal_tasks_are_equal_with_more_features_than_rows(shared, rng):
+    """A product of all tasks rounds the same weights in two ways."""
+    X = rng.normal(size=(42, 300))
+    data = {"X": X, "y": X[:, :21]} if shared else {"X": X, "y": X[:, 0], "task": np.arange(42) % 21}
+    fused, pooled = (model.fit(**data) for model in (skmtl.FusedTasksRegressor(10.0), skmtl.PooledRegressor()))
+    assert not fused.cluster_labels_.any()
+    assert (fused.coef_ == fused.coef_[0]).all()
+    assert (pooled.coef_ == pooled.coef_[0]).all()
+
+
 def test_groups_of_tasks_are_found(rng):
     data = long_table(rng, [30] * 6, 4)
     code, w = np.searchsorted(data.ids, data.task), rng.normal(size=(2, 4))
