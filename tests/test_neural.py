@@ -32,6 +32,7 @@ from skmtl.neural._fitted import FittedNetwork
 from skmtl.neural._forward import outputs
 from skmtl.neural._math import multiply
 from skmtl.neural._problem import State
+from skmtl.neural._reading import Given
 from skmtl.neural._table import Table
 from skmtl.neural._training import Epochs
 from skmtl.preprocessing import to_long
@@ -69,7 +70,7 @@ def mixed(rng, n=30, d=3):
 
 def posed(model, X, Y, weight=None, **data):
     """A fit that has not begun."""
-    problem, _ = copy.copy(model)._pose(X, Y, weight, data.get("task"), as_before=False)
+    problem, _ = copy.copy(model)._pose(Given(X, Y, weight, data.get("task")))
     (dtype,) = {part.dtype for part in problem.table.inputs}
     return Epochs(problem, State.new(problem.architecture, np.random.RandomState(0), dtype), None)
 
@@ -1252,7 +1253,7 @@ def test_no_draw_goes_to_a_task_that_is_not_in_the_rows(rng):
     X, y, ids = rng.normal(size=(40, 2)), rng.normal(size=40), np.repeat([0, 1, 2, 3], 10)
     model = MultiTaskMLPRegressor((3,), temperature=0.0, random_state=0).partial_fit(X, y, task=ids)
     some = ids % 2 == 0
-    problem, _ = copy.copy(model)._pose(X[some], y[some], None, ids[some], as_before=True, partial=True)
+    problem, _ = copy.copy(model)._pose(Given(X[some], y[some], None, ids[some], last=model, partial=True))
     assert_array_equal(problem.shares(), [0.5, 0.0, 0.5, 0.0])
 
 

@@ -13,11 +13,10 @@ from skmtl._ids import describe, refuse_unknown, rows_by_code
 from skmtl._params import check_parameters
 from skmtl._threads import crew, one_blas_thread
 from skmtl._warnings import warn
-from skmtl.neural._heads import Head
 from skmtl.neural._layout import Architecture
 from skmtl.neural._optimizers import step_of
 from skmtl.neural._problem import Problem, State
-from skmtl.neural._reading import NetworkReader
+from skmtl.neural._reading import Given, NetworkReader
 from skmtl.neural._report import Reporter
 from skmtl.neural._solvers import train, warn_if_lost, warn_unless_converged
 from skmtl.tasks import refuse_other_column
@@ -83,8 +82,9 @@ class BaseNetwork(NetworkReader):
         check_parameters(self)
         self._check_solver()
         fitted = copy.copy(self)  # so that an error leaves self as it was
-        problem, continued = fitted._pose(X, y, sample_weight, task, validation_data, as_before=self.warm_start)
-        ends = fitted._train(problem, self._start(problem, continued))
+        given = Given(X, y, sample_weight, task, last=self._last if self.warm_start else None)
+        problem, last = fitted._pose(given, validation_data)
+        ends = fitted._train(problem, fitted._start(problem, last))
         self.__dict__ = fitted.__dict__
         for reason, n_iter in ends:
             warn_unless_converged(reason, n_iter, self)
@@ -107,7 +107,7 @@ class BaseNetwork(NetworkReader):
         -------
         self
         """
-        return self._take_epoch(copy.copy(self), X, y, sample_weight, task)
+        return self._take_epoch(Given(X, y, sample_weight, task, last=self._last, partial=True))
 
     def initialize(self, X, y=None, sample_weight=None, *, task=None):
         """Make the network that `fit` would start from, and do not train it.
@@ -126,8 +126,8 @@ class BaseNetwork(NetworkReader):
         """
         check_parameters(self)
         fitted = copy.copy(self)
-        problem, _ = fitted._pose(X, y, sample_weight, task, as_before=False)
-        fitted._publish(self._start(problem, False)[:1], 0)
+        problem, _ = fitted._pose(Given(X, y, sample_weight, task))
+        fitted._publish_training(fitted._start(problem)[:1], 0)
         self.__dict__ = fitted.__dict__
         return self
 
@@ -148,27 +148,31 @@ class BaseNetwork(NetworkReader):
                     "'adam', 'adamw' or 'sgd'."
                 )
 
-    def _take_epoch(self, fitted, X, y, sample_weight, task):
-        """Train the copy `fitted` of this network for an epoch, and become it; an error leaves self as it was."""
+    @property
+    def _last(self):
+        """What a fit may go on with: the network itself, if it was fitted, or None."""
+        return self if hasattr(self, "_states") else None
+
+    def _take_epoch(self, given):
+        """Train for an epoch on rows that are some of many."""
         check_parameters(self)
-        first = not hasattr(self, "_states")
-        problem, continued = fitted._pose(X, y, sample_weight, task, as_before=True, partial=True)
-        if not first and not continued:
+        fitted = copy.copy(self)  # so that an error leaves self as it was
+        problem, last = fitted._pose(given)
+        if last is not given.last:
             raise ValueError(
                 f"partial_fit goes on with the network of the first call, whose tasks are {describe(self._names)}, "
                 f"with {self._architecture.n_features} features; these data or parameters ask for another one."
             )
         settings = copy.copy(self).set_params(max_iter=1, early_stopping=False, learning_rate="constant")
-        problem = replace(problem, settings=settings, validation=None)
-        fitted._train(problem, self._start(problem, continued))
+        fitted._train(replace(problem, settings=settings), fitted._start(problem, last))
         self.__dict__ = fitted.__dict__
         return self
 
-    def _start(self, problem, continued):
-        """The states that training starts from: those of the last fit, or new ones, one for each of `n_init`."""
-        if continued:
-            states = [state.copy() for state in self._states]
-            if step_of(self.solver) is not step_of(self._solver):
+    def _start(self, problem, last=None):
+        """The states that training starts from: those of the fit `last`, or new ones, one for each of `n_init`."""
+        if last is not None:
+            states = [state.copy() for state in last._states]
+            if step_of(self.solver) is not step_of(last._solver):
                 for state in states:
                     state.forget_steps()
             return states
@@ -178,57 +182,52 @@ class BaseNetwork(NetworkReader):
         generators = [first, *map(np.random.RandomState, seeds)]
         return [State.new(problem.architecture, rng, dtype) for rng in generators]
 
-    def _pose(self, X, y, sample_weight, task, validation_data=None, *, as_before, partial=False):
-        """The problem of a fit, and whether it continues the last one: the network and losses are the same.
+    def _pose(self, given, validation_data=None):
+        """The problem that the data pose, and the fit that goes on: ``given.last`` if that was of this network.
 
-        as_before, partial : as in `_read`; if partial, no rows are held out.
+        Else None: the network starts anew.
         """
-        known, last = as_before and hasattr(self, "_states"), copy.copy(self)
-        reading = self._read(X, y, sample_weight, task, known or partial, partial)
-        if known and partial and reading.source != "parts":
-            self._keep_feature_names(last)
-        if known and partial and reading.task_position != last._task_position:
-            refuse_other_column(self, last._task_position)
-        self._source, self._task_position, self._names = reading.source, reading.task_position, reading.tasks
-        self._refuse_unknown_tasks()
+        reading = self._read(given)
+        if given.network is not None and reading.task_position != given.last._task_position:
+            refuse_other_column(self, given.last._task_position)
+        self._refuse_unknown_tasks(reading.all_tasks)
         self._check_numbers(reading.table)
-        self._n_read = reading.table.n_features
+        self._publish_reading(reading)
+        if self._columns is not None:
+            reading = reading.on_tables(lambda table: table.split_columns(self._columns))
+        self._architecture = self._architecture_for(reading.table, reading.heads)
+        last = given.last if self._is_that_of(given.last) else None
+        counts_all = reading.counted is reading.table
+        if last is not None:
+            table = reading.table.astype(last._states[0].theta.dtype)  # that it began with, whatever that of these rows
+            reading = replace(reading, table=table, counted=table if counts_all else reading.counted)
+        table, counted = reading.table, reading.counted
+        if given.partial or validation_data is not None or not (self.early_stopping or self.task_weight == "priority"):
+            items, held_out = table.labelled_items(), None
+        else:
+            rest, held_out = self._hold_out(table, counted.labelled_items())  # scores count rows whatever classes weigh
+            items = np.intersect1d(table.labelled_items(), rest, assume_unique=True)
+        self._heads = self._scaled_heads(reading, items, last)
+        self._check_range(table)
+        validation = self._validation(validation_data, counted, held_out)
+        metrics = [self._metric(name) for name in reading.tasks]
+        encoded = self._encoded(table)
+        problem = Problem(self, self._architecture, self._heads, reading.tasks, encoded, items, validation, metrics)
+        return problem, last
+
+    def _publish_reading(self, reading):
+        """Publish what the data are: their tasks, layout and features."""
+        self.tasks_, self._names = reading.all_tasks, reading.tasks
+        self._source, self._task_position = reading.source, reading.task_position
+        self._n_read, self._part_names = reading.table.n_features, reading.part_names
         self._columns = self._own_features(reading)  # what predict goes by, whatever becomes of the parameter
-        table, counted = (
-            part if part is None or self._columns is None else part.split_columns(self._columns)
-            for part in (reading.table, reading.counted)
-        )
-        self._architecture = self._architecture_for(table, reading.heads)
         losses = [(head.kind, head.constant) for head in reading.heads]
         self._objective = losses, getattr(self, "standardize_y", True), self._columns
-        continued = known and self._continues(last)
-        if continued:  # in the type that it began with, whatever that of these rows
-            dtype = self._states[0].theta.dtype
-            table = replace(table, inputs=[rows.astype(dtype, copy=False) for rows in table.inputs])
-        raw, items, held_out = table if counted is None else counted, table.labelled_items(), None
-        if not partial and validation_data is None and (self.early_stopping or self.task_weight == "priority"):
-            rest, held_out = self._hold_out(table, raw.labelled_items())  # scores count rows whatever classes weigh
-            items = np.intersect1d(items, rest, assume_unique=True)
-        standardize = Head.refreshed if continued else self._standardize
-        parts = enumerate(last._heads if continued else reading.heads)
-        self._heads = [standardize(head, *table.labels_of(t, items)) for t, head in parts]
-        self._check_range(reading.tasks, table)
-        table = self._encoded(table)
-        validation = self._validation(validation_data, raw, held_out)
-        metrics = [self._metric(name) for name in reading.tasks]
-        problem = Problem(self, self._architecture, self._heads, reading.tasks, table, items, validation, metrics)
-        return problem, continued
 
-    def _keep_feature_names(self, last):
-        """Have the columns named as in the first call of partial_fit, or not at all: to read rows names them anew."""
-        self.__dict__.pop("feature_names_in_", None)
-        if (names := vars(last).get("feature_names_in_")) is not None:
-            self.feature_names_in_ = names
-
-    def _refuse_unknown_tasks(self):
+    def _refuse_unknown_tasks(self, tasks):
         for parameter in ("task_weight", "metrics", "features"):
             if isinstance(value := getattr(self, parameter), Mapping):
-                refuse_unknown(parameter, value, self.tasks_.tolist())
+                refuse_unknown(parameter, value, tasks.tolist())
 
     def _architecture_for(self, table, heads):
         return Architecture(
@@ -241,18 +240,26 @@ class BaseNetwork(NetworkReader):
             by_task=table.pairs is not None,
         )
 
-    def _continues(self, last):
-        """Whether the network, its losses and its tasks are those of the fit `last`."""
+    def _is_that_of(self, last):
+        """Whether the network, its losses and its tasks are those of the fit `last`, or None."""
+        if last is None:
+            return False
         same = (self._architecture, self._objective) == (last._architecture, last._objective)
         return same and np.array_equal(self._names, last._names)
 
-    def _standardize(self, head, y, w):
-        return head.standardized(y, w) if getattr(self, "standardize_y", True) else head
+    def _scaled_heads(self, reading, items, last):
+        """Heads that know the mean and deviation of the labels of `items`: if a fit goes on, those that they had."""
+        if last is None and not getattr(self, "standardize_y", True):
+            return reading.heads
+        labels = (reading.table.labels_of(t, items) for t in range(len(reading.tasks)))
+        if last is None:
+            return [head.standardized(y, w) for head, (y, w) in zip(reading.heads, labels, strict=True)]
+        return [head.refreshed(y, w) for head, (y, w) in zip(last._heads, labels, strict=True)]
 
-    def _check_range(self, tasks, table):
+    def _check_range(self, table):
         """Raise ValueError for labels that predictions of the type of X cannot tell from infinity."""
         (dtype,) = {X.dtype for X in table.inputs}
-        for name, head in zip(tasks.tolist(), self._heads, strict=True):
+        for name, head in zip(self._names.tolist(), self._heads, strict=True):
             if head.numeric and not (np.abs(head.mean) + np.abs(head.scale) < 1e-3 * np.finfo(dtype).max).all():
                 raise ValueError(
                     f"Labels of task {name!r} are too large for the type of X, {dtype}: their mean is {head.mean} and "
@@ -354,7 +361,7 @@ class BaseNetwork(NetworkReader):
         if not self.ensemble:
             states, ends = [states[best]], [ends[best]]
             best = 0
-        self._publish(states, best)
+        self._publish_training(states, best)
         return ends
 
     def _goal(self, state):
@@ -364,7 +371,8 @@ class BaseNetwork(NetworkReader):
             return max(np.nanmean(s) if np.isfinite(s).any() else -np.inf for s in epochs)
         return -state.objectives[-1] if state.objectives else -np.inf
 
-    def _publish(self, states, best):
+    def _publish_training(self, states, best):
+        """Publish what was learnt; the curves and numbers are those of the state at the position `best`."""
         self._states, self._best, self._solver = states, best, self.solver
         state = states[best]
         self.loss_ = float(state.objectives[-1]) if state.objectives else np.nan

@@ -64,7 +64,7 @@ class Reporter(contextlib.AbstractContextManager):
 
     def _model(self, state):
         model = copy.copy(self.estimator)
-        model._publish([state], 0)
+        model._publish_training([state], 0)
         return model
 
     def _print(self, run, number, state):

@@ -77,6 +77,10 @@ class Table:
         inputs = [np.ascontiguousarray(X[:, columns]) for columns in features]
         return Table(inputs, self.Y, self.weight, self.first, self.n_columns, np.array([task, row, row]), pointer)
 
+    def astype(self, dtype):
+        """The same data with inputs of another type."""
+        return replace(self, inputs=[rows.astype(dtype, copy=False) for rows in self.inputs])
+
     @property
     def n_tasks(self):
         return len(self.first)

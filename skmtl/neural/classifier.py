@@ -1,6 +1,5 @@
 """The network for classes: one trunk, a head for every task."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from skmtl.neural._encode import refuse_other_classes
 from skmtl.neural._fitted import collect
 from skmtl.neural._heads import Head
 from skmtl.neural._losses import CONSTANT, SIGMOID
+from skmtl.neural._reading import Given
 
 __all__ = ["MultiTaskMLPClassifier"]
 
@@ -310,48 +310,45 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         -------
         self
         """
-        fitted = copy.copy(self)
+        last, announced = self._last, None
         if classes is not None:
             announced = _sets_of(classes, np.shape(y)[1:])
-            if not hasattr(self, "_states"):
-                fitted._labels = announced
-            elif announced.wide == self._labels.wide:  # else y has another layout than in the first call
-                refuse_other_classes(announced.classes, self._labels.classes)
-        return self._take_epoch(fitted, X, y, sample_weight, task)
+            if last is not None and announced.wide == last._labels.wide:  # else y has another layout than in that call
+                refuse_other_classes(announced.classes, last._labels.classes)
+        return self._take_epoch(Given(X, y, sample_weight, task, last, partial=True, announced=announced))
 
-    def _encode_labels(self, y, as_before):  # type: ignore[override]
-        """The codes of y, in its own layout; sets `classes_`."""
+    def _publish_reading(self, reading):
+        super()._publish_reading(reading)
+        self._labels, self.classes_ = reading.labels, reading.labels.classes
+
+    def _code_labels(self, y, given):
         if y is None:
-            return y  # whoever checks the data says so in the words of all estimators
-        known = getattr(self, "_labels", None) if as_before else None
-        self._labels, codes = encode_labels(y)
-        if known is not None:
-            codes, self._labels = named(codes, recode(codes, self._labels, known)), known
-        self.classes_ = self._labels.classes
-        return codes
+            return None, y  # whoever checks the data says so in the words of all estimators
+        known = given.announced if given.last is None else given.last._labels
+        labels, codes = encode_labels(y)
+        return (labels, codes) if known is None else (known, named(codes, recode(codes, labels, known)))
 
-    def _weigh(self, data):
-        if self._weighs_alike:
+    def _weigh(self, data, labels):
+        if self.class_weight is None:
             return data
-        return weigh_classes(data, self._labels, self.class_weight, keep_rows=True)
+        return weigh_classes(data, labels, self.class_weight, keep_rows=True)
 
-    def _read_parts(self, X, y, sample_weight, task, as_before, partial):
-        reading = super()._read_parts(X, y, sample_weight, task, as_before, partial)
-        if self._weighs_alike:
+    def _read_parts(self, given):
+        reading = super()._read_parts(given)
+        if self.class_weight is None:
             return reading
         table, tasks = reading.table, reading.tasks
         codes, of_row = table.Y[:, 0].astype(np.intp), table.task_of_item()
         weight = np.ones(len(codes)) if table.weight is None else table.weight
-        weight = weight * factors_of_labels(codes, weight, of_row, self._labels, self.class_weight, tasks)
+        weight = weight * factors_of_labels(codes, weight, of_row, reading.labels, self.class_weight, tasks)
         empty = np.bincount(of_row, minlength=len(tasks)) > 0
         empty &= np.bincount(of_row, weight, minlength=len(tasks)) == 0
-        if empty.any() and not partial:
+        if empty.any() and not given.partial:
             raise ValueError(f"class_weight leaves no label of the tasks {describe(tasks[empty])} a weight above zero.")
-        return replace(reading, table=replace(table, weight=weight), counted=table)
+        return replace(reading, table=replace(table, weight=weight))
 
-    def _make_heads(self, kept):
+    def _make_heads(self, labels, kept):
         """A head for each of the tasks at the positions `kept`."""
-        labels = self._labels
         if not labels.wide:
             return [Head.of_classes(labels.union)] * len(kept)
         return [Head.of_classes(labels.classes[t], None if labels.binary else labels.own(t)) for t in kept]

@@ -1,6 +1,5 @@
 """The network for tasks of different kinds: a regression, a classification, tags and counts together."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -22,10 +21,10 @@ from skmtl.neural._encode import (
     weight_of_columns,
 )
 from skmtl.neural._heads import KINDS, Head, distill
-from skmtl.neural._parts import labelled_parts, read_parts
-from skmtl.neural._reading import Reading
+from skmtl.neural._parts import labelled_parts
+from skmtl.neural._reading import Given, Reading
 from skmtl.neural._table import Table, without_zeros
-from skmtl.tasks import check_data, take_task_column
+from skmtl.tasks import take_task_column
 
 __all__ = ["MultiTaskMLP"]
 
@@ -291,16 +290,14 @@ class MultiTaskMLP(BaseNetwork):
         -------
         self
         """
-        fitted = copy.copy(self)
+        last, announced = self._last, None
         if classes is not None:
             announced = announced_heads(classes, self._check_heads())
-            if not hasattr(self, "_states"):
-                fitted._announced = announced
-            else:
-                for name, known in zip(self._names.tolist(), self._heads, strict=True):
-                    if name in announced and announced[name].kind == known.kind:
-                        refuse_other_classes(announced[name].classes, known.classes, f"classes[{name!r}]")
-        return self._take_epoch(fitted, X, y, sample_weight, task)
+            known = {} if last is None else last._head_of
+            for name, head in known.items():
+                if name in announced and announced[name].kind == head.kind:
+                    refuse_other_classes(announced[name].classes, head.classes, f"classes[{name!r}]")
+        return self._take_epoch(Given(X, y, sample_weight, task, last, partial=True, announced=announced))
 
     def predict(self, X, *, task=None):
         """Predict the labels of every task.
@@ -416,33 +413,31 @@ class MultiTaskMLP(BaseNetwork):
 
     # ------------------------------------------------------------------------------------------------- reading
 
-    def _read(self, X, y, sample_weight, task, as_before, partial):
-        heads, known = self._check_heads(), {}
-        if as_before and hasattr(self, "_names"):
-            known = dict(zip(self._names.tolist(), self._heads, strict=True))
+    @property
+    def _head_of(self):
+        """The heads {task: Head} of the last fit."""
+        return dict(zip(self._names.tolist(), self._heads, strict=True))
+
+    def _read(self, given):
+        """Validate the data; as `heads` names the tasks, a fit that goes on may lack some, in a warm start, too."""
+        heads = self._check_heads()
+        self._refuse_sparse(given.X)
+        self._check_columns(given)
         kinds = {name: "distilled" if isinstance(kind, distill) else kind for name, kind in heads.items()}
-        if {name: head.kind for name, head in known.items()} != kinds:  # another network
-            known = {}
-        self._refuse_sparse(X)
-        self._check_columns(X, partial)
-        may_lack = bool(known)  # tasks, in these rows
-        if not may_lack:
-            known = self.__dict__.pop("_announced", {})
-        if isinstance(X, Mapping):
-            reading = self._read_mixed_parts(X, y, sample_weight, task, heads, known, partial)
-        elif task is not None or self.task is not None:
-            reading = self._read_long(X, y, sample_weight, task, heads, known, may_lack)
-        elif y is None:
+        if given.last is not None and {name: head.kind for name, head in given.last._head_of.items()} != kinds:
+            given = replace(given, last=None)  # another network, which says nothing of this one
+        known = (given.announced or {}) if given.last is None else given.last._head_of
+        if isinstance(given.X, Mapping):
+            reading = self._read_mixed_parts(given, heads, known)
+        elif given.task is not None or self.task is not None:
+            reading = self._read_long(given, heads, known)
+        elif given.y is None:
             raise ValueError("MultiTaskMLP requires y to be passed, but the target y is None.")
         else:
-            if partial and hasattr(self, "_names") and not isinstance(y, Mapping) and as_array(y).ndim == 1:
-                self._check_source("single")
-            reading = self._read_wide(X, y, sample_weight, heads, known)
-        self.tasks_ = reading.tasks
+            reading = self._read_wide(given, heads, known)
         made = dict(zip(reading.tasks.tolist(), reading.heads, strict=True))
-        table = weigh_labels(self.class_weight, made, reading.table)
-        reading = replace(reading, table=table, counted=None if self._weighs_alike else reading.table)
-        if not may_lack:
+        reading = replace(reading, table=weigh_labels(self.class_weight, made, reading.table))
+        if given.last is None:
             _refuse_weightless(reading)
         return reading
 
@@ -462,12 +457,15 @@ class MultiTaskMLP(BaseNetwork):
                 )
         return heads
 
-    def _read_wide(self, X, y, sample_weight, heads, known):
+    def _read_wide(self, given, heads, known):
         """One column or more per task, NaN where a row has no label."""
+        y, network = given.y, given.network
+        if network is not None and not isinstance(y, Mapping) and as_array(y).ndim == 1:
+            network._check_source("single")
         columns = columns_of_heads(y, heads)
         made, codes = [], []
         for name, kind in heads.items():
-            head, code = encode_head(name, kind, columns.get(name), X, known.get(name), self.delta)
+            head, code = encode_head(name, kind, columns.get(name), given.X, known.get(name), self.delta)
             made.append(head)
             codes.append(code)
         lengths = [len(code) for code in codes]
@@ -476,25 +474,24 @@ class MultiTaskMLP(BaseNetwork):
                 f"Every row needs a label, or NaN, of each task. Got {lengths} labels of {describe(heads)}."
             )
         sizes = [head.n_targets for head in made]
-        weight = weight_of_columns(sample_weight, list(heads), sizes, lengths[0])
-        data = check_data(X, np.hstack(codes), weight, estimator=self, empty=True, keep_float32=True)
+        weight = weight_of_columns(given.sample_weight, list(heads), sizes, lengths[0])
+        data = self._check_data(given, np.hstack(codes), weight, empty=True)
         first = np.cumsum([0, *sizes[:-1]])
         Y, weight = without_zeros(data.y, data.weight)
-        return Reading(_names(heads), made, Table([data.X], Y, weight, first, np.array(sizes)), "outputs")
+        return Reading.of(_names(heads), made, Table([data.X], Y, weight, first, np.array(sizes)), "outputs")
 
-    def _read_long(self, X, y, sample_weight, task, heads, known, may_lack):
-        """A row belongs to one task."""
-        rows, ids = (X, task) if self.task is None else take_task_column(X, self.task)[:2]
+    def _read_long(self, given, heads, known):
+        """A row belongs to one task; tasks of the last fit may have none."""
+        rows, ids = (given.X, given.task) if self.task is None else take_task_column(given.X, self.task)[:2]
         n = len(ids) if np.ndim(ids) else 0  # no ids, which are refused below
         # labels are of many types: check_data gets the numbers of rows in their place, which tell the order it makes
-        options = {"task": task, "task_column": self.task, "estimator": self, "keep_float32": True}
-        data = check_data(X, np.arange(n), sample_weight, **options)
-        tasks = self._names if may_lack else data.tasks
-        self._compare_tasks(data.tasks, heads, may_lack)
-        if may_lack:
-            data = data.reindex(tasks)
+        data = self._check_data(given, np.arange(n), given.sample_weight, empty=False)
+        _compare_tasks(data.tasks, heads, all_there=given.last is None)
+        if given.last is not None:
+            data = data.reindex(given.last._names)
+        tasks, y = data.tasks, labels_a_row(given.y, n)
         _, *places = rows_by_code(lookup(canonical_ids(ids)[0], tasks), len(tasks))
-        place, y = dict(zip(tasks.tolist(), places, strict=True)), labels_a_row(y, n)
+        place = dict(zip(tasks.tolist(), places, strict=True))
 
         def rows_of(name):
             own = place[name]
@@ -504,21 +501,20 @@ class MultiTaskMLP(BaseNetwork):
         Y = codes[data.y.astype(np.intp)]
         sizes = np.array([head.n_targets for head in made])
         table = Table.by_task([data.X], Y, data.weight, sizes, data.task_of_row, np.arange(len(Y)))
-        return Reading(tasks, made, table, data.source, data.task_position)
+        return Reading.of(tasks, made, table, data.source, task_position=data.task_position)
 
-    def _read_mixed_parts(self, X, y, sample_weight, task, heads, known, partial):
+    def _read_mixed_parts(self, given, heads, known):
         """Every task with an X of its own."""
-        if y is not None or task is not None or self.task is not None:
+        if given.y is not None or given.task is not None or self.task is not None:
             raise ValueError("With X a dict {task: (X, y)}, MultiTaskMLP takes neither y nor task.")
-        parts = read_parts(X, sample_weight, self._known_parts(partial))
-        self._compare_tasks(parts.tasks, heads, False)
+        parts = self._check_parts(given)
+        _compare_tasks(parts.tasks, heads)
         each = zip(parts.inputs, parts.labels, parts.place, strict=True)
         labelled, row = dict(zip(parts.tasks.tolist(), each, strict=True)), parts.row
         made, Y = self._encode_rows(parts.tasks, heads, known, labelled.get, len(row))
-        self._name_features(parts)
         sizes = np.array([head.n_targets for head in made])
         table = Table.by_task(parts.inputs, Y, parts.weight, sizes, parts.task_of_row, row)
-        return Reading(parts.tasks, made, table, "parts")
+        return Reading.of(parts.tasks, made, table, "parts", part_names=parts.names)
 
     def _encode_rows(self, tasks, heads, known, rows_of, n):
         """The heads of tasks, and labels of n rows as numbers (n, most columns), NaN where a task has fewer.
@@ -545,18 +541,19 @@ class MultiTaskMLP(BaseNetwork):
             Y[place, : code.shape[1]] = code
         return made, Y
 
-    def _compare_tasks(self, tasks, heads, may_lack):
-        """Whether the tasks of the data are those of `heads`."""
-        names, _ = canonical_ids(list(heads), "heads")
-        if (lookup(tasks, names) < 0).any() or (not may_lack and (lookup(names, tasks) < 0).any()):
-            raise ValueError(f"heads has the tasks {describe(names)}, but the rows are of the tasks {describe(tasks)}.")
-
 
 def _apart(answers, codes):
     """Answers, as of `_answers`, split: of every task for its own rows, or None, and for rows of unknown tasks."""
     sizes = np.bincount(codes[codes >= 0], minlength=len(answers)).tolist()
     pairs = list(zip(answers, sizes, strict=True))
     return [o[:n] if n else None for o, n in pairs], [None if o is None else o[n:] for o, n in pairs]
+
+
+def _compare_tasks(tasks, heads, all_there=True):
+    """Raise ValueError for a task of the data that is not in `heads`; or, if all should be there, vice versa."""
+    names, _ = canonical_ids(list(heads), "heads")
+    if (lookup(tasks, names) < 0).any() or (all_there and (lookup(names, tasks) < 0).any()):
+        raise ValueError(f"heads has the tasks {describe(names)}, but the rows are of the tasks {describe(tasks)}.")
 
 
 def _refuse_weightless(reading):

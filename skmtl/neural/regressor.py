@@ -288,7 +288,7 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
             return self._score_parts(X, y, sample_weight, r2_score)
         return super().score(X, y, sample_weight, task=task)
 
-    def _make_heads(self, kept):
+    def _make_heads(self, labels, kept):
         """A head for each of the tasks at the positions `kept`."""
         kind = {"squared": "regression"}.get(self.loss, self.loss)
         return [Head.of_numbers(kind, self.delta) for _ in kept]
