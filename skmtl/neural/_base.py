@@ -1,4 +1,12 @@
-"""What the networks have in common: fit = read -> split -> train -> publish; predict = outputs of the heads."""
+"""What the networks have in common: how they are fitted.
+
+fit          set up -> hold rows out, if scores are wanted -> train from new weights, or with `warm_start` the last ones
+partial_fit  set up -> the network must be that of the first call, if this is another -> train for an epoch
+initialize   set up -> new weights
+
+To set up is to read the data and to publish the network that they ask for. All is done to a copy, which the estimator
+becomes in the end.
+"""
 
 import copy
 import threading
@@ -157,12 +165,13 @@ class BaseNetwork(NetworkReader):
         """Train for an epoch on rows that are some of many."""
         check_parameters(self)
         fitted = copy.copy(self)  # so that an error leaves self as it was
-        problem, last = fitted._pose(given)
+        reading, last = fitted._set_up(given)
         if last is not given.last:
             raise ValueError(
                 f"partial_fit goes on with the network of the first call, whose tasks are {describe(self._names)}, "
                 f"with {self._architecture.n_features} features; these data or parameters ask for another one."
             )
+        problem = fitted._problem(reading, reading.table.labelled_items(), last)
         settings = copy.copy(self).set_params(max_iter=1, early_stopping=False, learning_rate="constant")
         fitted._train(replace(problem, settings=settings), fitted._start(problem, last))
         self.__dict__ = fitted.__dict__
@@ -183,46 +192,56 @@ class BaseNetwork(NetworkReader):
         return [State.new(problem.architecture, rng, dtype) for rng in generators]
 
     def _pose(self, given, validation_data=None):
-        """The problem that the data pose, and the fit that goes on: ``given.last`` if that was of this network.
+        """The problem of a fit, and the last fit or None, as of `_set_up`."""
+        reading, last = self._set_up(given)
+        items, held_out = reading.table.labelled_items(), None
+        if validation_data is None and (self.early_stopping or self.task_weight == "priority"):
+            counting = reading.counted.labelled_items()  # scores count rows whatever classes weigh
+            rest, held_out = self._hold_out(reading.table, counting)
+            items = np.intersect1d(items, rest, assume_unique=True)
+        problem = self._problem(reading, items, last)
+        return replace(problem, validation=self._validation(validation_data, reading.counted, held_out)), last
 
-        Else None: the network starts anew.
+    def _set_up(self, given):
+        """Read the data and become the network that they ask for, as yet without weights.
+
+        Returns
+        -------
+        reading : Reading
+            Every task with its own columns of X.
+        last : BaseNetwork, or None
+            ``given.last`` if that is the same network with the same losses: its weights are those to go on with.
         """
-        reading = self._read(given)
-        if given.network is not None and reading.task_position != given.last._task_position:
-            refuse_other_column(self, given.last._task_position)
+        reading, last = self._read(given), given.last
+        if given.network is not None and reading.task_position != last._task_position:
+            refuse_other_column(self, last._task_position)
         self._refuse_unknown_tasks(reading.all_tasks)
         self._check_numbers(reading.table)
-        self._publish_reading(reading)
-        if self._columns is not None:
-            reading = reading.on_tables(lambda table: table.split_columns(self._columns))
-        self._architecture = self._architecture_for(reading.table, reading.heads)
-        last = given.last if self._is_that_of(given.last) else None
-        counts_all = reading.counted is reading.table
-        if last is not None:
-            table = reading.table.astype(last._states[0].theta.dtype)  # that it began with, whatever that of these rows
-            reading = replace(reading, table=table, counted=table if counts_all else reading.counted)
-        table, counted = reading.table, reading.counted
-        if given.partial or validation_data is not None or not (self.early_stopping or self.task_weight == "priority"):
-            items, held_out = table.labelled_items(), None
-        else:
-            rest, held_out = self._hold_out(table, counted.labelled_items())  # scores count rows whatever classes weigh
-            items = np.intersect1d(table.labelled_items(), rest, assume_unique=True)
-        self._heads = self._scaled_heads(reading, items, last)
-        self._check_range(table)
-        validation = self._validation(validation_data, counted, held_out)
-        metrics = [self._metric(name) for name in reading.tasks]
-        encoded = self._encoded(table)
-        problem = Problem(self, self._architecture, self._heads, reading.tasks, encoded, items, validation, metrics)
-        return problem, last
+        n_read, columns = reading.table.n_features, self._own_features(reading)
+        if columns is not None:
+            reading = reading.on_tables(lambda table: table.split_columns(columns))
+        self._publish_network(reading, n_read, columns)
+        if last is None or not self._is_that_of(last):
+            return reading, None
+        table = reading.table.astype(last._states[0].theta.dtype)  # that it began with, whatever that of these rows
+        counted = table if reading.counted is reading.table else reading.counted
+        return replace(reading, table=table, counted=counted), last
 
-    def _publish_reading(self, reading):
-        """Publish what the data are: their tasks, layout and features."""
+    def _publish_network(self, reading, n_read, columns):
+        """Publish what the data say: tasks, layout, features, and the network for them."""
         self.tasks_, self._names = reading.all_tasks, reading.tasks
-        self._source, self._task_position = reading.source, reading.task_position
-        self._n_read, self._part_names = reading.table.n_features, reading.part_names
-        self._columns = self._own_features(reading)  # what predict goes by, whatever becomes of the parameter
+        self._source, self._task_position, self._part_names = reading.source, reading.task_position, reading.part_names
+        self._n_read, self._columns = n_read, columns  # what predict goes by, whatever becomes of the parameter
+        self._architecture = self._architecture_for(reading.table, reading.heads)
         losses = [(head.kind, head.constant) for head in reading.heads]
-        self._objective = losses, getattr(self, "standardize_y", True), self._columns
+        self._objective = losses, getattr(self, "standardize_y", True), columns
+
+    def _problem(self, reading, items, last):
+        """What is to be learnt from `items`; publishes the heads, whose scale is that of the fit `last`, if any."""
+        self._heads = self._scaled_heads(reading, items, last)
+        self._check_range(reading.table)
+        table, metrics = self._encoded(reading.table), [self._metric(name) for name in reading.tasks]
+        return Problem(self, self._architecture, self._heads, reading.tasks, table, items, metrics=metrics)
 
     def _refuse_unknown_tasks(self, tasks):
         for parameter in ("task_weight", "metrics", "features"):
@@ -241,9 +260,7 @@ class BaseNetwork(NetworkReader):
         )
 
     def _is_that_of(self, last):
-        """Whether the network, its losses and its tasks are those of the fit `last`, or None."""
-        if last is None:
-            return False
+        """Whether the network, its losses and its tasks are those of the fit `last`."""
         same = (self._architecture, self._objective) == (last._architecture, last._objective)
         return same and np.array_equal(self._names, last._names)
 

@@ -317,8 +317,8 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
                 refuse_other_classes(announced.classes, last._labels.classes)
         return self._take_epoch(Given(X, y, sample_weight, task, last, partial=True, announced=announced))
 
-    def _publish_reading(self, reading):
-        super()._publish_reading(reading)
+    def _publish_network(self, reading, n_read, columns):
+        super()._publish_network(reading, n_read, columns)
         self._labels, self.classes_ = reading.labels, reading.labels.classes
 
     def _code_labels(self, y, given):
