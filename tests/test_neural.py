@@ -959,6 +959,16 @@ def test_training_goes_on_with_rows_of_another_float_type(types, layout, rng):
         assert_array_equal(model._states[0].theta, expected._states[0].theta)
 
 
+def test_held_out_rows_are_of_the_type_that_the_network_began_with(rng):
+    X, Y = rng.normal(size=(60, 3)), {"a": rng.normal(size=60)}
+    scores = []
+    for weigh in (None, {}):  # classes that all weigh 1
+        model = MultiTaskMLP({"a": "regression"}, (3,), class_weight=weigh, early_stopping=True, max_iter=2)
+        model.set_params(warm_start=True, random_state=0).fit(X.astype(np.float32), Y).fit(X, Y)
+        scores.append(model.validation_scores_["a"])
+    assert_array_equal(*scores)
+
+
 def test_a_later_chunk_and_the_rows_to_validate_on_may_have_no_label_of_a_task(rng):
     X, Y = data(rng)
     gaps = Y.copy()

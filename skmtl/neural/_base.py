@@ -223,9 +223,8 @@ class BaseNetwork(NetworkReader):
         self._publish_network(reading, n_read, columns)
         if last is None or not self._is_that_of(last):
             return reading, None
-        table = reading.table.astype(last._states[0].theta.dtype)  # that it began with, whatever that of these rows
-        counted = table if reading.counted is reading.table else reading.counted
-        return replace(reading, table=table, counted=counted), last
+        dtype = last._states[0].theta.dtype  # that it began with, whatever that of these rows
+        return reading.on_tables(lambda table: table.astype(dtype)), last
 
     def _publish_network(self, reading, n_read, columns):
         """Publish what the data say: tasks, layout, features, and the network for them."""
