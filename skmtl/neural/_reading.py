@@ -147,16 +147,9 @@ class NetworkReader(FittedNetwork):
 
     def _check_data(self, given, y, sample_weight, empty):
         """As `check_data`, for rows that are no dict."""
-        return check_data(
-            given.X,
-            y,
-            sample_weight,
-            task=given.task,
-            task_column=self.task,
-            estimator=self if given.network is None else copy.copy(self),  # columns keep the names of the first rows
-            empty=empty,
-            keep_float32=True,
-        )
+        named = self if given.network is None else copy.copy(self)  # the columns keep the names of the first rows
+        options = {"task": given.task, "task_column": self.task, "empty": empty, "keep_float32": True}
+        return check_data(given.X, y, sample_weight, estimator=named, **options)
 
     def _check_parts(self, given):
         """As `read_parts`, which may lack tasks of the network whose rows these are."""
