@@ -424,20 +424,21 @@ class MultiTaskMLP(BaseNetwork):
         self._refuse_sparse(given.X)
         self._check_columns(given)
         kinds = {name: "distilled" if isinstance(kind, distill) else kind for name, kind in heads.items()}
-        if given.last is not None and {name: head.kind for name, head in given.last._head_of.items()} != kinds:
-            given = replace(given, last=None)  # another network, which says nothing of this one
-        known = (given.announced or {}) if given.last is None else given.last._head_of
+        last = given.last
+        if last is not None and {name: head.kind for name, head in last._head_of.items()} != kinds:
+            last = None  # another network, whose labels say nothing of these
+        known = (given.announced or {}) if last is None else last._head_of
         if isinstance(given.X, Mapping):
             reading = self._read_mixed_parts(given, heads, known)
         elif given.task is not None or self.task is not None:
-            reading = self._read_long(given, heads, known)
+            reading = self._read_long(given, heads, known, last)
         elif given.y is None:
             raise ValueError("MultiTaskMLP requires y to be passed, but the target y is None.")
         else:
             reading = self._read_wide(given, heads, known)
         made = dict(zip(reading.tasks.tolist(), reading.heads, strict=True))
         reading = replace(reading, table=weigh_labels(self.class_weight, made, reading.table))
-        if given.last is None:
+        if last is None:
             _refuse_weightless(reading)
         return reading
 
@@ -480,15 +481,15 @@ class MultiTaskMLP(BaseNetwork):
         Y, weight = without_zeros(data.y, data.weight)
         return Reading.of(_names(heads), made, Table([data.X], Y, weight, first, np.array(sizes)), "outputs")
 
-    def _read_long(self, given, heads, known):
-        """A row belongs to one task; tasks of the last fit may have none."""
+    def _read_long(self, given, heads, known, last):
+        """A row belongs to one task; those of the fit `last` may have none."""
         rows, ids = (given.X, given.task) if self.task is None else take_task_column(given.X, self.task)[:2]
         n = len(ids) if np.ndim(ids) else 0  # no ids, which are refused below
         # labels are of many types: check_data gets the numbers of rows in their place, which tell the order it makes
         data = self._check_data(given, np.arange(n), given.sample_weight, empty=False)
-        _compare_tasks(data.tasks, heads, all_there=given.last is None)
-        if given.last is not None:
-            data = data.reindex(given.last._names)
+        _compare_tasks(data.tasks, heads, all_there=last is None)
+        if last is not None:
+            data = data.reindex(last._names)
         tasks, y = data.tasks, labels_a_row(given.y, n)
         _, *places = rows_by_code(lookup(canonical_ids(ids)[0], tasks), len(tasks))
         place = dict(zip(tasks.tolist(), places, strict=True))
