@@ -25,6 +25,7 @@ from skmtl.losses import Huber, Logistic, Multinomial, Poisson, Squared
 from skmtl.penalties import (
     L1,
     Clustered,
+    Dirty,
     FusedTasks,
     JointFeature,
     Pooled,
@@ -192,6 +193,15 @@ def test_rows_of_few_labels_are_those_of_the_hessian(fit_intercept, sure, rng, m
     slope, same = (m.moments.xy - m.moments.times_gram(ahead.reshape(3, -1)) for m in (model, whole))
     assert_allclose(slope, same, rtol=0, atol=1e-7)
     assert_allclose(model.dual(ahead).down, whole.dual(ahead).down, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("belief", [JointFeature(0.01), Dirty(0.01, 0.01), L1(0.01)], ids=repr)
+def test_several_classes_of_few_labels_take_few_steps(belief, rng):
+    """Steps on the rows alone were twice as many."""
+    X, task = rng.normal(size=(36, 40)), np.repeat(np.arange(3), 12)
+    y = (X[:, :4] + 0.5 * rng.normal(size=(36, 4))).argmax(axis=1)
+    model = MultiTaskClassifier(belief, tol=1e-9, max_iter=250).fit(X, y, task=task)
+    assert model.dual_gap_ <= 1e-9 * 3 * np.log(4)
 
 
 def test_features_that_cost_nothing_have_their_best_weights_in_the_model(rng):

@@ -8,9 +8,9 @@ goes on from where they are then.  Newton's go first where they are linear equat
 where a step on the rows is dear, because its prox takes iterations of its own.  Where moments would not fit in memory,
 or X is sparse and wide, steps on the rows are all there is.
 
-With several classes the weights of a task's classes make one row, on which Newton's model is built if it is short
-enough; the longer it is, the longer steps on the rows go on.  Where a penalty makes most of many features zero, working
-sets hold those in use and a few more (`_rows/working_sets.py`).
+With several classes the weights of a task's classes make one row, on which Newton's model is built if that row is short
+enough, or if labels are few; the larger the model is, the longer steps on the rows go on.  Where a penalty makes most
+of many features zero, working sets hold those in use and a few more (`_rows/working_sets.py`).
 """
 
 from dataclasses import replace
@@ -278,7 +278,8 @@ def _model_rows(descent):
 def _budget(descent):
     """Steps on the rows that take about as long as Newton's.
 
-    It is no function of the number of rows, because a weight of 2 has to act as the row twice.
+    It is no function of the number of rows, because a weight of 2 has to act as the row twice; but where labels are
+    fewer than many weights, whose models are cheap.
     """
     one, penalty = descent.rows.K == 1, descent.penalty
     if one and isinstance(penalty, L1):
