@@ -142,7 +142,7 @@ _RANGES = {
     "BaseNetwork.learning_rate_init": _POSITIVE,
     "BaseNetwork.loss": _choice("squared", "huber", "poisson"),
     "BaseNetwork.max_norm": (
-        lambda value: value is None or number(0, ends="()")[0](value),
+        lambda value: value is None or _POSITIVE[0](value),
         "None or a float in the range (0, inf)",
     ),
     "BaseNetwork.metrics": (

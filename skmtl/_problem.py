@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skmtl._algebra import lengths_of
+from skmtl._algebra import lengths_of, over
 from skmtl._ids import named_tasks
 from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
@@ -108,7 +108,7 @@ class _Moments:
     def of(cls, moments_of, data, estimator, factor, origin):
         """The moments of the rows of `data`, which lack `origin`: intercepts are those of ``X + origin``."""
         moments = moments_of(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
-        _refuse_extremes(data.X, moments.squares)
+        _refuse_extremes(data.X, over(moments.squares, moments.weight[:, None]))
         _refuse_overflow(moments.yy)
         if np.any(origin):
             moments = replace(moments, x_mean=moments.x_mean + origin)
@@ -248,7 +248,7 @@ def _basis(data, centered, own_intercepts):
 def _refuse_extremes(X, squares):
     """Raise ValueError where features are so large, or all so small, that solvers would end anywhere, or never.
 
-    squares : their weighted sums of squares.
+    squares : their mean squares, in an array of any shape.
     """
     largest = squares.max(initial=0.0)
     if not largest < _HUGE**2:

@@ -940,6 +940,15 @@ def test_numbers_that_vanish_when_squared_are_refused(Estimator, scale, rows):
         Estimator().fit(sparse.csr_array(rows.X * scale), y, task=rows.ids)
 
 
+@pytest.mark.parametrize("size", [1e-160, 1e160])
+@pytest.mark.parametrize("Estimator", [L1Regressor, FusedTasksRegressor, FusedTasksClassifier])
+def test_weights_are_of_any_size(Estimator, size, rows):
+    """What is too large, or too small, is a number in X, not its square times a weight."""
+    y = rows.y > 0 if is_classifier(Estimator()) else rows.y
+    model = Estimator(tol=1e-12).fit(rows.X, y, np.full(rows.n, size), task=rows.ids)
+    assert_same_model(model, Estimator(tol=1e-12).fit(rows.X, y, task=rows.ids), rtol=1e-9)
+
+
 @but(AdaptiveJointFeatureRegressor)  # would rather have one of them
 def test_duplicated_columns_share_the_weight(model, rows):
     model = clone(model).fit(rows.X[:, [0, 1, 2, 0]], rows.y, task=rows.ids)
