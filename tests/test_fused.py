@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from scipy.linalg import block_diag
+from scipy.linalg import block_diag, sqrtm
 from scipy.sparse.linalg import LinearOperator, cg
 
 from skmtl import FusedTasksRegressor, PooledRegressor
@@ -16,8 +16,8 @@ from skmtl.penalties import FusedTasks, Temporal
 from skmtl.penalties.graph import Edges, EveryPair
 from skmtl.solvers import fused, solve
 from skmtl.solvers._fused import edge_systems, fronts, sampled_laplacians
-from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_boundary
-from skmtl.solvers._fused.edge_systems import Direct, Iterative, Switching, edge_system
+from skmtl.solvers._fused.cones import Scaling, way_to_boundary
+from skmtl.solvers._fused.edge_systems import Direct, Iterative, Switching, edge_system, invert
 from skmtl.solvers._fused.fronts import Elimination
 from skmtl.solvers._fused.laplacians import Laplacians
 from skmtl.solvers._fused.sampled_laplacians import SampledLaplacians
@@ -433,38 +433,76 @@ def test_couplings_of_any_strength_leave_the_common_part(rng):
     assert_allclose(W, np.tile(np.linalg.solve(H.sum(axis=0), R.sum(axis=0)), (n_tasks, 1)), rtol=1e-3)
 
 
-@pytest.mark.parametrize("dot", [dot_rows, dot_values])
-def test_the_scaling_takes_one_point_to_the_other(dot, rng):
-    """V^2 x = s, and (k I - u u') dz + h is the change of p that ``V^2 dx + ds = c`` asks for."""
-    z, p = rng.normal(size=(2, 7, 3))
-    t, tau = (np.sqrt(dot(a, a)) + rng.uniform(0.01, 1, size=dot(a, a).shape) for a in (z, p))
-    scaling = Scaling(t, z, tau, p, dot)
-    s0, s1 = scaling._apply(*scaling._apply(t, z))
-    assert_allclose(s0, tau, rtol=1e-10)
-    assert_allclose(s1, -p, rtol=1e-8, atol=1e-10)
-    dz = rng.normal(size=z.shape)
-    c = rng.normal(size=t.shape), rng.normal(size=z.shape)
-    dt, dp = scaling.change(c, dz)
-    a0, a1 = scaling._apply(*scaling._apply(dt, dz))
-    assert_allclose(a0, c[0], rtol=0, atol=1e-9 * np.abs(a1).max())
-    assert_allclose(a1 - dp, c[1], rtol=0, atol=1e-9 * np.abs(a1).max())
-    assert_allclose(dp, scaling.k * dz - scaling.u * dot(scaling.u, dz) + scaling.offset(c), rtol=1e-12)
+def dot(a, b, n_cones):
+    """Inner products of the cones of each row, (n, n_cones)."""
+    return (a * b).reshape(len(a), n_cones, -1).sum(axis=2)
 
 
-@pytest.mark.parametrize("dot", [dot_rows, dot_values])
-def test_the_way_ends_at_the_boundary(dot, rng):
+def square_of_scaling(x, s):
+    """The matrix V^2 of Nesterov and Todd for points x and s of one cone: ``V^2 x = s``."""
+    J = np.diag(np.r_[1.0, -np.ones(len(x) - 1)])
+    in_x, in_s = np.sqrt(x @ J @ x), np.sqrt(s @ J @ s)
+    w = s / in_s + J @ x / in_x
+    return in_s / in_x * (2.0 * np.outer(w, w) / (w @ J @ w) - J)
+
+
+def arrow(m):
+    """The matrix of a product with m, Jordan's."""
+    out = m[0] * np.eye(len(m))
+    out[0], out[:, 0] = m, m
+    return out
+
+
+@pytest.mark.parametrize("n_cones", [1, 2, 6])
+def test_the_scaling_is_that_of_dense_matrices(n_cones, rng):
+    """``V^2 dx + ds = c``, ``dp = (k I - u u') dz + h``; c is for products mu: ``m o V^-1 c + a o b = mu (1, 0)``."""
+    width, mu = 6 // n_cones, 0.3
+    z, p, dz, da, dp_before = rng.normal(size=(5, 7, 6))
+    t, tau = (np.sqrt(dot(a, a, n_cones)) + rng.uniform(0.01, 1, size=(7, n_cones)) for a in (z, p))
+    dt_before, c = rng.normal(size=t.shape), (rng.normal(size=t.shape), rng.normal(size=z.shape))
+    scaling = Scaling(t, z, tau, p)
+    (dt, dp), h = scaling.change(c, dz), scaling.offset(c)
+    aim = scaling.target(mu, da, dt_before, dp_before)
+    for e, i in np.ndindex(t.shape):
+        own = slice(i * width, (i + 1) * width)
+        x = np.r_[t[e, i], z[e, own]]
+        V2 = square_of_scaling(x, np.r_[tau[e, i], -p[e, own]])
+        left = V2 @ np.r_[dt[e, i], dz[e, own]] - np.r_[0.0, dp[e, own]]
+        assert_allclose(left, np.r_[c[0][e, i], c[1][e, own]], rtol=0, atol=1e-9 * np.abs(V2).max())
+        u = scaling.u[e, own]
+        flow = scaling.k[e, i] * dz[e, own] - u * (u @ dz[e, own]) + h[e, own]
+        assert_allclose(dp[e, own], flow, rtol=1e-9, atol=1e-9)
+        V = sqrtm(V2).real
+        a, b = V @ np.r_[dt_before[e, i], da[e, own]], np.linalg.solve(V, np.r_[0.0, -dp_before[e, own]])
+        products = arrow(V @ x) @ np.linalg.solve(V, np.r_[aim[0][e, i], aim[1][e, own]]) + arrow(a) @ b
+        assert_allclose(products, np.r_[mu, np.zeros(width)], rtol=0, atol=1e-8 * np.abs(arrow(a) @ b).max())
+
+
+@pytest.mark.parametrize("n_cones", [1, 3])
+def test_the_way_ends_at_the_boundary(n_cones, rng):
     a1, d1 = rng.normal(size=(2, 50, 3))
-    a0 = np.sqrt(dot(a1, a1)) + rng.uniform(0.1, 1, size=dot(a1, a1).shape)
+    a0 = np.sqrt(dot(a1, a1, n_cones)) + rng.uniform(0.1, 1, size=(50, n_cones))
     d0 = rng.normal(size=a0.shape)
-    step = way_to_boundary(a0, a1, d0, d1, dot)
+    step = way_to_boundary(a0, a1, d0, d1)
 
     def depth(at):
         b1 = a1 + at * d1
-        return (a0 + at * d0 - np.sqrt(dot(b1, b1))).min()
+        return (a0 + at * d0 - np.sqrt(dot(b1, b1, n_cones))).min()
 
     assert abs(depth(step)) < 1e-9
     assert depth(0.999 * step) > 0
-    assert way_to_boundary(a0, a1, np.ones_like(a0), 0.0 * d1, dot) == np.inf
+    assert way_to_boundary(a0, a1, np.ones_like(a0), 0.0 * d1) == np.inf
+
+
+def test_inverses_of_many_small_matrices(rng):
+    F = rng.normal(size=(4, 7, 9))
+    A = F @ F.swapaxes(1, 2)
+    A[3] = np.outer(A[3, 0], A[3, 0])  # positive definite but for rounding
+    inverse = A.copy()
+    invert(inverse, np.empty((7, 7)))
+    assert_allclose(inverse[:3], np.linalg.inv(A[:3]), rtol=1e-9, atol=1e-12)
+    assert np.isfinite(inverse[3]).all()
+    assert (np.linalg.eigvalsh(inverse[3]) > -1e-6 * np.abs(inverse[3]).max()).all()
 
 
 # ----------------------------------------------------------------------------------------------------- all pairs

@@ -39,7 +39,7 @@ from skmtl.penalties.graph import Edges
 from skmtl.penalties.sparse import L1
 from skmtl.solvers import _dual_newton
 from skmtl.solvers._coupling import Together
-from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_boundary
+from skmtl.solvers._fused.cones import Scaling, way_to_boundary
 from skmtl.solvers._fused.edge_systems import edge_system
 from skmtl.solvers._quadratic import Quadratic
 from skmtl.solvers.solution import ROUNDING, on_nodes, solve, solve_one
@@ -175,11 +175,10 @@ class _Point:
         """The mean of ``t_e tau_e - z_e'p_e``."""
         return float(np.vdot(self.t, self.tau) - np.vdot(self.z, self.p)) / self.t.size
 
-    def way(self, change, dot):
+    def way(self, change):
         """How far a change may go."""
         _, dz, dt, dp = change
-        ways = (self.t, self.z, dt, dz), (self.tau, self.p, np.zeros_like(dt), dp)
-        return min(way_to_boundary(*way, dot) for way in ways)
+        return min(way_to_boundary(self.t, self.z, dt, dz), way_to_boundary(self.tau, self.p, np.zeros_like(dt), dp))
 
     def moved(self, step, change):
         """The point after a step."""
@@ -201,7 +200,6 @@ class _InteriorPoint:
         self.scale = np.einsum("tjj->j", H) / len(H)
         self.quadratic, self.edges, self.grounded = quadratic, problem.terms[0].term, len(problem.terms) > 1
         self.by_value = self.edges.norm == 1
-        self.dot = dot_values if self.by_value else dot_rows
         self.system = edge_system(H, self.edges.s, self.edges.t)
 
     def minimize(self, problem, goal, max_iter):
@@ -269,7 +267,7 @@ class _InteriorPoint:
         return self.edges.divergence(of_edges) + to_zero if self.grounded else self.edges.divergence(of_edges)
 
     def _lengths(self, z):
-        return np.sqrt(self.dot(z, z))
+        return np.abs(z) if self.by_value else np.sqrt(np.einsum("ej,ej->e", z, z))[:, None]
 
     def _typical(self, z):
         """The mean length of differences."""
@@ -277,7 +275,7 @@ class _InteriorPoint:
 
     def _step(self, x):
         """The point after a predictor and a corrector."""
-        scaling = Scaling(x.t, x.z, x.tau, x.p, self.dot)
+        scaling = Scaling(x.t, x.z, x.tau, x.p)
         R = self._mismatch(x.W, x.p)
         k, u = (scaling.k - scaling.u**2, np.zeros_like(scaling.u)) if self.by_value else (scaling.k, scaling.u)
         self._factor(k, u)
@@ -291,22 +289,25 @@ class _InteriorPoint:
         if not mu > 0.0:
             raise LinAlgError
         first, solved = toward((-x.tau, x.p), rough=True)
-        after = x.moved(min(1.0, x.way(first, self.dot)), first).product()
+        after = x.moved(min(1.0, x.way(first)), first).product()
         c0, c1 = scaling.target(mu * np.clip(after / mu, 0.0, 1.0) ** 3, *first[1:])
-        change, _ = toward((c0 - x.tau, c1 + x.p), enough=self._enough(R, mu * x.tau.size), start=solved)
-        step = min(1.0, _TO_BOUNDARY * x.way(change, self.dot))
+        change, _ = toward((c0 - x.tau, c1 + x.p), enough=self._enough(R, x), start=solved)
+        step = min(1.0, _TO_BOUNDARY * x.way(change))
         return x.moved(step, change)
 
-    def _enough(self, R, gap):
-        """What a step may leave of the gradient's equation, for every task and feature; its mismatch is R now.
+    def _enough(self, R, x):
+        """What a step from x may leave of the gradient's equation, for every task and feature; its mismatch is R now.
 
-        Curvature takes up what is left, r, at the cost of ``r^2 / (2 curvature)``, which may be a share of the gap.
-        Where that would ask for too much, or there is no curvature, a step may leave somewhat less than R.
+        Curvature takes up what is left, r, at the cost of ``r^2 / (2 curvature)``, and flows at about ``|r'W|``: both
+        may be a share of the gap.  A step may leave somewhat less than R in any case.
         """
         q = self.quadratic
+        gap = _LEFT * x.product() * x.tau.size
         kept = _KEPT if self.system.exact else _KEPT_ROUGHLY
         least = kept * np.abs(R).max(axis=0) + ROUNDING * np.abs(q.B[:, self.live]).max(axis=0)
-        return np.maximum(least, np.sqrt(2.0 * _LEFT * gap / R.size * (q.least_curvatures + q.ridge))[:, None])
+        by_flows = gap / max(np.abs(x.W).sum(), 1e-150)
+        by_curvature = np.sqrt(2.0 * gap / R.size * (q.least_curvatures + q.ridge))[:, None]
+        return np.maximum(np.maximum(least, by_flows), by_curvature)
 
     def _mismatch(self, W, p):
         """What the flows leave of the descent direction of f."""
