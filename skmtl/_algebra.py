@@ -1,4 +1,4 @@
-"""Small dense matrices that may be singular or have rows of very different length; sums over groups."""
+"""Small dense matrices that may be singular or have rows of very different length; sums over groups, means."""
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +16,7 @@ __all__ = [
     "positive_solver",
     "pseudo_inverse",
     "smallest_solution",
+    "weighted_mean",
 ]
 
 TINY = 1e-140  # shorter vectors count as zero: their squares would not have all digits
@@ -108,3 +109,12 @@ def positive_solver(S, span=None):
     V, onto = Q[:, solid] / D[:, None], np.linalg.qr(Q[:, solid] * D[:, None])[0]
     inverse = np.linalg.pinv(V.T @ S @ V, hermitian=True)
     return lambda r: onto @ (onto.T @ (V @ (inverse @ (V.T @ r))))
+
+
+def weighted_mean(Z, share, total):
+    """The mean of the rows of Z with weights `share`, whose sum is `total`; exact for columns that are constant."""
+    mean, some = share @ Z / total, np.flatnonzero(share)
+    level = np.flatnonzero((Z[some[:: len(some) // 8 + 1]] == Z[some[0]]).all(axis=0))  # a few rows exclude most
+    level = level[(Z[np.ix_(some, level)] == Z[some[0], level]).all(axis=0)]
+    mean[level] = Z[some[0], level]
+    return mean

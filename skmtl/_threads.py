@@ -1,4 +1,4 @@
-"""BLAS threads: one while many small matrices are factorised, so that they do not wait for each other.
+"""Threads for the tasks of a fit, and one of BLAS's while small matrices are factorised: more wait for each other.
 
 ``with one_blas_thread:`` may be entered by many threads at once: the first in sets the limit, the last out restores it.
 `threadpoolctl.threadpool_limits` alone would restore in the wrong order and leave the process at one thread.
@@ -9,10 +9,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from joblib import effective_n_jobs
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["crew", "one_blas_thread"]
+__all__ = ["crew", "in_threads", "one_blas_thread"]
+
+_WORTH_THREADS = 2e8  # multiplications; below, starting threads costs more than they bring
 
 
 class _OneBlasThread:
@@ -44,6 +47,18 @@ class _OneBlasThread:
 
 
 one_blas_thread = _OneBlasThread()
+
+
+def in_threads(fill, costs, n_jobs):
+    """Call ``fill(first, last)`` for ranges of all tasks, in threads if the work (multiplications) is worth it."""
+    jobs = effective_n_jobs(n_jobs) if costs.sum() > _WORTH_THREADS else 1
+    if jobs == 1:
+        return fill(0, len(costs))
+    work = np.cumsum(costs)
+    cuts = np.searchsorted(work, np.linspace(0, work[-1], 4 * jobs + 1)[1:-1])
+    ranges = [(a, b) for a, b in zip([0, *cuts], [*cuts, len(costs)], strict=True) if a < b]
+    with one_blas_thread:
+        Parallel(jobs, prefer="threads")(delayed(fill)(first, last) for first, last in ranges)
 
 
 @contextmanager

@@ -182,7 +182,7 @@ def test_a_constant_column_leaves_exact_zeros(instance, block, form, rng, monkey
     data.X[:, 0] = 1e4 / 3
     data.X[:, -1] = 0.1
     if block:
-        monkeypatch.setattr(skmtl.moments._task_moments, "CACHE", 0)
+        monkeypatch.setattr(skmtl.moments._from_data, "CACHE", 0)
         monkeypatch.setattr(skmtl.moments._sums, "CACHE", block * data.X.shape[1])
     for _ in range(5):
         if data.sample_weight is not None:
@@ -216,7 +216,7 @@ def test_a_column_that_is_constant_where_one_task_has_labels_is_zero_there(form,
 def test_blocks_and_the_small_kernel_sum_alike(instance, fit_intercept, rng, monkeypatch):
     data = ALL[instance](rng)
     once = moments_of(data, fit_intercept=fit_intercept)
-    monkeypatch.setattr(skmtl.moments._task_moments, "CACHE", 0)
+    monkeypatch.setattr(skmtl.moments._from_data, "CACHE", 0)
     monkeypatch.setattr(skmtl.moments._sums, "CACHE", 3 * data.X.shape[1])  # three rows in a block
     assert_same_sums(moments_of(data, fit_intercept=fit_intercept), once, 1e-12 if fit_intercept else 1e-11)
 
@@ -234,7 +234,7 @@ def test_a_table_with_small_and_large_tasks_is_summed_both_ways(rng):
 def test_threads_change_no_bit(instance, rng, monkeypatch):
     data = ALL[instance](rng)
     one = moments_of(data, n_jobs=1)
-    monkeypatch.setattr(skmtl.moments._task_moments, "_WORTH_THREADS", 0)
+    monkeypatch.setattr(skmtl._threads, "_WORTH_THREADS", 0)
     two = moments_of(data, n_jobs=2)
     for name in ("weight", "x_mean", "y_mean", "xy", "yy", "gram"):
         assert_array_equal(getattr(two, name), getattr(one, name))

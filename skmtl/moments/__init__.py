@@ -10,13 +10,16 @@ so that ``sum_i s_i (y_i - x_i w - b)^2 = yy - 2 q'w + w'G w`` at the best b, an
 no row. A task with fewer rows than features keeps its centred rows A instead (G = A'A), and tasks that share their rows
 share one G.  The modules::
 
-    _task_moments   `TaskMoments`, and a `Factor` of many tasks
+    _task_moments   `TaskMoments` and their algebra
+    _from_data      rows -> moments
     _sums           the sums over rows, jitted where tasks are small
+    _factor         a `Factor` of many Gram matrices
     _rows           the rows that are kept, dense or sparse
     _incomplete     moments of tasks that share rows but for some labels
 """
 
+from skmtl.moments._factor import Factor
 from skmtl.moments._rows import Rows, SparseRows
-from skmtl.moments._task_moments import Factor, TaskMoments
+from skmtl.moments._task_moments import TaskMoments
 
 __all__ = ["Factor", "Rows", "SparseRows", "TaskMoments"]

@@ -1,50 +1,23 @@
 """The moments of all tasks, with their algebra; what the letters mean is said in `skmtl.moments`."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 from scipy import sparse
 
-from skmtl._algebra import lengths_of
+from skmtl._algebra import weighted_mean
 from skmtl._ids import encode, lookup
-from skmtl._numba import read_only
 from skmtl._threads import one_blas_thread
-from skmtl.moments._rows import OFF_CENTRE, Rows, SparseRows
-from skmtl.moments._sums import CACHE, large_task, small_tasks
+from skmtl.moments._factor import of_grams, of_rows
+from skmtl.moments._from_data import fill
+from skmtl.moments._rows import Rows
 from skmtl.tasks import TaskData
 
-__all__ = ["Factor", "TaskMoments"]
+__all__ = ["TaskMoments"]
 
 _SUMS = ("n_rows", "weight", "x_mean", "y_mean", "xy", "yy")
 _CANCELLED = 1e-6  # a remainder below this share of the total is summed again from its rows
-_ONE_THREAD = 256  # features; up to here, the threads of BLAS wait for each other longer than they work
-_SHORT = 1e9  # multiplications with rows that are kept; up to here likewise
-_EIGH = 10  # multiplications of an eigendecomposition, in units of n_features^3
-_WORTH_THREADS = 2e8  # multiplications; below, starting threads costs more than they bring
-
-
-@dataclass(frozen=True, eq=False)
-class Factor:
-    """The factors of several tasks, of one size (r, d): ``G_t = V_t' diag(l_t) V_t``, the rows of V_t orthonormal.
-
-    tasks (g,): positions.  V (g, r, d), l (g, r) >= 0; or (1, r, d) and (1, r) for all.
-    """
-
-    tasks: np.ndarray
-    V: np.ndarray
-    l: np.ndarray  # noqa: E741 - the field's letter
-
-    def down(self, R):
-        """Coordinates ``V_t r_t`` of vectors (g, d); shape (g, r)."""
-        return R @ self.V[0].T if len(self.V) == 1 else np.matmul(self.V, R[:, :, None])[:, :, 0]
-
-    def up(self, S):
-        """The vectors ``V_t' s_t`` of coordinates (g, r); shape (g, d)."""
-        return S @ self.V[0] if len(self.V) == 1 else np.matmul(S[:, None, :], self.V)[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +82,7 @@ class TaskMoments:
             n_rows = np.full(n_tasks, len(data.y)) if data.complete else (data.weight > 0).sum(axis=0)
         else:
             n_rows = np.diff(data.starts)
-        is_sparse = sparse.issparse(data.X)
-        keep_rows = keep_rows and (data.complete or is_sparse)
+        keep_rows = keep_rows and (data.complete or sparse.issparse(data.X))
         full = np.flatnonzero((n_rows >= n_features) & (not keep_rows))
         sums = cls(
             tasks=data.tasks,
@@ -127,146 +99,7 @@ class TaskMoments:
             data=data,
             n_jobs=n_jobs,
         )
-        short = n_features <= _ONE_THREAD or (not len(full) and n_features * n_rows.sum() <= _SHORT)
-        with one_blas_thread if short else nullcontext():
-            if is_sparse:
-                return replace(sums, rows=tuple(sums._sum_sparse()))
-            if data.complete and not len(full):
-                return replace(sums, rows=sums._keep_shared())
-            if data.complete:
-                sums._sum_together()
-            else:
-                _in_threads(sums._sum_each, np.maximum(n_rows, 1) * n_features**2, n_jobs)
-        return replace(sums, rows=tuple(sums._keep_rows()))
-
-    def _sum_together(self):
-        """Fill the sums of tasks that share their rows, all at once."""
-        data, gram = self.data, self.gram[0] if len(self.gram) else None
-        sums = large_task(data.X, data.y, data.weight, self.centered, gram)
-        self.weight[:], self.x_mean[:], self.y_mean[:], self.xy[:], self.yy[:] = sums
-
-    def _keep_shared(self):
-        """Fill the sums of tasks that share their rows, and the rows."""
-        data, root = self.data, None if self.data.weight is None else np.sqrt(self.data.weight)
-        share = np.ones(len(data.X)) if root is None else data.weight
-        self.weight[:] = share.sum()
-        if self.centered and self.n_tasks and self.weight[0] > 0:
-            self.x_mean[:], self.y_mean[:] = (_mean(Z, share, self.weight[0]) for Z in (data.X, data.y))
-        v = np.ascontiguousarray((data.y - self.y_mean).T)
-        if root is not None:
-            v *= root
-        self.yy[:] = np.einsum("ti,ti->t", v, v)
-        rows = self._uncentred_rows(v) if root is None else None
-        if rows is None:
-            A = data.X - self.x_mean[0]
-            if root is not None:
-                A *= root[:, None]
-            rows = Rows(np.arange(self.n_tasks), A[None], v)
-        self.xy[:] = rows.products(v)
-        return (rows,)
-
-    def _uncentred_rows(self, v):
-        """The rows as they are; None where a mean is so large that the squares around it would lose digits."""
-        X, mean = self.data.X, self.x_mean[0] if self.centered and self.n_tasks else None
-        if mean is None:
-            return None
-        all_of_it = np.einsum("ij,ij->j", X, X)
-        square = all_of_it - len(X) * mean**2
-        if (square < OFF_CENTRE * all_of_it).any():
-            return None
-        return Rows(np.arange(self.n_tasks), X[None], v, mean, square)
-
-    def _sum_each(self, first, last):
-        """Fill the sums of the tasks in ``range(first, last)``."""
-        data, tasks = self.data, np.arange(first, last)
-        place = np.full(self.n_tasks, -1)
-        place[self.full] = np.arange(len(self.full))
-        large = tasks if data.shared else tasks[self.n_rows[tasks] * self.n_features > CACHE]
-        for t in large:
-            gram = self.gram[place[t]] if place[t] >= 0 else None
-            X, y, weight = data.block(t)
-            sums = large_task(X, y[:, None], weight, self.centered, gram)
-            self.weight[t], self.x_mean[t], self.y_mean[t], self.xy[t], self.yy[t] = (np.squeeze(s) for s in sums)
-        if len(large) == len(tasks):
-            return
-        place[large] = -2
-        root = np.empty(0) if data.weight is None else np.sqrt(data.weight)
-        most = int(self.n_rows[tasks][place[tasks] >= -1].max())
-        block = np.empty((most, self.n_features))
-        sums = (self.x_mean, self.y_mean, self.weight, self.gram, self.xy, self.yy)
-        inputs = (read_only(array) for array in (data.X, data.y, root, data.starts, place))
-        small_tasks(*inputs, first, last, int(self.centered), block, *sums)
-
-    def _keep_rows(self):
-        """Rows of the tasks without a Gram matrix, those with equally many together."""
-        data, few = self.data, self.n_rows < self.n_features
-        for r in np.unique(self.n_rows[few & (self.n_rows > 0)]):
-            tasks = np.flatnonzero(self.n_rows == r)
-            if data.shared:
-                at = np.array([np.flatnonzero(data.weight[:, t]) for t in tasks])
-                y, weight = data.y[at, tasks[:, None]], data.weight[at, tasks[:, None]]
-            else:
-                at = data.starts[tasks, None] + np.arange(r)
-                y, weight = data.y[at], None if data.weight is None else data.weight[at]
-            A = data.X[at]
-            A -= self.x_mean[tasks, None, :]
-            v = y - self.y_mean[tasks, None]
-            if weight is not None:
-                A *= np.sqrt(weight)[:, :, None]
-                v *= np.sqrt(weight)
-            yield Rows(tasks, A, v)
-
-    def _sum_sparse(self):
-        """Fill the sums of sparse rows, and yield the `SparseRows` of the tasks that get no Gram matrix."""
-        place = np.full(self.n_tasks, -1)
-        place[self.full] = np.arange(len(self.full))
-        for tasks, X, y, weight in self._sparse_blocks(place < 0):
-            rows, *means = SparseRows.of(tasks, X, y, weight, self.centered)
-            self.weight[tasks], self.x_mean[tasks], self.y_mean[tasks] = means
-            self.xy[tasks], self.yy[tasks] = rows.products(rows.v), np.einsum("ti,ti->t", rows.v, rows.v)
-            if place[tasks[0]] < 0:
-                yield rows
-            else:
-                self.gram[place[tasks[: len(rows.mean)]]] = rows.cross(rows)
-
-    def _sparse_blocks(self, thin):
-        """Yield groups of tasks, all `thin` (n_tasks,) or all not: positions (g,), X, labels (g, r) and weights.
-
-        `SparseRows.of` takes them.  Tasks that label more than half of a shared X share it; of the others, those with
-        numbers of rows between the same two powers of 2 are put one below the other.
-        """
-        data, left = self.data, self.n_rows > 0
-        if data.shared:
-            whole = left if data.complete else self.n_rows > 0.5 * len(data.y)  # rows of X to be shared, not copied
-            for tasks in (np.flatnonzero(whole & thin), np.flatnonzero(whole & ~thin)):
-                if len(tasks):
-                    weight = None if data.weight is None else data.weight.T if data.complete else data.weight.T[tasks]
-                    weight = weight if weight is None else np.ascontiguousarray(np.atleast_2d(weight))
-                    yield tasks, data.X, np.ascontiguousarray(data.y.T[tasks]), weight
-            left = left & ~whole
-        doublings = np.ceil(np.log2(np.maximum(self.n_rows, 1)))
-        for size, kind in np.unique(np.stack([doublings[left], thin[left]]), axis=1).T:
-            yield self._one_below_the_other(np.flatnonzero(left & (doublings == size) & (thin == kind)))
-
-    def _one_below_the_other(self, tasks):
-        """The group of `tasks` with copies of their rows, all filled up to as many as the largest has.
-
-        What fills them up are empty rows of weight 0: sparse, they cost next to nothing.
-        """
-        data, n = self.data, self.n_rows[tasks]
-        filled = np.arange(n.max()) < n[:, None]
-        if data.shared:
-            at, t = np.nonzero(data.weight[:, tasks])
-            at = at[np.argsort(t, kind="stable")]
-            labels: Any = (at, np.repeat(tasks, n))
-        else:
-            at = labels = np.repeat(data.starts[tasks] - (np.cumsum(n) - n), n) + np.arange(n.sum())
-        y, weight, length = (np.zeros(filled.shape, dtype=kind) for kind in (float, float, np.intp))
-        X = data.X if len(at) == data.X.shape[0] and not data.shared else data.X[at]
-        y[filled], weight[filled], length[filled] = data.y[labels], data.label_weight()[labels], np.diff(X.indptr)
-        indptr = np.concatenate([[0], np.cumsum(length)]).astype(X.indptr.dtype)
-        X = sparse.csr_array((X.data, X.indices, indptr), shape=(filled.size, X.shape[1]))
-        return tasks, X, y, weight if data.weight is not None or not filled.all() else None
+        return replace(sums, rows=tuple(fill(sums)))
 
     # ------------------------------------------------------------------------------------------------------- queries
 
@@ -335,28 +168,13 @@ class TaskMoments:
     def factors(self):
         """One `Factor` for each group of tasks with equally large factors; tasks without rows have none."""
         with one_blas_thread:
-            return (*([self._factor()] if len(self.gram) else []), *self.thin_factors)
-
-    def _factor(self):
-        """The factors of the tasks with a Gram matrix."""
-        l, Q = np.empty(self.gram.shape[:2]), np.empty_like(self.gram)  # noqa: E741
-
-        def fill(first, last):
-            l[first:last], vectors = np.linalg.eigh(self.gram[first:last])
-            Q[first:last] = vectors.swapaxes(1, 2)
-
-        _in_threads(fill, np.full(len(l), _EIGH * self.n_features**3), self.n_jobs)
-        l = _without_noise(l, l[:, -1:])  # noqa: E741
-        D = lengths_of(np.einsum("tjj->tj", self.gram))
-        for t in np.flatnonzero((D != 1.0).any(axis=1)):
-            l[t], Q[t] = _of_uneven_features(self.gram[t], D[t])
-        return Factor(self.full, Q, l)
+            return (*([of_grams(self.full, self.gram, self.n_jobs)] if len(self.gram) else []), *self.thin_factors)
 
     @cached_property
     def thin_factors(self):
         """The factors of the tasks that keep rows."""
         with one_blas_thread:
-            return tuple(_thin_factor(rows, self.centered) for rows in self.rows)
+            return tuple(of_rows(rows, self.centered) for rows in self.rows)
 
     # ------------------------------------------------------------------------------------------------------- algebra
 
@@ -366,7 +184,7 @@ class TaskMoments:
         Its rows are centred task by task (`task_intercepts`, an intercept each) or on their common mean.
         """
         N = c * self.weight
-        x_mean, y_mean = _mean(self.x_mean, N, N.sum()), _mean(self.y_mean[:, None], N, N.sum())[0]
+        x_mean, (y_mean,) = (weighted_mean(Z, N, N.sum()) for Z in (self.x_mean, self.y_mean[:, None]))
         gram, xy, yy = self.gram_sum(c), c @ self.xy, c @ self.yy
         if not task_intercepts:
             dx, dy = (self.x_mean - x_mean) * np.sqrt(N)[:, None], (self.y_mean - y_mean) * np.sqrt(N)
@@ -598,52 +416,3 @@ class TaskMoments:
         for rows in self.rows:
             out[rows.tasks] = rows.squares()
         return out
-
-
-def _mean(Z, share, total):
-    """The mean of the rows of Z with weights `share`, whose sum is `total`; exact for columns that are constant."""
-    mean, some = share @ Z / total, np.flatnonzero(share)
-    level = np.flatnonzero((Z[some[:: len(some) // 8 + 1]] == Z[some[0]]).all(axis=0))  # a few rows exclude most
-    level = level[(Z[np.ix_(some, level)] == Z[some[0], level]).all(axis=0)]
-    mean[level] = Z[some[0], level]
-    return mean
-
-
-def _of_uneven_features(gram, D):
-    """Eigenvalues and eigenvectors of a Gram matrix whose features differ much in length D, from 1e-4 to 1e4 say.
-
-    `eigh` of G itself takes what is small beside the largest eigenvalue for rounding noise.  In ``D^-1 G D^-1 = R'R``
-    all features have length 1, so that `eigh` finds R with all its digits; the singular values of R D, squared, are the
-    eigenvalues of G.
-    """
-    l, Q = np.linalg.eigh(gram / D / D[:, None])  # noqa: E741
-    solid = _without_noise(l[None], l[-1])[0] > 0.0
-    _, s, V = np.linalg.svd(np.sqrt(l[solid])[:, None] * Q[:, solid].T * D, full_matrices=True)
-    l = np.zeros(len(D))  # noqa: E741
-    l[: len(s)] = s**2
-    return l[::-1], V[::-1]
-
-
-def _thin_factor(rows, centered):
-    """The `Factor` of tasks that keep rows, from the singular values of these."""
-    _, s, V = np.linalg.svd(rows.A, full_matrices=False)  # eigh of A A' would lose what is below 1e-8 of the largest s
-    if centered:
-        s[:, -1] = 0.0  # centred rows have a combination that is zero, but for the rounding of their mean
-    return Factor(rows.tasks, V, _without_noise(s, s[:, :1]) ** 2)
-
-
-def _without_noise(values, largest):
-    """Zero for what is no more than rounding noise beside the `largest`."""
-    return np.where(values > largest * values.shape[1] * np.finfo(float).eps, values, 0.0)
-
-
-def _in_threads(fill, costs, n_jobs):
-    """Call ``fill(first, last)`` for ranges of all tasks, in threads if the work (multiplications) is worth it."""
-    jobs = effective_n_jobs(n_jobs) if costs.sum() > _WORTH_THREADS else 1
-    if jobs == 1:
-        return fill(0, len(costs))
-    work = np.cumsum(costs)
-    cuts = np.searchsorted(work, np.linspace(0, work[-1], 4 * jobs + 1)[1:-1])
-    ranges = [(a, b) for a, b in zip([0, *cuts], [*cuts, len(costs)], strict=True) if a < b]
-    with one_blas_thread:
-        Parallel(jobs, prefer="threads")(delayed(fill)(first, last) for first, last in ranges)
