@@ -16,7 +16,7 @@ from skmtl.penalties import FusedTasks, Temporal
 from skmtl.penalties.graph import Edges, EveryPair
 from skmtl.solvers import fused, solve
 from skmtl.solvers._fused import edge_systems, fronts, sampled_laplacians
-from skmtl.solvers._fused.cones import Scaling, way_to_boundary
+from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_boundary
 from skmtl.solvers._fused.edge_systems import Direct, Iterative, Switching, edge_system, invert
 from skmtl.solvers._fused.fronts import Elimination
 from skmtl.solvers._fused.laplacians import Laplacians
@@ -433,11 +433,6 @@ def test_couplings_of_any_strength_leave_the_common_part(rng):
     assert_allclose(W, np.tile(np.linalg.solve(H.sum(axis=0), R.sum(axis=0)), (n_tasks, 1)), rtol=1e-3)
 
 
-def dot(a, b, n_cones):
-    """Inner products of the cones of each row, (n, n_cones)."""
-    return (a * b).reshape(len(a), n_cones, -1).sum(axis=2)
-
-
 def square_of_scaling(x, s):
     """The matrix V^2 of Nesterov and Todd for points x and s of one cone: ``V^2 x = s``."""
     J = np.diag(np.r_[1.0, -np.ones(len(x) - 1)])
@@ -453,14 +448,14 @@ def arrow(m):
     return out
 
 
-@pytest.mark.parametrize("n_cones", [1, 2, 6])
-def test_the_scaling_is_that_of_dense_matrices(n_cones, rng):
+@pytest.mark.parametrize("dot", [dot_rows, dot_values])
+def test_the_scaling_is_that_of_dense_matrices(dot, rng):
     """``V^2 dx + ds = c``, ``dp = (k I - u u') dz + h``; c is for products mu: ``m o V^-1 c + a o b = mu (1, 0)``."""
-    width, mu = 6 // n_cones, 0.3
-    z, p, dz, da, dp_before = rng.normal(size=(5, 7, 6))
-    t, tau = (np.sqrt(dot(a, a, n_cones)) + rng.uniform(0.01, 1, size=(7, n_cones)) for a in (z, p))
+    z, p, dz, da, dp_before = rng.normal(size=(5, 7, 3))
+    t, tau = (np.sqrt(dot(a, a)) + rng.uniform(0.01, 1, size=dot(a, a).shape) for a in (z, p))
+    width, mu = 3 // t.shape[1], 0.3
     dt_before, c = rng.normal(size=t.shape), (rng.normal(size=t.shape), rng.normal(size=z.shape))
-    scaling = Scaling(t, z, tau, p)
+    scaling = Scaling(t, z, tau, p, dot)
     (dt, dp), h = scaling.change(c, dz), scaling.offset(c)
     aim = scaling.target(mu, da, dt_before, dp_before)
     for e, i in np.ndindex(t.shape):
@@ -478,16 +473,16 @@ def test_the_scaling_is_that_of_dense_matrices(n_cones, rng):
         assert_allclose(products, np.r_[mu, np.zeros(width)], rtol=0, atol=1e-8 * np.abs(arrow(a) @ b).max())
 
 
-@pytest.mark.parametrize("n_cones", [1, 3])
-def test_the_way_ends_at_the_boundary(n_cones, rng):
+@pytest.mark.parametrize("dot", [dot_rows, dot_values])
+def test_the_way_ends_at_the_boundary(dot, rng):
     a1, d1 = rng.normal(size=(2, 50, 3))
-    a0 = np.sqrt(dot(a1, a1, n_cones)) + rng.uniform(0.1, 1, size=(50, n_cones))
+    a0 = np.sqrt(dot(a1, a1)) + rng.uniform(0.1, 1, size=dot(a1, a1).shape)
     d0 = rng.normal(size=a0.shape)
     step = way_to_boundary(a0, a1, d0, d1)
 
     def depth(at):
         b1 = a1 + at * d1
-        return (a0 + at * d0 - np.sqrt(dot(b1, b1, n_cones))).min()
+        return (a0 + at * d0 - np.sqrt(dot(b1, b1))).min()
 
     assert abs(depth(step)) < 1e-9
     assert depth(0.999 * step) > 0

@@ -39,7 +39,7 @@ from skmtl.penalties.graph import Edges
 from skmtl.penalties.sparse import L1
 from skmtl.solvers import _dual_newton
 from skmtl.solvers._coupling import Together
-from skmtl.solvers._fused.cones import Scaling, way_to_boundary
+from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_boundary
 from skmtl.solvers._fused.edge_systems import edge_system
 from skmtl.solvers._quadratic import Quadratic
 from skmtl.solvers.solution import ROUNDING, on_nodes, solve, solve_one
@@ -200,6 +200,7 @@ class _InteriorPoint:
         self.scale = np.einsum("tjj->j", H) / len(H)
         self.quadratic, self.edges, self.grounded = quadratic, problem.terms[0].term, len(problem.terms) > 1
         self.by_value = self.edges.norm == 1
+        self.dot = dot_values if self.by_value else dot_rows
         self.system = edge_system(H, self.edges.s, self.edges.t)
 
     def minimize(self, problem, goal, max_iter):
@@ -267,7 +268,7 @@ class _InteriorPoint:
         return self.edges.divergence(of_edges) + to_zero if self.grounded else self.edges.divergence(of_edges)
 
     def _lengths(self, z):
-        return np.abs(z) if self.by_value else np.sqrt(np.einsum("ej,ej->e", z, z))[:, None]
+        return np.sqrt(self.dot(z, z))
 
     def _typical(self, z):
         """The mean length of differences."""
@@ -275,7 +276,7 @@ class _InteriorPoint:
 
     def _step(self, x):
         """The point after a predictor and a corrector."""
-        scaling = Scaling(x.t, x.z, x.tau, x.p)
+        scaling = Scaling(x.t, x.z, x.tau, x.p, self.dot)
         R = self._mismatch(x.W, x.p)
         k, u = (scaling.k - scaling.u**2, np.zeros_like(scaling.u)) if self.by_value else (scaling.k, scaling.u)
         self._factor(k, u)
