@@ -1875,6 +1875,28 @@ def test_classes_to_come_are_announced(rng):
 
 
 @pytest.mark.parametrize(
+    ("heads", "classes", "message"),
+    [
+        (None, "uv", "classes must be a list of labels. Got 'uv'"),
+        (None, {"u"}, "classes must be a list of labels. Got {'u'}"),
+        (None, {"u": 1}, "classes must be a list of labels. Got {'u': 1}"),
+        (None, 3, "classes must be a list of labels. Got 3"),
+        ("classification", {"a": {"u"}}, r"classes\['a'\] must be a list of labels. Got {'u'}"),
+        ("classification", {"a": None}, r"classes\['a'\] must be a list of labels. Got None"),
+        ("multilabel", {"a": None}, r"classes\['a'\] must be a list of labels for every column. Got None"),
+        ("multilabel", {"a": ["u", "v"]}, r"classes\['a'\]\[0\] must be a list of labels. Got 'u'"),
+        ("multilabel", {"a": [["u", "v", "w"]]}, "multilabel head 'a' must have two labels; got 'u', 'v', 'w'"),
+    ],
+    ids=str,
+)
+def test_what_announces_classes_is_a_list(heads, classes, message, rng):
+    X, y = rng.normal(size=(4, 2)), np.array(["u", "v"] * 2)
+    network = MultiTaskMLPClassifier((2,)) if heads is None else MultiTaskMLP({"a": heads}, (2,))
+    with pytest.raises(ValueError, match=message):
+        network.partial_fit(X, y if heads is None else {"a": y[:, None]}, classes=classes)
+
+
+@pytest.mark.parametrize(
     "network",
     [MultiTaskMLPRegressor((5,), task=0), MultiTaskMLP(dict.fromkeys((0.0, 1.0), "regression"), (5,), task=0)],
 )

@@ -1,6 +1,6 @@
 """Labels of heads of any kind as columns of numbers, and the weights of classes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
 import narwhals as nw
@@ -16,6 +16,7 @@ from skmtl.tasks import as_frame, check_labels, column_names, refuse_other_order
 
 __all__ = [
     "announced_heads",
+    "announced_labels",
     "columns_of_heads",
     "encode_head",
     "labels_a_row",
@@ -125,13 +126,29 @@ def announced_heads(classes, heads):
     made = {}
     for name, labels in classes.items():
         if heads[name] == "classification":
-            made[name] = Head.of_classes(encode_labels(labels)[0].union)
+            made[name] = Head.of_classes(announced_labels(labels, f"classes[{name!r}]").union)
         elif heads[name] == "multilabel":
-            sets = [encode_labels(own)[0].union for own in labels]
+            if not _is_list(labels):
+                raise ValueError(f"classes[{name!r}] must be a list of labels for every column. Got {labels!r}.")
+            sets = [announced_labels(own, f"classes[{name!r}][{c}]").union for c, own in enumerate(labels)]
+            for own in sets:
+                _refuse_more_than_two(name, own)
             made[name] = Head("multilabel", SIGMOID, len(sets), classes=sets)
         else:
             raise ValueError(f"classes names the task {name!r}, whose head takes none: {heads[name]!r}.")
     return made
+
+
+def announced_labels(labels, argument="classes"):
+    """The label sets of a list of labels, one set for all."""
+    if not _is_list(labels) or np.ndim(labels) != 1:
+        raise ValueError(f"{argument} must be a list of labels. Got {labels!r}.")
+    return encode_labels(labels)[0]
+
+
+def _is_list(labels):
+    """Whether labels come in an order, as in a list or an array; a text, a set or a dict is none."""
+    return isinstance(labels, Iterable) and not isinstance(labels, str | bytes | Set | Mapping)
 
 
 def refuse_other_classes(announced, known, argument="classes"):
@@ -162,11 +179,14 @@ def _multilabel(name, labels, known):
         each = [replace(known, classes=own) for own in known.classes]
         pairs = [_as_known(name, codes[:, c], classes[c], each[c]) for c in range(len(classes))]
         codes, classes = np.column_stack([code for code, _ in pairs]), [own for _, own in pairs]
-    elif len(classes[0]) > 2:
-        raise ValueError(
-            f"Every column of the multilabel head {name!r} must have two labels; got {describe(sets.union)}."
-        )
+    else:
+        _refuse_more_than_two(name, classes[0])
     return Head("multilabel", SIGMOID, len(classes), classes=classes), codes
+
+
+def _refuse_more_than_two(name, classes):
+    if len(classes) > 2:
+        raise ValueError(f"Every column of the multilabel head {name!r} must have two labels; got {describe(classes)}.")
 
 
 def _as_known(name, codes, classes, known):

@@ -1,6 +1,6 @@
 """The network for classes: one trunk, a head for every task."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from skmtl._ids import describe
 from skmtl._labels import encode_labels, named
 from skmtl.classification._base import MultiTaskClassifierMixin
 from skmtl.neural._base import BaseNetwork, takes_steps
-from skmtl.neural._encode import refuse_other_classes
+from skmtl.neural._encode import announced_labels, refuse_other_classes
 from skmtl.neural._fitted import collect
 from skmtl.neural._heads import Head
 from skmtl.neural._losses import CONSTANT, SIGMOID
@@ -380,10 +380,11 @@ def _sets_of(classes, n_columns):
 
     n_columns : tuple (n_columns of y,), or () if it is 1-D
     """
-    lists = list(classes)
+    lists = list(classes) if isinstance(classes, Iterable) else []
     if not lists or np.ndim(lists[0]) == 0:
+        labels = announced_labels(classes)
         if n_columns in ((), (1,)):
-            return encode_labels(np.asarray(classes))[0]
+            return labels
         lists = [lists] * n_columns[0]
     if n_columns and len(lists) != n_columns[0]:
         raise ValueError(
