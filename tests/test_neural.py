@@ -1707,6 +1707,7 @@ def test_a_label_that_fit_did_not_see_counts_as_wrong(rng):
     for t in "abc":
         assert_allclose(scores[t], (predicted[t] == new[t]).mean())
     assert scores["a"] < 0.6
+    assert model.head_scores(X, {**seen, "a": Y[:, 0] > 0, "b": seen["a"]}) == {"a": 0.0, "b": 0.0, "c": scores["c"]}
     model.set_params(metrics={"a": lambda y, p: float(set(y) == {"u", "v", "w"})})
     assert model.head_scores(X, new)["a"] == 1.0
     with pytest.raises(ValueError, match="labels that neither the last fit nor classes had: 'w'"):

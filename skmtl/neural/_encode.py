@@ -206,7 +206,12 @@ def _as_known(name, codes, classes, known):
             f"Task {name!r} has labels that neither the last fit nor classes had: {describe(classes[is_new])}. Known "
             f"are {describe(known.classes)}."
         )
-    there = np.concatenate([known.classes, classes[is_new]]) if is_new.any() else known.classes
+    there = known.classes
+    if is_new.any():
+        both = [there, classes[is_new]]
+        if len({part.dtype.kind in "OU" for part in both}) > 1:  # or numbers would become text, which is another label
+            both = [part.astype(object) for part in both]
+        there = np.concatenate(both)
     position = {label: k for k, label in enumerate(there.tolist())}
     at = np.array([position[label] for label in classes.tolist()], dtype=np.float64)
     return np.where(np.isnan(codes), np.nan, at[np.nan_to_num(codes).astype(np.intp)]), there
