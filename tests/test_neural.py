@@ -1424,6 +1424,7 @@ def test_bad_heads_labels_and_tasks_are_named(rng):
         ({"a": "regression", "b": "classification"}, {"a": Y[:, 0], "b": Y[:, 0]}, "head 'b': .*continuous"),
         ({"a": "regression", "b": "multilabel"}, {"a": Y[:, 0], "b": Y[:, :2]}, "head 'b': .*continuous"),
         ({"a": "regression", "b": "huber"}, {"a": Y[:, 0], "b": ["high"] * 200}, "head 'b': y must be numeric"),
+        ({"a": "classification"}, {"a": 3}, r"classification head 'a' must have shape \(n_samples,\). Got \(\)"),
         ({"a": "regression"}, Y, "a column for each of the heads"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -53,7 +53,7 @@ def encode_head(name, kind, labels, X, known, huber):
             raise ValueError(f"Labels of the Poisson head {name!r} must be >= 0. The smallest is {np.nanmin(y)}.")
         head, codes = Head.of_numbers(kind, huber, y.shape[1]), y
     elif kind == "classification":
-        if np.size(labels) != len(labels):
+        if np.shape(labels)[:1] != (np.size(labels),):
             raise ValueError(
                 f"Labels of the classification head {name!r} must have shape (n_samples,). Got {np.shape(labels)}."
             )
