@@ -309,7 +309,7 @@ def weight_of_columns(sample_weight, names, sizes, n):
     weight, found = np.asarray(sample_weight, dtype=np.float64), column_names(sample_weight)
     if found is not None and set(found) == set(names):  # as labels, by name
         weight = weight[:, [found.tolist().index(name) for name in names]]
-    if weight.ndim == 2 and weight.shape[1] != len(names):
+    if weight.shape not in ((n,), (n, len(names))):
         raise ValueError(
             f"sample_weight must have a weight for every row, or one for every row and each of the heads "
             f"{describe(names)}. Got sample_weight.shape == {weight.shape}."
