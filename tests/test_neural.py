@@ -533,6 +533,15 @@ def test_weights_of_classes_that_a_head_lacks_are_not_needed(rng):
         model.set_params(class_weight={"kind": {"a": 1.0, "rare": 3.0}}).fit(X, y)
 
 
+def test_weights_of_classes_are_not_for_heads_without_classes(rng):
+    X, y = rng.normal(size=(30, 2)), {"sold": np.arange(30) % 2, "price": np.arange(30.0)}
+    model = MultiTaskMLP({"sold": "classification", "price": "regression"}, (3,), max_iter=2, random_state=0)
+    model.set_params(class_weight="balanced").fit(X, y)
+    model.set_params(class_weight={"sold": {1: 2.0}, "price": None}).fit(X, y)
+    with pytest.raises(ValueError, match="class_weight names the task 'price', whose head has no classes: 'regr"):
+        model.set_params(class_weight={"price": {1: 2.0}}).fit(X, y)
+
+
 def test_weights_of_tags_name_labels_of_any_column(rng):
     X = rng.normal(size=(40, 2))
     tags = np.column_stack([np.where(X[:, 0] > 0, "p", "q"), np.where(X[:, 1] > 0, "r", "s")])

@@ -231,7 +231,11 @@ def weigh_labels(class_weight, heads, table):
     full = np.array(np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], Y.shape))
     for t, (name, head) in enumerate(heads.items()):
         setting = class_weight if isinstance(class_weight, str) else class_weight.get(name)
-        if setting is None or head.numeric or head.loss == SOFT:
+        if setting is None:
+            continue
+        if head.numeric or head.loss == SOFT:
+            if not isinstance(class_weight, str):  # that all classes are to be balanced says nothing of other heads
+                raise ValueError(f"class_weight names the task {name!r}, whose head has no classes: {head.kind!r}.")
             continue
         rows, sets = table.labels_at(t), head.classes if head.kind == "multilabel" else [head.classes]
         if isinstance(setting, Mapping):  # one for all columns, whose labels may differ
