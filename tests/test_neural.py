@@ -880,6 +880,15 @@ def test_rows_without_ids_are_not_those_of_the_task_0(use, Network, rng):
     assert single.partial_fit(X, y).predict(X).shape == (30,)
 
 
+def test_labels_to_validate_on_are_not_those_of_the_first_column(rng):
+    X, Y = data(rng)
+    network = MultiTaskMLPRegressor((4,), max_iter=1)
+    with pytest.raises(ValueError, match="a column of y for each of the tasks 0, 1, 2, but the y of these rows is 1-D"):
+        network.fit(X, Y, validation_data=(X, Y[:, 0]))
+    one = pd.DataFrame(Y[:, :1], columns=["a"])
+    assert network.fit(X, one, validation_data=(X, one)).validation_scores_
+
+
 @pytest.mark.parametrize("use", [*FORGOTTEN.values(), lambda m, X, y, task: m.fit(X, y, task=task).score(X, y)])
 def test_heads_miss_the_ids_of_rows_by_name(use, rng):
     X, task = rng.normal(size=(30, 3)), np.arange(30) % 3

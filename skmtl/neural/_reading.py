@@ -169,12 +169,18 @@ class NetworkReader(FittedNetwork):
             validate_data(given.network, given.X, reset=False, skip_check_array=True)
 
     def _check_source(self, source):
-        """Raise ValueError if the fit had task ids and these rows have none, so would be of task 0; or vice versa."""
+        """Raise ValueError for rows without task ids or columns, so of task 0, if the fit had any; or vice versa."""
         if "single" in (self._source, source) and {self._source, source} & {"column", "metadata"}:
             had, have = ("without", "with") if self._source == "single" else ("with", "without")
             raise ValueError(
                 f"This {type(self).__name__} was fitted {had} task ids, but these rows come {have} them. Ids are given "
                 "as task=ids, in validation_data as (X, y, ids), or in a column of X that the parameter task names."
+            )
+
+        if source == "single" and self._source == "outputs" and len(self.tasks_) > 1:  # or y would be that of task 0
+            raise ValueError(
+                f"This {type(self).__name__} was fitted with a column of y for each of the tasks "
+                f"{describe(self.tasks_)}, but the y of these rows is 1-D. Columns without labels are NaN."
             )
 
     def _code_labels(self, y, given):
