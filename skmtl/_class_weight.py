@@ -83,7 +83,7 @@ def balanced(counts):
     """
     present = counts > 0
     total, n_present = counts.sum(axis=-1, keepdims=True), present.sum(axis=-1, keepdims=True)
-    return np.divide(total, n_present * counts, out=np.ones_like(counts), where=present)
+    return np.divide(total, n_present * counts, out=np.ones(counts.shape), where=present)
 
 
 def _is_setting(value):

@@ -1010,6 +1010,21 @@ def test_a_later_chunk_and_the_rows_to_validate_on_may_have_no_label_of_a_task(r
     assert set(mixed.predict(X)["b"]) <= {False, True}
 
 
+@pytest.mark.parametrize("layout", ["wide", "long", "parts"])
+def test_classes_are_balanced_where_a_later_chunk_lacks_their_task(layout, rng):
+    X, task = rng.normal(size=(40, 2)), np.arange(40) % 2
+    y = np.where(task == 0, X[:, 0] > 0, X[:, 1])
+    chunks = {
+        "wide": [{"X": X, "y": {0: y > 0, 1: y}}, {"X": X, "y": {0: [None] * 40, 1: y}}],
+        "long": [{"X": X[rows], "y": y[rows], "task": task[rows]} for rows in (slice(None), task == 1)],
+        "parts": [{"X": {0: (X, y > 0), 1: (X, y)}}, {"X": {1: (X, y)}}],
+    }[layout]
+    model = MultiTaskMLP({0: "classification", 1: "regression"}, (3,), class_weight="balanced")
+    for chunk in chunks:
+        model.partial_fit(**chunk)
+    assert (model.loss_curve_[0][1], model.n_iter_) == (0.0, 2)
+
+
 def test_a_dict_of_rows_to_go_on_with_or_to_validate_on_may_lack_tasks(rng):
     X, Y = data(rng)
     parts = {"a": (X, Y[:, 0]), "b": (X[:50, :2], Y[:50, 1]), "c": (X[:40], Y[:40, 2])}
