@@ -61,7 +61,8 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
         Epochs at most; iterations of 'lbfgs'.
     tol : float, default=1e-4
         Training stops when the loss, or with `early_stopping` every task's score, has not improved by `tol` for
-        `n_iter_no_change` epochs. 0 with ``n_iter_no_change=max_iter``: always `max_iter` epochs.
+        `n_iter_no_change` epochs. 0 with ``n_iter_no_change=max_iter``: always `max_iter` epochs. 'lbfgs' stops when no
+        slope of the objective is larger than `tol`.
     n_iter_no_change : int, default=10
     shuffle : bool, default=True
         Whether rows come in another order in every epoch. Without it rows with task ids come task by task, so that a
