@@ -17,6 +17,8 @@ __all__ = ["crew", "in_threads", "one_blas_thread"]
 
 _WORTH_THREADS = 2e8  # multiplications; below, starting threads costs more than they bring
 
+_DEAF = 0.2  # seconds for which a wait may not hear of Ctrl-C
+
 
 class _OneBlasThread:
     def __init__(self):
@@ -78,7 +80,21 @@ def _map(pool, call, parts):
     """What `pool.map` gives, a list; that is a generator, which makes another error of a StopIteration."""
     calls = [pool.submit(call, part) for part in parts]
     try:
-        return [each.result() for each in calls]
+        return [_result(each) for each in calls]
     finally:
         for each in calls:
             each.cancel()
+
+
+def _result(call):
+    """What a call returns.
+
+    A wait without end would not hear of Ctrl-C where that does not wake threads that wait: on Windows, and wherever a
+    library, such as polars, has the system go on with what a signal interrupts.
+    """
+    while True:
+        try:
+            call.exception(timeout=_DEAF)
+        except TimeoutError:  # of this wait: one of the call is returned here, and raised below
+            continue
+        return call.result()

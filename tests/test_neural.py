@@ -1173,9 +1173,12 @@ def ctrl_c():
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_ctrl_c_ends_all_runs(n_jobs, ctrl_c, rng):
+@pytest.mark.parametrize("wakes", [True, False], ids=["wakes", "does not wake"])
+def test_ctrl_c_ends_all_runs(wakes, n_jobs, ctrl_c, rng):
+    """Also where it does not wake a thread that waits, once polars is imported."""
     X, Y = data(rng)
     epochs = []
+    signal.siginterrupt(signal.SIGINT, wakes)
 
     def stop(epoch):
         epochs.append(epoch.number)
