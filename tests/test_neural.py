@@ -1194,6 +1194,18 @@ def test_ctrl_c_ends_all_runs(wakes, n_jobs, ctrl_c, rng):
     assert model.n_iter_ in (max(epochs), max(epochs) - 1)
 
 
+def test_ctrl_c_before_the_first_epoch_keeps_nothing(monkeypatch, recwarn, rng):
+    def train(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skmtl.neural._base.train", train)
+    model = MultiTaskMLPRegressor((2,))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(rng.normal(size=(5, 2)), np.arange(5.0))
+    assert not hasattr(model, "tasks_")
+    assert not recwarn
+
+
 @pytest.mark.parametrize(("rule", "n_calls"), [("equal", 1), ("uncertainty", 1), ("pcgrad", 4), ("upgrad", 4)])
 def test_ctrl_c_waits_for_few_batches_where_many_tasks_are_compared(rule, n_calls, monkeypatch, rng):
     """A batch of 300 tasks takes upgrad a second; calls of kernels cannot be interrupted."""

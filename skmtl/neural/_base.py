@@ -350,7 +350,7 @@ class BaseNetwork(NetworkReader):
         Returns for each of these why it stopped and after how many epochs.
         """
         limit = crew(self.n_jobs if len(states) > 1 else 1)
-        halt, ended = threading.Event(), dict[int, tuple[str, int]]()
+        halt, ended, interrupted = threading.Event(), dict[int, tuple[str, int]](), False
 
         def run(k):
             if halt.is_set():
@@ -368,9 +368,11 @@ class BaseNetwork(NetworkReader):
                 each(run, range(len(states)))
             except KeyboardInterrupt:  # while runs are in threads of their own: these end their epoch, no others begin
                 halt.set()
-                warn("Training interrupted; the best weights so far are kept.", UserWarning)
-        if not ended:
+                interrupted = True
+        if not ended:  # no run has begun with its epochs: there is nothing to keep
             raise KeyboardInterrupt
+        if interrupted:
+            warn("Training interrupted; the best weights so far are kept.", UserWarning)
         states, ends = [states[k] for k in sorted(ended)], [ended[k] for k in sorted(ended)]
         goals = [self._goal(state) for state in states]
         best = int(np.argmax(goals))
