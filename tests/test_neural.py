@@ -1505,6 +1505,9 @@ def test_a_classifier_answers_a_dict_with_a_dict(rng):
         proba, logarithms = model.predict_proba(rows), model.predict_log_proba({"b": rows["b"]})
         assert_allclose(logarithms["b"], np.log(proba["b"]))
         assert list(logarithms) == ["b"]
+        for call in (model.predict, model.score, mixed.predict_proba, mixed.score):
+            with pytest.raises(ValueError, match="its keys are the task ids: task must be None"):
+                call(parts if call.__name__ == "score" else rows, task=["a"] * 7)
         odds = np.subtract(*np.log(proba["a"]).T[::-1]) if y.dtype == bool else np.log(proba["a"])
         found = model.decision_function(rows)["a"]
         assert_allclose(found - found.mean(axis=-1, keepdims=True), odds - odds.mean(axis=-1, keepdims=True))

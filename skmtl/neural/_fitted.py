@@ -14,7 +14,7 @@ from skmtl.neural._layout import Architecture
 from skmtl.neural._parts import labelled_parts, read_rows, weights_of_parts
 from skmtl.tasks import check_rows
 
-__all__ = ["FittedNetwork", "collect"]
+__all__ = ["FittedNetwork", "collect", "refuse_ids"]
 
 
 class FittedNetwork(BaseMultiTask):
@@ -122,6 +122,7 @@ class FittedNetwork(BaseMultiTask):
             expected = "a dict {task: X}" if self._source == "parts" else "an array or data frame"
             raise TypeError(f"This {type(self).__name__} was fitted with {expected}; predict got {type(X).__name__}.")
         if isinstance(X, Mapping):
+            refuse_ids(task)
             return self._mean_outputs(self._parts_of(X)), None
         X, codes = check_rows(X, task, self)
         X = X.astype(self._states[0].theta.dtype, copy=False)
@@ -167,13 +168,13 @@ class FittedNetwork(BaseMultiTask):
             inputs[t] = rows.astype(dtype, copy=False)
         return inputs
 
-    def _score_parts(self, X, y, sample_weight, metric):
+    def _score_parts(self, X, y, sample_weight, task, metric):
         """The mean over tasks of ``metric(y, prediction)`` for dicts, without tasks on which it is not defined."""
         from skmtl._scores import Scored
 
         parts = labelled_parts(X, y)
         weight = weights_of_parts(sample_weight, parts)
-        predicted = self.predict({name: rows for name, (rows, _) in parts.items()})
+        predicted = self.predict({name: rows for name, (rows, _) in parts.items()}, task=task)
         scored = [Scored.of(labels, predicted[name], None, weight.get(name)) for name, (_, labels) in parts.items()]
         scores = np.concatenate([part.by_task(metric) for part in scored])
         return float(np.nanmean(scores)) if np.isfinite(scores).any() else np.nan
@@ -188,6 +189,12 @@ class FittedNetwork(BaseMultiTask):
     def _refuse_sparse(self, X):
         if sparse.issparse(X):
             raise TypeError(f"Sparse X is not supported by {type(self).__name__}: pass X.toarray().")
+
+
+def refuse_ids(task):
+    """Raise ValueError for task ids beside a dict of rows."""
+    if task is not None:
+        raise ValueError("With X a dict, its keys are the task ids: task must be None.")
 
 
 def collect(values, codes):

@@ -265,7 +265,7 @@ class MultiTaskMLPClassifier(MultiTaskClassifierMixin, BaseNetwork):
         from sklearn.metrics import accuracy_score
 
         if isinstance(X, Mapping):
-            return self._score_parts(X, y, sample_weight, accuracy_score)
+            return self._score_parts(X, y, sample_weight, task, accuracy_score)
         return super().score(X, y, sample_weight, task=task)
 
     def _answer(self, X, task, function):

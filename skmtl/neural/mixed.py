@@ -20,6 +20,7 @@ from skmtl.neural._encode import (
     weigh_labels,
     weight_of_columns,
 )
+from skmtl.neural._fitted import refuse_ids
 from skmtl.neural._heads import KINDS, Head, distill
 from skmtl.neural._parts import labelled_parts
 from skmtl.neural._reading import Given, Reading
@@ -379,7 +380,10 @@ class MultiTaskMLP(BaseNetwork):
         dict {task: float}
         """
         check_is_fitted(self)
-        data = labelled_parts(X, y) if isinstance(X, Mapping) else (X, y, task)
+        data = (X, y, task)
+        if isinstance(X, Mapping):
+            refuse_ids(task)
+            data = labelled_parts(X, y)
         heads, table = self._read_to_score(data, sample_weight, closed=False)
         inputs, labels, weights = self._to_score(table, np.arange(table.n_items))
         parts = zip(self._names.tolist(), heads, labels, self._mean_outputs(inputs), weights, strict=True)

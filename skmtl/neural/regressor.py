@@ -286,7 +286,7 @@ class MultiTaskMLPRegressor(MultiTaskRegressorMixin, BaseNetwork):
         from sklearn.metrics import r2_score
 
         if isinstance(X, Mapping):
-            return self._score_parts(X, y, sample_weight, r2_score)
+            return self._score_parts(X, y, sample_weight, task, r2_score)
         return super().score(X, y, sample_weight, task=task)
 
     def _make_heads(self, labels, kept):
