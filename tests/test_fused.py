@@ -200,6 +200,18 @@ def test_columns_of_any_length_and_few_rows_are_certified(norm, graph, rng):
             assert found.n_iter < 200
 
 
+def test_rounding_errors_of_factors_do_not_add_up(rng):
+    """Few rows of features that are alike, of any length, and weights of edges from 0.01 to 100."""
+    n_tasks, d = 60, 6
+    for _ in range(6):
+        task = np.repeat(np.arange(n_tasks), rng.integers(1, d, size=n_tasks))
+        X = rng.normal(size=(len(task), 1)) + 0.2 * rng.normal(size=(len(task), d))
+        y = X.sum(axis=1) + rng.normal(size=len(task))
+        tree = [(int(rng.integers(t)), t, 10.0 ** rng.uniform(-2, 2)) for t in range(1, n_tasks)]
+        arguments = {"X": X * np.geomspace(0.01, 100, d), "y": y, "task": task}
+        assert solution(FusedTasks(100.0, tree, norm=1), arguments, tol=1e-9, max_iter=15).converged
+
+
 @each_norm
 def test_conjugate_gradients_do_as_well(norm, rng, monkeypatch):
     data = long_table(rng, [30] * 40, 6)

@@ -300,13 +300,16 @@ class _InteriorPoint:
         """What a step from x may leave of the gradient's equation, for every task and feature; its mismatch is R now.
 
         Curvature takes up what is left, r, at the cost of ``r^2 / (2 curvature)``, and flows at about ``|r'W|``: both
-        may be a share of the gap.  A step may leave somewhat less than R in any case.
+        may be a share of the gap.  A step may leave somewhat less than R in any case.  Where a factor solves the
+        equations, flows are left none: it is cheap there, and rounding errors of rough factors would add up.
         """
         q = self.quadratic
         gap = _LEFT * x.product() * x.tau.size
-        kept = _KEPT if self.system.exact else _KEPT_ROUGHLY
+        if self.system.exact:
+            kept, by_flows = _KEPT, 0.0
+        else:
+            kept, by_flows = _KEPT_ROUGHLY, gap / max(np.abs(x.W).sum(), 1e-150)
         least = kept * np.abs(R).max(axis=0) + ROUNDING * np.abs(q.B[:, self.live]).max(axis=0)
-        by_flows = gap / max(np.abs(x.W).sum(), 1e-150)
         by_curvature = np.sqrt(2.0 * gap / R.size * (q.least_curvatures + q.ridge))[:, None]
         return np.maximum(np.maximum(least, by_flows), by_curvature)
 
