@@ -150,6 +150,17 @@ def test_best_intercepts_are_exact(loss, a_b, shared, rng):
     assert np.abs(pull).max() <= 1e-12 * rows.weight.sum()
 
 
+def test_best_intercepts_are_exact_from_nearby(rng):
+    """Where rounding hides from the loss what a last step gains: a dual point must have no slope at all."""
+    X, y = make_rows(rng, sizes=(20,))[0], np.arange(20) % 3
+    rows = RowLoss(check_data(X, y), [Multinomial(3)], np.array([0.05]), np.ones((1, 3), dtype=bool))
+    margins = 3.0 * np.eye(3)[y] + rng.normal(size=(20, 3)) + 30.0  # the same for all classes: nothing but rounding
+    best = best_intercepts(rows, margins, np.zeros(3))
+    for start in best + 1e-9 * rng.normal(size=(100, 3)):
+        pull = rows.at_margins(margins, best_intercepts(rows, margins, start)).pull
+        assert np.abs(pull).max() <= 1e-14
+
+
 @pytest.mark.parametrize("size", [50.0, 600.0])
 @pytest.mark.parametrize("a_b", [0.0, np.inf], ids=["free", "one"])
 def test_intercepts_of_counts_are_found_down_an_exponential(a_b, size, rng):

@@ -81,8 +81,10 @@ def _by_newton(rows, margins, a):
             rounding = max(1e-15 * abs(best), nothing)
             if value <= best - 1e-4 * 0.5**halvings * decrement + rounding:
                 break
-            if 0.5**halvings * decrement <= 0.1 * rounding:
-                return a
+            if 0.5**halvings * decrement <= 0.1 * rounding:  # the loss cannot tell any more, but the slope can
+                if not np.isfinite(value) or np.abs(new_slope).max() >= np.abs(slope).max():
+                    return a
+                break
         else:
             break
         small = np.abs(new - a).max() <= 1e-15 * np.abs(new).max()
