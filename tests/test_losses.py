@@ -126,6 +126,15 @@ def test_a_fit_is_as_good_on_any_data(case, instance, words, rng):
     assert_as_good_as_its_gap_says(problem, model, warned)
 
 
+@pytest.mark.parametrize("size", [1e2, 3e2, 1e3, 3e3, 1e4])
+def test_a_gap_is_honest_where_counts_explode(size, rng):
+    """The first steps lead to margins so large that curvature there says nothing of that at the solution."""
+    data = long_table(rng, Poisson(), sizes=(15, 15, 15), scale=np.array([0.1, 1.0, 30.0]))
+    data.y = size * data.y
+    problem = Lossy(CASES["trace"], data, Poisson(), 0.3, fit_intercept=False)
+    assert_as_good_as_its_gap_says(problem, *fitted(problem))
+
+
 FREE = {  # every other feature costs nothing
     "some": lambda u: JointFeature(alpha=u.row, feature_weights=np.arange(u.d) % 2.0),
     "some, maximum norm": lambda u: JointFeature(alpha=u.tall_row, norm=np.inf, feature_weights=np.arange(u.d) % 2.0),

@@ -41,6 +41,7 @@ from skmtl.solvers._rows import levelling
 from skmtl.solvers._rows.intercepts import best_intercepts
 from skmtl.solvers._rows.models import ClassModel
 from skmtl.solvers._rows.row_loss import RowLoss
+from skmtl.solvers.accelerated import RowDescent
 from skmtl.tasks import check_data
 
 ONE_COLUMN = {"squared": Squared(), "logistic": Logistic(), "poisson": Poisson(), "huber": Huber(0.8)}
@@ -170,6 +171,25 @@ def test_intercepts_of_counts_are_found_down_an_exponential(a_b, size, rng):
     pull = rows.at_margins(margins, best_intercepts(rows, margins, np.zeros(rows.n_outputs))).pull
     pull = pull.sum() if a_b == np.inf else pull[[t for t in range(rows.n_tasks) if SIZES[t] > 4]]
     assert np.abs(pull).max() <= 1e-10 * rows.weight.sum()
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [SharedPlusSpecific(0.1), Temporal(0.2, alpha_ridge=0.01), TraceNorm(0.3)],
+    ids=lambda p: type(p).__name__,
+)
+def test_tiny_steps_prove_what_others_do(penalty, rng):
+    descent = RowDescent(row_loss(Logistic(), rng, fit_intercept=False), penalty)
+    best = descent.start()
+    descent.run(best, 1e-10 * descent.f0, 1e-10 * descent.f0, 500)
+    bounds = []
+    for step in (descent._step, 1e-14, 1e-30):
+        descent._step = step
+        progress = descent.start()
+        descent.certify(progress, 1.01 * best.copies, best.a)
+        bounds.append(progress.bound)
+    assert max(bounds) <= best.objective
+    assert_allclose(bounds[1:], bounds[0], rtol=0.01)
 
 
 def test_the_hessian_of_several_classes_is_the_slope_of_their_descent(rng):

@@ -31,6 +31,8 @@ __all__ = ["Progress", "RowDescent"]
 _EQUAL = 1e-15  # share of the loss at zero: objectives that differ by no more are equal, and the later point is kept
 _LINEAR = 1e-4  # share of the features' mean square: the least first curvature, as Huber's loss has none far off
 _TOO_LONG = 1.3  # step times curvature; the iteration converges below 2
+_SHORTEST = 0.01  # of a step: what is tried next, at least
+_DIGITS = 1e-4  # share of the weights that a step has to move them for subgradients with twelve digits
 _SETTLING = 4  # iterations of a run before `_prove_nearby` is worth its Gram matrices
 _SLOW = 0.9  # the ratio of a gain to the one before it: the guess where it is unknown, and the most that is believed
 _HOPELESS = 3.0  # times the goal: while more is likely to be left to gain, no gap is computed
@@ -144,7 +146,9 @@ class RowDescent:
 
     def _prove_by_prox(self, progress, copies, a, at, left):
         """The bound of the residuals at a point, with subgradients of the penalty where a step from there leads."""
-        step, down = self._step or 1.0, self.prox.seen(at.down)
+        down = self.prox.seen(at.down)
+        # subgradients are differences, divided by the step: beside large weights a tiny one would leave them no digits
+        step = max(self._step or 1.0, _DIGITS * np.abs(copies).max() / (np.abs(down).max() or 1.0))
         self.prove(progress, at, self.prox.ways(copies, down, step), left)
         if self._moves and progress.n_iter - self._first > _SETTLING:
             self._prove_nearby(progress, copies, a, at, step)
@@ -273,7 +277,8 @@ class _Steps:
             return False
         curvature = self._observed(here, new)
         if curvature * self.size > _TOO_LONG:
-            self.size = 1.0 / curvature if np.isfinite(curvature) else 0.25 * self.size
+            # where counts explode, the curvature between far points is many orders of magnitude above that on the way
+            self.size = max(1.0 / curvature, _SHORTEST * self.size) if np.isfinite(curvature) else 0.25 * self.size
             self._restart(new if np.isfinite(new.value) and new.value <= here.value else here)
             return False
         self.point, z = new, self._z
