@@ -351,7 +351,8 @@ class LinearMultiTask(BaseMultiTask):
         """The validated data, the penalty and the losses of a fit."""
         penalty = self._penalty()
         if not isinstance(penalty, Penalty):
-            raise TypeError(f"penalty must be a Penalty such as TaskGraph(), or None. Got {penalty!r}.")
+            kind = f"{type(penalty).__module__}.{type(penalty).__qualname__}"  # scikit-learn has a Ridge, too
+            raise TypeError(f"penalty must be a Penalty such as TaskGraph(), or None. Got {penalty!r} of type {kind}.")
         check_parameters(self)
         check_parameters(penalty)
         penalty = with_plain_numbers(penalty)

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import linear_model
 from sklearn.base import clone, is_classifier, is_regressor
 
 import skmtl
@@ -252,6 +253,11 @@ def test_there_is_one_weight_per_feature():
 def test_what_is_no_penalty_is_refused(penalty):
     with pytest.raises((TypeError, ValueError), match=r"penalty.*must be a Penalty.*Got"):
         MultiTaskRegressor(penalty).fit(*DATA)
+
+
+def test_an_estimator_with_the_name_of_a_penalty_is_told_from_it():
+    with pytest.raises(TypeError, match=r"must be a Penalty.* Got Ridge\(\) of type sklearn\.linear_model\."):
+        MultiTaskRegressor(linear_model.Ridge()).fit(*DATA)
 
 
 @pytest.mark.parametrize(
