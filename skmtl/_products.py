@@ -3,6 +3,8 @@
 Tasks with many numbers go to BLAS, one call a task; small ones and sparse rows to a kernel, one call for all.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import sparse
 
@@ -32,40 +34,48 @@ class SharedRows:
 
 
 class LongRows:
-    """Rows X (n, d), dense or sparse, of one task each; task t has rows ``starts[t]:starts[t + 1]`` and K outputs."""
+    """Rows X (n, d), dense or sparse, of one task each: task t has rows ``starts[t]:starts[t + 1]`` and K outputs."""
 
-    def __init__(self, X, starts, n_columns):
-        self.X, self.K = X if sparse.issparse(X) else read_only(X), n_columns
+    def __init__(self, X, starts):
+        self.X = X if sparse.issparse(X) else read_only(X)
         self.starts = read_only(np.asarray(starts, dtype=np.int64))
         self.n_tasks = len(starts) - 1
         self._sparse = sparse.issparse(X)
-        self._blas = not self._sparse and (n_columns > 1 or X.size > _BLAS * self.n_tasks)
+        self._large = X.size > _BLAS * self.n_tasks
         if self._sparse:
             self._csr = *csr_arrays(X), read_only(np.repeat(np.arange(self.n_tasks), np.diff(starts)))
 
     def margins(self, W):
         """``X_t W_t'`` for the rows of every task, shape (n, K), for W (n_tasks * K, d)."""
-        out = np.empty((self.X.shape[0], self.K))
+        out = np.empty((self.X.shape[0], len(W) // self.n_tasks))
         if self._sparse:
             sparse_margins(*self._csr, _ordered(W), out)
-        elif self._blas:
-            for t, (a, b) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
-                np.dot(self.X[a:b], W[t * self.K : (t + 1) * self.K].T, out=out[a:b])
+        elif self._by_blas(out):
+            for rows, outputs in self._blocks(out.shape[1]):
+                np.dot(self.X[rows], W[outputs].T, out=out[rows])
         else:
             dense_margins(self.X, self.starts, _ordered(W), out)
         return out
 
     def pulls(self, theta):
         """``theta_t' X_t``, shape (n_tasks * K, d), for theta (n, K)."""
-        out = np.zeros((self.n_tasks * self.K, self.X.shape[1]))
+        out = np.zeros((self.n_tasks * theta.shape[1], self.X.shape[1]))
         if self._sparse:
             sparse_pulls(*self._csr, _ordered(theta), out)
-        elif self._blas:
-            for t, (a, b) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
-                np.dot(theta[a:b].T, self.X[a:b], out=out[t * self.K : (t + 1) * self.K])
+        elif self._by_blas(theta):
+            for rows, outputs in self._blocks(theta.shape[1]):
+                np.dot(theta[rows].T, self.X[rows], out=out[outputs])
         else:
             dense_pulls(self.X, self.starts, _ordered(theta), out)
         return out
+
+    def _by_blas(self, margins):
+        return self._large or margins.shape[1] > 1
+
+    def _blocks(self, K):
+        """The rows and the outputs of every task."""
+        for t, (start, end) in enumerate(pairwise(self.starts)):
+            yield slice(start, end), slice(t * K, (t + 1) * K)
 
 
 def row_products(X, W, codes):

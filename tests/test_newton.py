@@ -82,7 +82,7 @@ def test_products_with_the_weights_of_a_task(form, K, sizes, rng):
     X, task = make_rows(rng, sizes=sizes)
     starts = np.concatenate([[0], np.cumsum(sizes)])
     W, theta = rng.normal(size=(len(sizes) * K, 4)), rng.normal(size=(len(X), K))
-    rows = LongRows(form(X), starts, K)
+    rows = LongRows(form(X), starts)
     assert_allclose(rows.margins(W), np.einsum("ij,ikj->ik", X, W.reshape(-1, K, 4)[task]), rtol=0, atol=1e-12)
     pulls = [(theta[task == t].T @ X[task == t]) for t in range(len(sizes))]
     assert_allclose(rows.pulls(theta), np.concatenate(pulls), rtol=0, atol=1e-11)
@@ -93,7 +93,7 @@ def test_products_with_the_weights_of_a_task(form, K, sizes, rng):
 def test_products_with_arrays_of_any_memory_order_compile_nothing_anew(form, rng):
     X, _ = make_rows(rng)
     W, theta = rng.normal(size=(len(SIZES), 4)), rng.normal(size=(len(X), 1))
-    rows = LongRows(form(X), np.concatenate([[0], np.cumsum(SIZES)]), 1)
+    rows = LongRows(form(X), np.concatenate([[0], np.cumsum(SIZES)]))
     assert_array_equal(rows.margins(np.asfortranarray(W)), rows.margins(W))
     assert_array_equal(rows.pulls(theta[::-1]), rows.pulls(theta[::-1].copy()))
     for kernel in (_products.dense_margins, _products.dense_pulls, _products.sparse_margins, _products.sparse_pulls):

@@ -94,7 +94,7 @@ class RowLoss:
         self.n_outputs = self.n_tasks * self.K
         self.shape = (self.n_outputs, data.X.shape[1])
         self.present = present.ravel()
-        self.products: Any = SharedRows(data.X) if data.shared else LongRows(data.X, data.starts, self.K)
+        self.products: Any = SharedRows(data.X) if data.shared else LongRows(data.X, data.starts)
         self.weight = data.label_weight() * (c if data.shared else c[data.task_of_row])
         self._some = None if data.weight is None or self.weight.all() else self.weight > 0
         self._with_rows = None if data.shared else np.flatnonzero(np.diff(data.starts))
@@ -127,11 +127,7 @@ class RowLoss:
         """The points from which intercepts are counted, (n_tasks, d) or (1, d)."""
         if not self.fit_intercept or 0.0 < self.a_b < np.inf:
             return np.zeros((1, self.shape[1]))
-        weight = self.weight
-        if self.data.shared:
-            total = SharedRows(self.data.X).pulls(weight)
-        else:
-            total = LongRows(self.data.X, self.data.starts, 1).pulls(np.ascontiguousarray(weight[:, None]))
+        total = self.products.pulls(self.weight if self.data.shared else self.weight[:, None])
         N = self.task_weight[:, None]
         if self.a_b == np.inf:
             return total.sum(axis=0, keepdims=True) / N.sum()
