@@ -1,9 +1,7 @@
 """Products with the rows of a long table: each row with the weights of its own task, and back.
 
-Tasks with many numbers go to BLAS, one call a task; small ones and sparse rows to a kernel, one call for all.
+A kernel takes all tasks in one call.  `_rows/layouts.py` says when calls of BLAS, one a task, are better.
 """
-
-from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -11,71 +9,7 @@ from scipy import sparse
 from skmtl._numba import kernel, read_only
 from skmtl.moments._sums import CACHE, csr_arrays
 
-__all__ = ["LongRows", "SharedRows", "row_products"]
-
-_BLAS = 2_000  # numbers in the rows of a task on average; with fewer, calls of BLAS take longer than the products
-
-
-class SharedRows:
-    """Rows X (n, d), dense or sparse, that all outputs share."""
-
-    def __init__(self, X):
-        self.X = X
-
-    def margins(self, W):
-        """``X W'``, shape (n, n_outputs), for W (n_outputs, d)."""
-        return self.X @ W.T
-
-    def pulls(self, theta):
-        """``theta' X``, shape (n_outputs, d), for theta (n, n_outputs)."""
-        if sparse.issparse(self.X):
-            return np.ascontiguousarray((self.X.T @ theta).T)
-        return theta.T @ self.X
-
-
-class LongRows:
-    """Rows X (n, d), dense or sparse, of one task each: task t has rows ``starts[t]:starts[t + 1]`` and K outputs."""
-
-    def __init__(self, X, starts):
-        self.X = X if sparse.issparse(X) else read_only(X)
-        self.starts = read_only(np.asarray(starts, dtype=np.int64))
-        self.n_tasks = len(starts) - 1
-        self._sparse = sparse.issparse(X)
-        self._large = X.size > _BLAS * self.n_tasks
-        if self._sparse:
-            self._csr = *csr_arrays(X), read_only(np.repeat(np.arange(self.n_tasks), np.diff(starts)))
-
-    def margins(self, W):
-        """``X_t W_t'`` for the rows of every task, shape (n, K), for W (n_tasks * K, d)."""
-        out = np.empty((self.X.shape[0], len(W) // self.n_tasks))
-        if self._sparse:
-            sparse_margins(*self._csr, _ordered(W), out)
-        elif self._by_blas(out):
-            for rows, outputs in self._blocks(out.shape[1]):
-                np.dot(self.X[rows], W[outputs].T, out=out[rows])
-        else:
-            dense_margins(self.X, self.starts, _ordered(W), out)
-        return out
-
-    def pulls(self, theta):
-        """``theta_t' X_t``, shape (n_tasks * K, d), for theta (n, K)."""
-        out = np.zeros((self.n_tasks * theta.shape[1], self.X.shape[1]))
-        if self._sparse:
-            sparse_pulls(*self._csr, _ordered(theta), out)
-        elif self._by_blas(theta):
-            for rows, outputs in self._blocks(theta.shape[1]):
-                np.dot(theta[rows].T, self.X[rows], out=out[outputs])
-        else:
-            dense_pulls(self.X, self.starts, _ordered(theta), out)
-        return out
-
-    def _by_blas(self, margins):
-        return self._large or margins.shape[1] > 1
-
-    def _blocks(self, K):
-        """The rows and the outputs of every task."""
-        for t, (start, end) in enumerate(pairwise(self.starts)):
-            yield slice(start, end), slice(t * K, (t + 1) * K)
+__all__ = ["dense_margins", "dense_pulls", "ordered", "row_products", "sparse_margins", "sparse_pulls"]
 
 
 def row_products(X, W, codes):
@@ -84,7 +18,7 @@ def row_products(X, W, codes):
     if sparse.issparse(X):
         margins = np.empty((len(out), 1))
         task = np.asarray(codes, dtype=np.int64) % len(W)
-        sparse_margins(*csr_arrays(X), read_only(task), _ordered(W), margins)
+        sparse_margins(*csr_arrays(X), read_only(task), ordered(W), margins)
         out[:] = margins[:, 0]
         return out
     step = max(1, CACHE // X.shape[1])
@@ -94,7 +28,7 @@ def row_products(X, W, codes):
     return out
 
 
-def _ordered(array):
+def ordered(array):
     """An array as kernels take it: another memory order would be another signature."""
     return read_only(np.ascontiguousarray(array, dtype=np.float64))
 

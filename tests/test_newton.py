@@ -20,7 +20,7 @@ from skmtl import (
     _products,
 )
 from skmtl._algebra import pseudo_inverse
-from skmtl._products import LongRows, SharedRows, row_products
+from skmtl._products import row_products
 from skmtl.losses import Huber, Logistic, Multinomial, Poisson, Squared
 from skmtl.penalties import (
     L1,
@@ -39,6 +39,7 @@ from skmtl.penalties import (
 )
 from skmtl.solvers._rows import levelling
 from skmtl.solvers._rows.intercepts import best_intercepts
+from skmtl.solvers._rows.layouts import LongRows, SharedRows
 from skmtl.solvers._rows.models import ClassModel
 from skmtl.solvers._rows.row_loss import RowLoss
 from skmtl.solvers.accelerated import RowDescent
@@ -81,10 +82,11 @@ def row_loss(loss, rng, shared=False, fit_intercept=True, a_b=0.0):
 def test_products_with_the_weights_of_a_task(form, K, sizes, rng):
     X, task = make_rows(rng, sizes=sizes)
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    W, theta = rng.normal(size=(len(sizes) * K, 4)), rng.normal(size=(len(X), K))
+    W, theta = rng.normal(size=(len(sizes) * K, 4)), rng.normal(size=(len(X), K) if K > 1 else len(X))
     rows = LongRows(form(X), starts)
-    assert_allclose(rows.margins(W), np.einsum("ij,ikj->ik", X, W.reshape(-1, K, 4)[task]), rtol=0, atol=1e-12)
-    pulls = [(theta[task == t].T @ X[task == t]) for t in range(len(sizes))]
+    margins = np.einsum("ij,ikj->ik", X, W.reshape(-1, K, 4)[task])
+    assert_allclose(rows.margins(W), margins.reshape(theta.shape), rtol=0, atol=1e-12)
+    pulls = [np.atleast_2d(theta[task == t].T @ X[task == t]) for t in range(len(sizes))]
     assert_allclose(rows.pulls(theta), np.concatenate(pulls), rtol=0, atol=1e-11)
     assert_allclose(row_products(form(X), W, task), np.einsum("ij,ij->i", X, W[task]), rtol=0, atol=1e-12)
 
@@ -92,7 +94,7 @@ def test_products_with_the_weights_of_a_task(form, K, sizes, rng):
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 def test_products_with_arrays_of_any_memory_order_compile_nothing_anew(form, rng):
     X, _ = make_rows(rng)
-    W, theta = rng.normal(size=(len(SIZES), 4)), rng.normal(size=(len(X), 1))
+    W, theta = rng.normal(size=(len(SIZES), 4)), rng.normal(size=len(X))
     rows = LongRows(form(X), np.concatenate([[0], np.cumsum(SIZES)]))
     assert_array_equal(rows.margins(np.asfortranarray(W)), rows.margins(W))
     assert_array_equal(rows.pulls(theta[::-1]), rows.pulls(theta[::-1].copy()))
@@ -101,11 +103,13 @@ def test_products_with_arrays_of_any_memory_order_compile_nothing_anew(form, rng
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
-def test_products_with_the_weights_of_all(form, rng):
-    X, W, theta = rng.normal(size=(9, 4)), rng.normal(size=(3, 4)), rng.normal(size=(9, 3))
-    rows = SharedRows(form(X))
-    assert_allclose(rows.margins(W), X @ W.T, rtol=0, atol=1e-12)
-    assert_allclose(rows.pulls(theta), theta.T @ X, rtol=0, atol=1e-12)
+@pytest.mark.parametrize("K", [1, 2])
+def test_products_with_the_weights_of_all(form, K, rng):
+    X, W = rng.normal(size=(9, 4)), rng.normal(size=(3 * K, 4))
+    theta = rng.normal(size=(9, 3, K) if K > 1 else (9, 3))
+    rows = SharedRows(form(X), 3)
+    assert_allclose(rows.margins(W), (X @ W.T).reshape(theta.shape), rtol=0, atol=1e-12)
+    assert_allclose(rows.pulls(theta), theta.reshape(9, -1).T @ X, rtol=0, atol=1e-12)
 
 
 # The loss of all rows

@@ -1,6 +1,7 @@
 """Parts of the solvers for losses other than the squared: `newton.py`, `accelerated.py` and `factored.py`.
 
 row_loss      the loss of rows: its value, slopes and curvature
+layouts       their products and sums, where tasks share rows or have their own
 log_loss      log-losses of a long table, jitted
 intercepts    the best intercepts
 informative   tasks whose labels say something of W, and what the others get

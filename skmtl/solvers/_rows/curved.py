@@ -59,12 +59,11 @@ class Curved:
     def shift(self, down):
         """The theta (shaped as the margins) whose sum over rows is `down`, and zero over what intercepts do."""
         moved = np.array([cho_solve(factor, d) for factor, d in zip(self.factors, down / self.scale, strict=True)])
-        margins = self.rows.margins(moved / self.scale)
-        shift = self.weight * self.rows.labelled(margins)
+        shift = self.weight * self.rows.margins(moved / self.scale)
         if self.rows.fit_intercept:
             mean = self.rows.per_task(shift) / self.rows.per_task(self.weight)
-            shift -= self.weight * self.rows.labelled(np.zeros_like(margins) + self.rows.spread(mean))
-        return shift.reshape(margins.shape)
+            shift -= self.weight * self.rows.spread(mean)
+        return shift
 
 
 def _cholesky(gram):

@@ -35,7 +35,7 @@ def _slopes(rows, margins, a):
 def _by_bracket(rows, margins, a):
     """One number a task: Newton steps, or halves of what lies between a pull upwards and one downwards."""
     low, high = np.full_like(a, -np.inf), np.full_like(a, np.inf)
-    scale = np.maximum(rows.largest(np.abs(rows.labelled(margins))), rows.label_sizes)
+    scale = np.maximum(rows.largest(np.abs(margins)), rows.label_sizes)
     scale = np.where(scale > 0, scale, 1.0) if rows.a_b == 0.0 else np.full_like(a, scale.max() or 1.0)
     reach = scale  # how far to go while nothing has said stop
     length = np.full_like(a, np.inf)
@@ -64,7 +64,7 @@ def _by_newton(rows, margins, a):
     a = np.where(rows.present, a, 0.0)
     best, slope, hessian = _loss(rows, margins, a)
     if not np.isfinite(best):  # too far for exp: first down to where no linear predictor is above zero
-        a = a - np.maximum(rows.largest(rows.labelled(margins + rows.spread(rows.open(a)))), 0.0)
+        a = a - np.maximum(rows.largest(margins + rows.spread(rows.open(a))), 0.0)
         best, slope, hessian = _loss(rows, margins, a)
     decrement = np.inf
     nothing = 1e-16 * rows.task_weight.sum() if rows.K > 1 else 0.0  # of a log-loss, which has no units
@@ -108,9 +108,8 @@ def _loss(rows, margins, a):
         total = float(np.vdot(rows.weight, value))
     if not np.isfinite(total):
         return np.inf, None, None
-    slope = rows.per_output(rows.weighted(theta).reshape(margins.shape)) - rows.price_slope(a)
-    weighted = rows.weighted(third).reshape(margins.shape)
-    return total + rows.price(a), slope, rows.intercept_hessian(weighted, third.reshape(margins.shape))
+    slope = rows.per_output(rows.weighted(theta)) - rows.price_slope(a)
+    return total + rows.price(a), slope, rows.intercept_hessian(rows.weighted(third), third)
 
 
 def _newton_step(rows, slope, H):

@@ -5,8 +5,6 @@ several classes it takes each by itself, with an upper bound of the curvature.
 `ClassModel`: a label has K, coupled by ``diag(p) - p p'``; the features of a task are those of all its classes, K d.
 """
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.linalg import qr
 
@@ -39,7 +37,7 @@ class ColumnModel:
         h = np.maximum(h, max(_FLAT * h.max(initial=0.0), 1e-100))
         self._h, self._z = h, eta + theta / h
         weight = rows.beside_margins(rows.data.label_weight()) * h
-        data = replace(rows.data_of_outputs, y=rows.of_outputs(self._z), weight=rows.of_outputs(weight))
+        data = rows.outputs_as_tasks(self._z, weight)
         self.moments = TaskMoments.from_data(data, fit_intercept=rows.fit_intercept, n_jobs=n_jobs)
 
     def inputs(self, W):
@@ -57,8 +55,8 @@ class ColumnModel:
     def dual(self, X):
         """The residuals at weights X and their best intercepts: an `At` without a loss."""
         b = self.moments.intercepts(X)
-        eta = self.rows.labelled(self.rows.products.margins(X) + self.rows.spread(b))
-        return self.rows.dual_point(self.rows.weight * self._h * (self._z - eta))
+        eta = self.rows.layout.margins(X) + self.rows.spread(b)
+        return self.rows.dual_point(self.rows.weighted(self._h) * (self._z - eta))
 
 
 class ClassModel:
@@ -154,7 +152,7 @@ class ClassModel:
     def dual(self, X):
         """The residuals at weights X of the moments and their best intercepts: an `At` without a loss."""
         rows, X = self.rows, self.outputs(X)
-        change = rows.labelled(rows.margins(X - self._W) + rows.spread(self.intercepts(X, None) - self._a))
+        change = rows.margins(X - self._W) + rows.spread(self.intercepts(X, None) - self._a)
         return rows.dual_point(self._theta - rows.times_curvature(self._p, change))
 
 

@@ -11,7 +11,7 @@ the origin matters), or that they are all the same (m_t the mean of all rows; "a
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from sklearn.utils.extmath import row_norms
 
 from skmtl._algebra import pseudo_inverse
 from skmtl._numba import read_only
-from skmtl._products import LongRows, SharedRows
 from skmtl.losses import Logistic
 from skmtl.solvers._rows.intercepts import best_intercepts
+from skmtl.solvers._rows.layouts import layout_of
 from skmtl.solvers._rows.log_loss import log_losses
 
 __all__ = ["BOLD", "At", "RowLoss"]
@@ -94,10 +94,10 @@ class RowLoss:
         self.n_outputs = self.n_tasks * self.K
         self.shape = (self.n_outputs, data.X.shape[1])
         self.present = present.ravel()
-        self.products: Any = SharedRows(data.X) if data.shared else LongRows(data.X, data.starts)
-        self.weight = data.label_weight() * (c if data.shared else c[data.task_of_row])
+        self._columns = (self.K,) if self.K > 1 else ()
+        self.layout: Any = layout_of(data)
+        self.weight = data.label_weight() * self.layout.spread(c)
         self._some = None if data.weight is None or self.weight.all() else self.weight > 0
-        self._with_rows = None if data.shared else np.flatnonzero(np.diff(data.starts))
         self.task_weight = self.per_task(self.weight)
         self._parts = self._losses_apart()
         own_rows = not data.shared and not sparse.issparse(data.X)
@@ -116,26 +116,27 @@ class RowLoss:
             return [(self.losses[0], ...)]
         parts: list[Any] = []
         for tasks in distinct.values():
-            mine = np.isin(np.arange(self.n_tasks), tasks)
-            index = (
-                (slice(None), np.flatnonzero(mine)) if self.data.shared else np.flatnonzero(mine[self.data.task_of_row])
-            )
-            parts.append((self.losses[tasks[0]], index))
+            mine = self.layout.spread(np.isin(np.arange(self.n_tasks), tasks))
+            parts.append((self.losses[tasks[0]], np.nonzero(np.broadcast_to(mine, self.data.y.shape))))
         return parts
 
     def _means(self):
         """The points from which intercepts are counted, (n_tasks, d) or (1, d)."""
         if not self.fit_intercept or 0.0 < self.a_b < np.inf:
             return np.zeros((1, self.shape[1]))
-        total = self.products.pulls(self.weight if self.data.shared else self.weight[:, None])
+        total = self.layout.pulls(self.weight)
         N = self.task_weight[:, None]
         if self.a_b == np.inf:
             return total.sum(axis=0, keepdims=True) / N.sum()
         return total / np.where(N > 0, N, 1.0)
 
     def per_task(self, of_labels):
-        """Sums of an array shaped as y, over the labels of every task."""
-        return self._reduced(np.add, of_labels)
+        """Sums of an array shaped as y or as the margins, over the labels of every task: (n_tasks, ...)."""
+        return self.layout.reduced(np.add, of_labels)
+
+    def per_output(self, of_margins):
+        """Sums of an array shaped as the margins, over the labels of every output: (n_outputs,)."""
+        return self.per_task(of_margins).ravel()
 
     @cached_property
     def n_labels(self):
@@ -144,29 +145,12 @@ class RowLoss:
 
     def largest(self, of_labels):
         """The largest number of an array shaped as y, >= 0, over the labels of every task."""
-        return self._reduced(np.maximum, of_labels)
-
-    def _reduced(self, operation, of_labels):
-        if self.data.shared:
-            return operation.reduce(of_labels, axis=0)
-        out = np.zeros(self.n_tasks)
-        out[self._with_rows] = operation.reduceat(of_labels, self.data.starts[self._with_rows])
-        return out
+        return self.layout.reduced(np.maximum, of_labels)
 
     @cached_property
     def label_sizes(self):
         """How large the margins of every task may be, by its labels (n_tasks,)."""
         return self.largest(self.each(lambda loss, y, _: loss.size(y), self.data.y))
-
-    def per_output(self, of_margins):
-        """Sums of an array shaped as the margins, over the labels of every output."""
-        if self.data.shared:
-            return of_margins.reshape(len(of_margins), -1).sum(axis=0)
-        if self.K == 1:
-            return self.per_task(of_margins.ravel())
-        out = np.zeros((self.n_tasks, self.K))
-        out[self._with_rows] = np.add.reduceat(of_margins, self.data.starts[self._with_rows], axis=0)
-        return out.ravel()
 
     def _at_means(self, W):
         """``m_t w_t`` of every output."""
@@ -175,21 +159,17 @@ class RowLoss:
         return np.einsum("tkj,tj->tk", W.reshape(self.n_tasks, self.K, -1), self.means).ravel()
 
     def margins(self, W):
-        """``(x_i - m_t) w`` of every output: (n, n_outputs) where rows are shared, else (n, K)."""
-        eta = self.products.margins(W)
+        """``(x_i - m_t) w`` of every label: shaped as y, with one more axis for several outputs of a task."""
+        eta = self.layout.margins(W)
         eta += self.spread(-self._at_means(W))
         return eta
 
     def spread(self, b):
-        """Numbers b (n_outputs,), repeated for every row: shaped as the margins, or to be broadcast to them."""
-        return b[None] if self.data.shared else b.reshape(self.n_tasks, self.K)[self.data.task_of_row]
-
-    def labelled(self, eta):
-        """Margins shaped as y, with one more axis for several columns."""
-        return eta.reshape(*self.data.y.shape, *([self.K] if self.K > 1 else []))
+        """Numbers b (n_outputs,), one for every label: shaped as the margins, or to be broadcast to them."""
+        return self.layout.spread(b.reshape(self.n_tasks, *self._columns))
 
     def beside_margins(self, of_labels):
-        """An array shaped as y, with an axis of length 1 where `labelled` margins have one for the columns."""
+        """An array shaped as y, to be broadcast to the margins."""
         return of_labels[..., None] if self.K > 1 else of_labels
 
     def from_means(self, W, b):
@@ -204,7 +184,7 @@ class RowLoss:
 
     def each(self, call, eta):
         """``call(loss, y, eta)`` for the labels of each loss, put together; missing labels get margin 0."""
-        y, eta = self.data.y, self._zero_where_missing(self.labelled(eta))
+        y, eta = self.data.y, self._zero_where_missing(eta)
         if len(self._parts) == 1:
             return call(self.losses[0], y, eta)
         results: list[Any] = []
@@ -221,8 +201,7 @@ class RowLoss:
 
     def at_zero(self):
         """The best intercepts at W = 0, and the loss there."""
-        margins = np.zeros((self.data.X.shape[0], self.n_outputs if self.data.shared else self.K))
-        return self._at_best(margins, np.zeros(self.n_outputs))
+        return self._at_best(np.zeros((*self.data.y.shape, *self._columns)), np.zeros(self.n_outputs))
 
     def descent_at_zero(self):
         """The negative gradient there (n_outputs, n_features); exactly zero where only rounding says otherwise."""
@@ -241,7 +220,7 @@ class RowLoss:
         if not self._in_one_reading:
             return self.at_margins(self.margins(W), a)
         pull, down = np.empty(self.n_tasks), np.empty(self.shape)
-        inputs = (self.data.X, self.data.y, self.weight, self.products.starts, W, self.from_origin(W, a))
+        inputs = (self.data.X, self.data.y, self.weight, self.layout.starts, W, self.from_origin(W, a))
         loss = log_losses(*(read_only(np.ascontiguousarray(array)) for array in inputs), down, pull)
         return self._counted_from_means(loss, down, pull, a, None)
 
@@ -252,10 +231,9 @@ class RowLoss:
             value, theta = self.each(lambda loss, y, eta: loss.value_and_descent(y, eta), eta)
             loss = float(np.vdot(self.weight, value))
             theta = self.weighted(theta)
-        theta = theta.reshape(margins.shape)
         if not np.isfinite(loss):
             return At(np.inf, None, None, None, theta)
-        return self._counted_from_means(loss, self.products.pulls(theta), self.per_output(theta), a, theta)
+        return self._counted_from_means(loss, self.layout.pulls(theta), self.per_output(theta), a, theta)
 
     def _counted_from_means(self, loss, down, pull, a, theta):
         """The `At` for the sum of the losses and its slopes, where these are for intercepts counted from the origin."""
@@ -265,7 +243,7 @@ class RowLoss:
         return At(loss + self.price(a), down, pull - self.price_slope(a), pull, theta)
 
     def weighted(self, theta):
-        """An array shaped as y, perhaps with one more axis for columns, times the weights of the labels."""
+        """An array shaped as the margins, times the weights of the labels."""
         return theta * self.beside_margins(self.weight)
 
     def _outer_means(self, pull):
@@ -307,8 +285,8 @@ class RowLoss:
 
         The multiple s is the largest at most 1 in the dual ball and in the domain of the losses.
         """
-        weight, theta = self.beside_margins(self.weight), self.labelled(at.theta)
-        theta = np.divide(theta, weight, out=np.zeros_like(theta), where=weight > 0)
+        weight = self.beside_margins(self.weight)
+        theta = np.divide(at.theta, weight, out=np.zeros_like(at.theta), where=weight > 0)
         s = min([1.0 / max(gauge, 1.0), *(loss.reach(theta[index]) for loss, index in self._parts)])
         dual = self.each(lambda loss, y, theta: loss.dual(y, theta), s * theta)
         if self._some is not None:
@@ -326,29 +304,28 @@ class RowLoss:
     @cached_property
     def constant(self):
         """Whether intercepts say all that features could: these are the same in all rows that share one."""
-        X, data = self.data.X, self.data
+        X = self.data.X
         if sparse.issparse(X) or not self.fit_intercept or 0.0 < self.a_b < np.inf:
             return False
-        first = np.zeros(len(X), dtype=int) if data.shared or self.a_b == np.inf else data.starts[data.task_of_row]
+        first = np.zeros(len(X), dtype=int) if self.a_b == np.inf else self.layout.first_rows()
         return all(np.array_equal(X[rows], X[first[rows]]) for rows in (slice(50), slice(None)))  # most differ at once
 
     def mean_square(self):
         """The largest curvature of any task, averaged over features: ``sum_i s_i |x_i - m|^2 / d``, c included."""
         X = self.data.X
-        squares = row_norms(X, squared=True)
-        total = self.weight.T @ squares if self.data.shared else self.per_task(self.weight * squares)
+        total = self.layout.weighted_sums(self.weight, row_norms(X, squared=True))
         about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
         return float(np.max(about, initial=0.0)) / X.shape[1]
 
     def model_curvature(self, W, a):
-        """The second derivatives of the losses in their margins, as Newton's model has them, shaped as y.
+        """The second derivatives of the losses in their margins, as Newton's model has them, shaped as the margins.
 
-        They are numbers h; or with several classes ``diag(p) - p p'``, of which p is returned, on one more axis.
+        They are numbers h; or with several classes ``diag(p) - p p'``, of which p is returned.
         """
         return self.slopes(W, a, BOLD)[2] if self.K == 1 else self.probabilities(W, a)[0]
 
     def times_curvature(self, curvature, change):
-        """What a change of the margins takes off theta, by a `model_curvature`; all of one shape."""
+        """What a change of the margins takes off theta, by a `model_curvature`; all shaped as the margins."""
         if self.K > 1:
             change = change - (curvature * change).sum(axis=-1, keepdims=True)
         return self.weighted(curvature * change)
@@ -360,23 +337,16 @@ class RowLoss:
         """
         change, follow = self.margins(V), np.zeros(self.n_outputs)
         if self.fit_intercept:
-            shape = change.shape
-            off_theta = self.times_curvature(curvature, self.labelled(change))
-            pull = self.per_output(off_theta.reshape(shape)).reshape(-1, self.K)
-            H = self.intercept_hessian(self.weighted(curvature).reshape(shape), curvature.reshape(shape))
+            pull = self.per_output(self.times_curvature(curvature, change)).reshape(-1, self.K)
+            H = self.intercept_hessian(self.weighted(curvature), curvature)
             follow = -np.einsum("tkl,tl->tk", pseudo_inverse(H), pull).ravel()
             change += self.spread(follow)
-        return self.times_curvature(curvature, self.labelled(change)).reshape(change.shape), follow
+        return self.times_curvature(curvature, change), follow
 
     def intercept_hessian(self, weighted, p):
         """The Hessian (n_tasks, K, K) in the intercepts: of curvatures with their weights, or of probabilities p."""
         H = self.per_output(weighted).reshape(self.n_tasks, self.K)[:, :, None] * np.eye(self.K)
-        if self.K == 1:
-            return H
-        if self.data.shared:
-            A, B = (M.reshape(len(M), self.n_tasks, self.K) for M in (weighted, p))
-            return H - np.einsum("itk,itl->tkl", A, B, optimize=True)
-        return H - np.array([weighted[s:e].T @ p[s:e] for s, e in pairwise(self.data.starts)])
+        return H if self.K == 1 else H - self.layout.products(weighted, p)
 
     def hessian(self, t, of_labels, features=slice(None)):
         """``X' diag(h) X`` of task t for curvatures h, ``X' (diag(p) - p p') X`` for probabilities p (n_labels, K).
@@ -403,35 +373,14 @@ class RowLoss:
         follow -= follow.mean(axis=0) * (K > 1)  # to shift all classes alike changes nothing: the smallest that does
         return H - to_b.T @ follow, follow
 
-    @cached_property
-    def data_of_outputs(self):
-        """The rows as if every output were a task of its own: long tables have those of a task once for each class."""
-        data = self.data
+    def outputs_as_tasks(self, y, weight):
+        """The data as if every output were a task of its own, with labels y and weights shaped as the margins."""
         if self.K == 1:
-            return data
-        if data.shared:
-            return replace(data, tasks=np.arange(self.n_outputs))
-        starts = np.concatenate([[0], np.cumsum(np.repeat(np.diff(data.starts), self.K))])
-        at, _ = self._labels_of_outputs
-        rows = np.arange(len(at))
-        return replace(data, X=data.X[at], tasks=np.arange(self.n_outputs), starts=starts, rows=rows)
-
-    @cached_property
-    def _labels_of_outputs(self):
-        """For the rows of `data_of_outputs`, long layout: which row of the data, and which class."""
-        starts = self.data.starts
-        at = [np.tile(np.arange(start, end), self.K) for start, end in pairwise(starts)]
-        of_class = [np.repeat(np.arange(self.K), n) for n in np.diff(starts)]
-        return np.concatenate(at), np.concatenate(of_class)
-
-    def of_outputs(self, of_labels):
-        """An array shaped as y, with one more axis for several columns, in the shape of labels of `data_of_outputs`."""
-        if self.K == 1:
-            return of_labels
-        return of_labels.reshape(len(of_labels), -1) if self.data.shared else of_labels[self._labels_of_outputs]
+            return replace(self.data, y=y, weight=weight)
+        return self.layout.outputs_as_tasks(self.data, y, weight)
 
     def slopes(self, W, a, boldness):
-        """Margins, residuals and curvatures of all labels, shaped as y, with one more axis for several columns.
+        """Margins, residuals and curvatures of all labels, shaped as the margins.
 
         Curvatures are at least `boldness` times those of parabolas above the loss; of several classes, the bound that
         takes each by itself.
@@ -443,23 +392,19 @@ class RowLoss:
             return theta, np.maximum(second, boldness * loss.curvature(y, eta))
 
         theta, h = self.each(call, eta)
-        eta = self._zero_where_missing(self.labelled(eta))
+        eta = self._zero_where_missing(eta)
         return np.where(np.isfinite(eta), eta, 0.0), theta, h  # without the classes that a task has not
 
     def probabilities(self, W, a):
-        """Those of all classes, and the weighted residuals, shaped as y with one more axis."""
+        """Those of all classes, and the weighted residuals, shaped as the margins."""
         eta = self.margins(W) + self.spread(self.open(a))
         p, theta = self.each(lambda loss, y, eta: (loss.mean(eta), loss.descent(y, eta)), eta)
         return p, self.weighted(theta)
 
     def block(self, t, of_labels, features=slice(None)):
         """The rows of task t less its means, dense, their weights with c_t, and what is said of its labels."""
-        if self.data.shared:
-            labelled: Any = np.flatnonzero(self.weight[:, t])
-            X, s, of_labels = self.data.X[labelled], self.weight[labelled, t], of_labels[labelled, t]
-        else:
-            labelled = slice(self.data.starts[t], self.data.starts[t + 1])
-            X, s, of_labels = self.data.X[labelled], self.weight[labelled], of_labels[labelled]
+        rows, labels = self.layout.labels_of(t, self.weight)
+        X, s, of_labels = self.data.X[rows], self.weight[labels], of_labels[labels]
         X = X[:, features]
         X = X.toarray() if sparse.issparse(X) else X
         mean = self.means[t % len(self.means)][features]
@@ -468,7 +413,6 @@ class RowLoss:
         return X, s, of_labels
 
     def dual_point(self, theta):
-        """An `At` without a loss, for weighted residuals theta shaped as y, with one more axis for several columns."""
-        theta = theta.reshape(len(theta), -1)
+        """An `At` without a loss, for weighted residuals theta, shaped as the margins."""
         pull = self.per_output(theta)
-        return At(np.nan, self.products.pulls(theta) - self._outer_means(pull), pull, pull, theta)
+        return At(np.nan, self.layout.pulls(theta) - self._outer_means(pull), pull, pull, theta)
