@@ -38,6 +38,7 @@ from skmtl.penalties import (
     TraceNorm,
 )
 from skmtl.solvers._rows import levelling
+from skmtl.solvers._rows.curvature import ClassCurvature
 from skmtl.solvers._rows.intercepts import best_intercepts
 from skmtl.solvers._rows.layouts import LongRows, SharedRows
 from skmtl.solvers._rows.models import ClassModel
@@ -573,7 +574,7 @@ def test_a_class_that_is_hardly_ever_right_has_a_hessian_of_its_own(rng):
     rows = row_loss(Multinomial(3), rng)
     p, _ = rows.probabilities(rng.normal(size=rows.shape), np.tile([0.0, 1.0, -30.0], rows.n_tasks))
     for t in range(rows.n_tasks):
-        H, _ = rows.hessian(t, p)
+        H, _ = ClassCurvature(rows, p).of_weights(t)
         X, s, p_t = rows.block(t, p)
         w = s * p_t[:, 2]  # 1e-13 of the others: it sees none of them
         X = X - w @ X / w.sum()
@@ -600,7 +601,7 @@ def test_classes_that_are_nearly_certain_have_a_hessian_without_negative_curvatu
     rows = row_loss(Multinomial(3), rng)
     p, _ = rows.probabilities(0.1 * rng.normal(size=rows.shape), np.tile([0.0, 30.0, -30.0], rows.n_tasks))
     for t in range(rows.n_tasks):
-        curvatures = np.linalg.eigvalsh(rows.hessian(t, p)[0])
+        curvatures = np.linalg.eigvalsh(ClassCurvature(rows, p).of_weights(t)[0])
         assert curvatures[0] >= -1e-13 * curvatures[-1]
 
 

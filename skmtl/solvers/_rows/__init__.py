@@ -1,6 +1,7 @@
 """Parts of the solvers for losses other than the squared: `newton.py`, `accelerated.py` and `factored.py`.
 
-row_loss      the loss of rows: its value, slopes and curvature
+row_loss      the loss of rows: its value and slopes
+curvature     its second derivatives, and the Hessians that they make
 layouts       their products and sums, where tasks share rows or have their own
 log_loss      log-losses of a long table, jitted
 intercepts    the best intercepts

@@ -7,6 +7,7 @@ Newton's steps that are halved until the loss goes down.
 import numpy as np
 
 from skmtl.losses import Multinomial
+from skmtl.solvers._rows.curvature import ClassCurvature, Curvature
 
 __all__ = ["best_intercepts"]
 
@@ -104,12 +105,13 @@ def _loss(rows, margins, a):
         return (*loss.value_and_descent(y, eta), loss.curvature(y, eta))
 
     with np.errstate(over="ignore", invalid="ignore"):
-        value, theta, third = rows.each(call, eta)
+        value, theta, of_labels = rows.each(call, eta)
         total = float(np.vdot(rows.weight, value))
     if not np.isfinite(total):
         return np.inf, None, None
     slope = rows.per_output(rows.weighted(theta)) - rows.price_slope(a)
-    return total + rows.price(a), slope, rows.intercept_hessian(rows.weighted(third), third)
+    curvature = ClassCurvature(rows, of_labels) if rows.K > 1 else Curvature(rows, of_labels)
+    return total + rows.price(a), slope, curvature.of_intercepts()
 
 
 def _newton_step(rows, slope, H):

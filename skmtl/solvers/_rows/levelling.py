@@ -13,6 +13,7 @@ from scipy.optimize import nnls
 from sklearn.utils.extmath import row_norms
 
 from skmtl._algebra import SINGULAR, TINY, smallest_solution
+from skmtl.solvers._rows.curvature import curvature_at
 from skmtl.solvers.solution import ROUNDING
 
 __all__ = ["Level", "Levelling"]
@@ -80,10 +81,10 @@ class Levelling:
         gain = np.inf
         for _ in range(_SHIFTS):
             slope, last, here = self._part(at.down), gain, self._part(W)
-            curvature = self.rows.model_curvature(W, a)
+            curvature = curvature_at(self.rows, W, a)
             step = self._step(curvature, slope, here)
             gain, shift = float(np.vdot(slope, step)), self._weights(step)
-            off_theta, follow = self.rows.along(curvature, shift)
+            off_theta, follow = curvature.along(shift)
             dual, left = self._without_slope(at, off_theta, slope, step, here)
             if gain <= enough and left <= enough and np.isfinite(self.rows.dual_value(dual, 1.0, 0.0)):
                 break
@@ -123,25 +124,23 @@ class Levelling:
     def _step(self, curvature, slope, here):
         """Newton's step; of many numbers, each class by itself, and shorter.
 
-        curvature : array, see `RowLoss.model_curvature`.
+        curvature : Curvature
         slope, here : arrays (n_null, n_columns, n_seen), the negative gradient and the weights; so is the step.
         """
-        by_class, n_seen = [curvature], slope.shape[-1]
+        n_seen = slope.shape[-1]
         if n_seen**2 > _MOST:
             raise MemoryError(
                 f"What all tasks have in common costs nothing in {n_seen} features, and a step in these takes a matrix "
                 f"of {8e-9 * n_seen**2:.1f} GB. Set alpha_ridge > 0, or alpha_shared > 0 of mean-regularised models, "
                 "or keep fewer features."
             )
-        if not self._coupled(slope):
-            bound = 2.0 * curvature * (1.0 - curvature)  # that of `Multinomial.curvature`, for probabilities
-            by_class = list(np.moveaxis(bound, -1, 0))
+        by_class = [curvature] if self._coupled(slope) else curvature.by_class()
         step = np.zeros((len(slope), len(by_class), slope[0].size // len(by_class)))
         for v, column in enumerate(self.unseen.basis.T.tocsr()):
             members = list(zip(column.indices, column.data, strict=True))
             slopes, weights = (part[v].reshape(step[v].shape) for part in (slope, here))
-            for k, (h, g, w) in enumerate(zip(by_class, slopes, weights, strict=True)):
-                H = sum(x**2 * self.rows.hessian(t, h, self.unseen.features)[0] for t, x in members)
+            for k, (one, g, w) in enumerate(zip(by_class, slopes, weights, strict=True)):
+                H = sum(x**2 * one.of_weights(t, self.unseen.features)[0] for t, x in members)
                 step[v, k] = _to_minimum(H, g, w) if self.unseen.positive else smallest_solution(H, g[:, None])[:, 0]
         return step.reshape(slope.shape)
 

@@ -10,6 +10,7 @@ from scipy.linalg import qr
 
 from skmtl._algebra import SINGULAR, over, pseudo_inverse
 from skmtl.moments import Rows, TaskMoments
+from skmtl.solvers._rows.curvature import ClassCurvature
 
 __all__ = ["ClassModel", "ColumnModel", "n_model_rows"]
 
@@ -74,7 +75,8 @@ class ClassModel:
 
     def __init__(self, rows, W, a, seen=None):
         self.rows, self._W, self._a = rows, W, a
-        self._p, self._theta = rows.probabilities(W, a)
+        p, self._theta = rows.probabilities(W, a)
+        self._curvature = ClassCurvature(rows, p)
         T, K, d, weight = rows.n_tasks, rows.K, rows.shape[1], rows.task_weight
         self.c, self._to_b = np.ones(T), np.zeros((T, K, K * d))
         self._seen = np.tile(np.ones(d, dtype=bool) if seen is None else seen, K)
@@ -83,7 +85,7 @@ class ClassModel:
         full = np.flatnonzero(~thin)
         gram = np.zeros((len(full), K * d, K * d))
         for k, t in enumerate(full):
-            gram[k], self._to_b[t] = rows.hessian(t, self._p)
+            gram[k], self._to_b[t] = self._curvature.of_weights(t)
         down = rows.dual_point(self._theta).down.reshape(T, -1)
         gram, q = self._eliminated(gram, np.einsum("tij,tj->ti", gram, W.reshape(T, -1)[full]) + down[full])
         xy, yy, n_rows = np.zeros((T, q.shape[1])), np.zeros(T), np.zeros(T, dtype=np.intp)
@@ -109,11 +111,12 @@ class ClassModel:
     def _rows_of(self, tasks):
         """Yield the `Rows` of `tasks`, those with equally many together."""
         rows, W = self.rows, self._W.reshape(self.rows.n_tasks, -1)
-        present, of_labels = rows.present.reshape(-1, rows.K), np.concatenate([self._p, self._theta], axis=-1)
+        present = rows.present.reshape(-1, rows.K)
+        p_and_theta = np.concatenate([self._curvature.of_labels, self._theta], axis=-1)
         groups: dict[int, list] = {}
         for t in tasks:
-            X, s, both = rows.block(t, of_labels)
-            p, theta = np.hsplit(both, 2)
+            X, s, block = rows.block(t, p_and_theta)
+            p, theta = np.hsplit(block, 2)
             A, u, self._to_b[t] = _rows_of_classes(X, s, p, theta, present[t], rows.fit_intercept)
             groups.setdefault(len(A), []).append((t, A, A @ W[t] + u))
         for group in groups.values():
@@ -153,7 +156,7 @@ class ClassModel:
         """The residuals at weights X of the moments and their best intercepts: an `At` without a loss."""
         rows, X = self.rows, self.outputs(X)
         change = rows.margins(X - self._W) + rows.spread(self.intercepts(X, None) - self._a)
-        return rows.dual_point(self._theta - rows.times_curvature(self._p, change))
+        return rows.dual_point(self._theta - self._curvature.times(change))
 
 
 def n_model_rows(rows):
@@ -167,7 +170,7 @@ def n_model_rows(rows):
 
 
 def _rows_of_classes(X, s, p, theta, present, fit_intercept):
-    r"""What `RowLoss.hessian` returns, with rows A for the Hessian, ``A'A``; and u, ``A'u`` the descent of the loss.
+    r"""What `ClassCurvature.of_weights` returns, with rows A for the Hessian ``A'A``; and u, ``A'u`` the descent.
 
     X (n, d), weights s (n,), probabilities p and weighted residuals theta (n, K) of a task, which has the classes in
     the mask `present` (K,).  With :math:`q = \sqrt p`, of length 1, the curvature of a label is

@@ -13,8 +13,8 @@ from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.shared import Alike
 from skmtl.solvers._coupling import Together
 from skmtl.solvers._quadratic import quadratic_of
+from skmtl.solvers._rows.curvature import BOLD
 from skmtl.solvers._rows.models import ClassModel, ColumnModel
-from skmtl.solvers._rows.row_loss import BOLD
 from skmtl.solvers.solution import loss_at_zero, solve_one
 
 __all__ = ["NewtonSteps"]

@@ -11,24 +11,21 @@ the origin matters), or that they are all the same (m_t the mean of all rows; "a
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils.extmath import row_norms
 
-from skmtl._algebra import pseudo_inverse
 from skmtl._numba import read_only
 from skmtl.losses import Logistic
 from skmtl.solvers._rows.intercepts import best_intercepts
 from skmtl.solvers._rows.layouts import layout_of
 from skmtl.solvers._rows.log_loss import log_losses
 
-__all__ = ["BOLD", "At", "RowLoss"]
+__all__ = ["At", "RowLoss"]
 
 _CONSTANT = 1e-13  # share of its mean: if deviations are no larger, a feature is constant
-BOLD = 0.01  # share of the curvature of parabolas above the loss that Newton's step uses where the loss has less
 
 
 @dataclass
@@ -316,62 +313,6 @@ class RowLoss:
         total = self.layout.weighted_sums(self.weight, row_norms(X, squared=True))
         about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
         return float(np.max(about, initial=0.0)) / X.shape[1]
-
-    def model_curvature(self, W, a):
-        """The second derivatives of the losses in their margins, as Newton's model has them, shaped as the margins.
-
-        They are numbers h; or with several classes ``diag(p) - p p'``, of which p is returned.
-        """
-        return self.slopes(W, a, BOLD)[2] if self.K == 1 else self.probabilities(W, a)[0]
-
-    def times_curvature(self, curvature, change):
-        """What a change of the margins takes off theta, by a `model_curvature`; all shaped as the margins."""
-        if self.K > 1:
-            change = change - (curvature * change).sum(axis=-1, keepdims=True)
-        return self.weighted(curvature * change)
-
-    def along(self, curvature, V):
-        """What a step V of the weights takes off theta, by a `model_curvature`, and the step of the intercepts.
-
-        These follow, those of every task by themselves, so that the pull on them stays what it was.
-        """
-        change, follow = self.margins(V), np.zeros(self.n_outputs)
-        if self.fit_intercept:
-            pull = self.per_output(self.times_curvature(curvature, change)).reshape(-1, self.K)
-            H = self.intercept_hessian(self.weighted(curvature), curvature)
-            follow = -np.einsum("tkl,tl->tk", pseudo_inverse(H), pull).ravel()
-            change += self.spread(follow)
-        return self.times_curvature(curvature, change), follow
-
-    def intercept_hessian(self, weighted, p):
-        """The Hessian (n_tasks, K, K) in the intercepts: of curvatures with their weights, or of probabilities p."""
-        H = self.per_output(weighted).reshape(self.n_tasks, self.K)[:, :, None] * np.eye(self.K)
-        return H if self.K == 1 else H - self.layout.products(weighted, p)
-
-    def hessian(self, t, of_labels, features=slice(None)):
-        """``X' diag(h) X`` of task t for curvatures h, ``X' (diag(p) - p p') X`` for probabilities p (n_labels, K).
-
-        It is that of the loss in the weights at their best intercepts.  Returned beside it is the matrix ``A``, (K, K
-        n_features), by which these follow: a step w of the weights takes ``A w`` off them.
-        """
-        X, s, p = self.block(t, of_labels, features)
-        K, d = p.shape[1] if p.ndim > 1 else 1, X.shape[1]
-        H, to_b, bb = np.zeros((K, d, K, d)), np.zeros((K, K, d)), np.zeros((K, K))
-        for k, m in [(0, 0)] if p.ndim == 1 else combinations(range(K), 2):
-            w = s * p if p.ndim == 1 else -s * p[:, k] * p[:, m]
-            H[k, :, m] = X.T @ (w[:, None] * X)
-            H[m, :, k] = H[k, :, m].T
-            to_b[k, m] = to_b[m, k] = w @ X
-            bb[k, m] = bb[m, k] = w.sum()
-        if p.ndim > 1:  # 1 - p is the sum of the others: where p is nearly 1, it has digits that 1 - p has not
-            for k in range(K):
-                H[k, :, k], to_b[k, k], bb[k, k] = -H[k].sum(axis=1), -to_b[k].sum(axis=0), -bb[k].sum()
-        H, to_b = H.reshape(K * d, K * d), to_b.reshape(K, K * d)
-        if not self.fit_intercept:
-            return H, np.zeros_like(to_b)
-        follow = pseudo_inverse(bb) @ to_b
-        follow -= follow.mean(axis=0) * (K > 1)  # to shift all classes alike changes nothing: the smallest that does
-        return H - to_b.T @ follow, follow
 
     def outputs_as_tasks(self, y, weight):
         """The data as if every output were a task of its own, with labels y and weights shaped as the margins."""
