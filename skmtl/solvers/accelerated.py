@@ -342,7 +342,7 @@ class _Steps:
         if length == 0.0:
             return 1.0
         h = 1e-4 * max(np.sqrt(np.vdot(here.W, here.W)), np.sqrt(f0) / length) / length
-        while (ahead := rows.at(here.W + h * d, here.a + h * e)).down is None:  # too far for exp
+        while not np.isfinite((ahead := rows.at(here.W + h * d, here.a + h * e)).loss):  # too far for exp
             h *= 0.1
         bend = np.vdot(d, d - (ahead.down - at.down) / h) - np.vdot(d, d)
         bend += np.vdot(e, -(ahead.pull - at.pull) / h)

@@ -45,7 +45,7 @@ class Curved:
         data, d = rows.data, rows.shape[1]
         if sparse.issparse(data.X) or rows.n_tasks * d * d > _LARGEST:
             return None
-        h = rows.curvatures(W, a)
+        h = rows.each(lambda loss, y, eta: loss.curvature(y, eta), rows.margins(W) + rows.spread(a))
         moments = TaskMoments.from_data(replace(data, weight=data.label_weight() * h), fit_intercept=rows.fit_intercept)
         if len(moments.gram) < rows.n_tasks or not (moments.weight > 0).all():
             return None

@@ -1,12 +1,15 @@
-r"""The loss ``f(W, b) = sum_t c_t sum_i s_ti l_t(y_ti, x_i w_t + b_t)``, as solvers without moments see it.
+r"""The loss ``f(W, b) = sum_t c_t sum_i s_ti l_t(y_ti, x_i w_t + b_t)`` of rows, for solvers without moments.
 
 Outputs.  A task has one linear function of x, or K of them where its loss is `Multinomial`; W is (n_outputs, d) and b
-(n_outputs,), the K outputs of a task one after the other.
+(n_outputs,), the K outputs of a task one after the other.  `layouts.py` says which shapes other arrays have.
 
-Intercepts are counted from the means m_t of the features, so that f hardly couples them with the weights: with
-``b_t = a_t - m_t w_t``, eta = (x - m_t) w_t + a_t, and no row is ever centred.  What couples them to each other is one
-of three: nothing (m_t is the mean of the task's rows), a pull a_b / 2 sum_t (b_t - b_0)^2 with a free b_0 (m_t = 0:
-the origin matters), or that they are all the same (m_t the mean of all rows; "a_b is infinite").
+Intercepts are counted from the means m_t of the features, ``a_t = b_t + m_t w_t``.  The margins are then
+``(x_i - m_t) w_t + a_t``, as if rows were centred, which no row is, and f hardly couples intercepts with weights.  What
+couples intercepts with each other is one of three:
+
+    a_b = 0          nothing; m_t is the mean of the rows of task t
+    0 < a_b < inf    a pull to their mean b_0 at the price a_b / 2 sum_t (b_t - b_0)^2; m_t = 0, as the origin matters
+    a_b = inf        they are all the same; m_t is the mean of all rows
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +33,7 @@ _CONSTANT = 1e-13  # share of its mean: if deviations are no larger, a feature i
 
 @dataclass
 class At:
-    """The loss at one point.
+    """The loss at one point; where it is infinite, nothing but that.
 
     Attributes
     ----------
@@ -43,14 +46,14 @@ class At:
     pull_of_labels : array of shape (n_outputs,)
         The same without the price: the sums of theta.
     theta : array shaped as the margins, or None
-        -dl/deta of every label, where `RowLoss.at_margins` has formed it.
+        -dl/deta of every label times its weight, where `RowLoss.at_margins` has formed it.
     """
 
     loss: float
-    down: Any
-    pull: Any
-    pull_of_labels: Any
-    theta: Any
+    down: Any = None
+    pull: Any = None
+    pull_of_labels: Any = None
+    theta: Any = None
 
 
 class RowLoss:
@@ -91,10 +94,11 @@ class RowLoss:
         self.n_outputs = self.n_tasks * self.K
         self.shape = (self.n_outputs, data.X.shape[1])
         self.present = present.ravel()
-        self._columns = (self.K,) if self.K > 1 else ()
+        self._columns = (self.K,) if self.K > 1 else ()  # the last axis of margins
+        self._pulled = fit_intercept and 0.0 < a_b < np.inf
         self.layout: Any = layout_of(data)
         self.weight = data.label_weight() * self.layout.spread(c)
-        self._some = None if data.weight is None or self.weight.all() else self.weight > 0
+        self._labelled = None if data.weight is None or self.weight.all() else self.weight > 0  # None is all
         self.task_weight = self.per_task(self.weight)
         self._parts = self._losses_apart()
         own_rows = not data.shared and not sparse.issparse(data.X)
@@ -119,7 +123,7 @@ class RowLoss:
 
     def _means(self):
         """The points from which intercepts are counted, (n_tasks, d) or (1, d)."""
-        if not self.fit_intercept or 0.0 < self.a_b < np.inf:
+        if not self.fit_intercept or self._pulled:
             return np.zeros((1, self.shape[1]))
         total = self.layout.pulls(self.weight)
         N = self.task_weight[:, None]
@@ -170,12 +174,28 @@ class RowLoss:
         return of_labels[..., None] if self.K > 1 else of_labels
 
     def from_means(self, W, b):
-        """Intercepts counted from the means, for those counted from the origin."""
+        """The intercepts ``a = b + m w``, counted from the means, for intercepts b counted from the origin."""
         return b + self._at_means(W)
 
     def from_origin(self, W, a):
-        """The other way round."""
+        """The intercepts ``b = a - m w``, counted from the origin, for intercepts a counted from the means."""
         return a - self._at_means(W)
+
+    @cached_property
+    def constant(self):
+        """Whether features say nothing that intercepts do not: alike in all rows with the same intercept."""
+        X = self.data.X
+        if sparse.issparse(X) or not self.fit_intercept or self._pulled:
+            return False
+        first = np.zeros(len(X), dtype=int) if self.a_b == np.inf else self.layout.first_rows()
+        return all(np.array_equal(X[rows], X[first[rows]]) for rows in (slice(50), slice(None)))  # most differ at once
+
+    def mean_square(self):
+        """The largest curvature of any task, averaged over features: ``sum_i s_i |x_i - m|^2 / d``, c included."""
+        X = self.data.X
+        total = self.layout.weighted_sums(self.weight, row_norms(X, squared=True))
+        about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
+        return float(np.max(about, initial=0.0)) / X.shape[1]
 
     # ----------------------------------------------------------------------------------------------------- the loss
 
@@ -194,7 +214,7 @@ class RowLoss:
         return tuple(results) if len(results) > 1 else results[0]
 
     def _zero_where_missing(self, eta):
-        return eta if self._some is None else np.where(self.beside_margins(self._some), eta, 0.0)
+        return eta if self._labelled is None else np.where(self.beside_margins(self._labelled), eta, 0.0)
 
     def at_zero(self):
         """The best intercepts at W = 0, and the loss there."""
@@ -219,23 +239,21 @@ class RowLoss:
         pull, down = np.empty(self.n_tasks), np.empty(self.shape)
         inputs = (self.data.X, self.data.y, self.weight, self.layout.starts, W, self.from_origin(W, a))
         loss = log_losses(*(read_only(np.ascontiguousarray(array)) for array in inputs), down, pull)
-        return self._counted_from_means(loss, down, pull, a, None)
+        return self._at(loss, down, pull, a) if np.isfinite(loss) else At(np.inf)
 
     def at_margins(self, margins, a):
-        """The same, where the margins of W are known."""
+        """The same, with theta, where the margins of W are known."""
         eta = margins + self.spread(self.open(a))
         with np.errstate(over="ignore", invalid="ignore"):
             value, theta = self.each(lambda loss, y, eta: loss.value_and_descent(y, eta), eta)
             loss = float(np.vdot(self.weight, value))
             theta = self.weighted(theta)
         if not np.isfinite(loss):
-            return At(np.inf, None, None, None, theta)
-        return self._counted_from_means(loss, self.layout.pulls(theta), self.per_output(theta), a, theta)
+            return At(np.inf)
+        return self._at(loss, self.layout.pulls(theta), self.per_output(theta), a, theta)
 
-    def _counted_from_means(self, loss, down, pull, a, theta):
-        """The `At` for the sum of the losses and its slopes, where these are for intercepts counted from the origin."""
-        if not np.isfinite(loss):
-            return At(np.inf, None, None, None, theta)
+    def _at(self, loss, down, pull, a, theta=None):
+        """The `At` for the sum of the losses, and its slopes for intercepts counted from the origin."""
         down -= self._outer_means(pull)
         return At(loss + self.price(a), down, pull - self.price_slope(a), pull, theta)
 
@@ -256,22 +274,17 @@ class RowLoss:
 
     def price(self, a):
         """What the pull between intercepts costs."""
+        if not self._pulled:
+            return 0.0
         off = self._off(a)
-        return 0.0 if off is None else 0.5 * self.a_b * float(np.vdot(off, off))
+        return 0.5 * self.a_b * float(np.vdot(off, off))
 
     def price_slope(self, a):
         """The derivative of that price."""
-        off = self._off(a)
-        return 0.0 if off is None else self.a_b * off.ravel()
-
-    @property
-    def _priced(self):
-        return self.fit_intercept and 0.0 < self.a_b < np.inf
+        return self.a_b * self._off(a).ravel() if self._pulled else 0.0
 
     def _off(self, a):
-        """``b_t - b_0`` where a pull costs something, else None."""
-        if not self._priced:
-            return None
+        """``b_t - b_0`` of every output."""
         a = a.reshape(self.n_tasks, self.K)
         return a - a.mean(axis=0)
 
@@ -286,33 +299,13 @@ class RowLoss:
         theta = np.divide(at.theta, weight, out=np.zeros_like(at.theta), where=weight > 0)
         s = min([1.0 / max(gauge, 1.0), *(loss.reach(theta[index]) for loss, index in self._parts)])
         dual = self.each(lambda loss, y, theta: loss.dual(y, theta), s * theta)
-        if self._some is not None:
-            dual = np.where(self._some, dual, 0.0)
-        if self._priced:  # what the pull of the labels says of intercepts
+        if self._labelled is not None:
+            dual = np.where(self._labelled, dual, 0.0)
+        if self._pulled:  # what the pull of the labels says of intercepts
             price += 0.5 * float(np.vdot(at.pull_of_labels, at.pull_of_labels)) / self.a_b
         return float(np.vdot(self.weight, dual)) - s * s * price
 
     # ------------------------------------------------------------------------------------------------ Newton's model
-
-    def curvatures(self, W, a):
-        """The second derivatives of the losses of all labels, shaped as y, or of several classes bounds of them."""
-        return self.each(lambda loss, y, eta: loss.curvature(y, eta), self.margins(W) + self.spread(a))
-
-    @cached_property
-    def constant(self):
-        """Whether intercepts say all that features could: these are the same in all rows that share one."""
-        X = self.data.X
-        if sparse.issparse(X) or not self.fit_intercept or 0.0 < self.a_b < np.inf:
-            return False
-        first = np.zeros(len(X), dtype=int) if self.a_b == np.inf else self.layout.first_rows()
-        return all(np.array_equal(X[rows], X[first[rows]]) for rows in (slice(50), slice(None)))  # most differ at once
-
-    def mean_square(self):
-        """The largest curvature of any task, averaged over features: ``sum_i s_i |x_i - m|^2 / d``, c included."""
-        X = self.data.X
-        total = self.layout.weighted_sums(self.weight, row_norms(X, squared=True))
-        about = total - self.task_weight * np.einsum("tj,tj->t", self.means, self.means)
-        return float(np.max(about, initial=0.0)) / X.shape[1]
 
     def outputs_as_tasks(self, y, weight):
         """The data as if every output were a task of its own, with labels y and weights shaped as the margins."""
