@@ -1,9 +1,12 @@
-"""Along weights that cost nothing: Newton's steps to where the loss has no slope there, and what that proves.
+"""Weights that no penalty sees: Newton's steps to where the loss has no slope along them, and what that proves.
 
-Such weights, of features without a penalty or what tasks have in common, are intercepts with features: for any others
-the best ones are sought first.  They may be at infinity, where rows of different labels are told apart.  So a slope
-that is left, however small, proves nothing: a dual point must have none at all.  A step of Newton's model takes it off
-theta, exactly, and that costs the dual value about as much as the loss would still have gained.
+They are the weights of features without a penalty, or what tasks have in common where only differences cost.  As with
+intercepts, the best of them are found first, whatever the other weights are.  They may be at infinity, where rows of
+different labels are told apart.
+
+A dual point proves something only if it has no slope along them at all, and steps always leave some.  So its residuals
+theta are those one step of Newton's model ahead of the weights, where the model has no slope.  That costs the dual
+value about as much as the loss would still have gained.
 """
 
 from typing import Any, NamedTuple
@@ -21,14 +24,14 @@ __all__ = ["Level", "Levelling"]
 _SHIFTS = 50  # Newton steps, at most
 _LEVEL = 0.003  # share of the gap: what the slope that is left may still gain
 _STALLED = 1e-10  # share of the loss at zero: if steps gain less and gains do not shrink, they are rounding, or endless
-_NOISE = 1e-11  # share of theta's length times a feature's: a smaller slope is rounding
+_NOISE = 1e-11  # share of theta's length times a feature's: a slope along its weights that is smaller is rounding
 _FAR = 100.0  # times the largest margin: a step that moves margins as far had no curvature to go by
-_COUPLED = 600  # weights of all classes of a task, up to which their common Hessian is worth its time
+_TOGETHER = 600  # unseen weights of all classes of a task, up to which their common Hessian is worth its time
 _MOST = 4e8  # numbers in a Hessian, 3.2 GB: with more, an error says so before memory ends
 
 
 class Level(NamedTuple):
-    """Weights with hardly a slope along what costs nothing, and the dual point that has none.
+    """Weights with hardly a slope along what no penalty sees, and the dual point that has none.
 
     W : array of shape (n_outputs, n_features)
     a : array of shape (n_outputs,)
@@ -38,7 +41,7 @@ class Level(NamedTuple):
     dual : At
         The dual point.
     left : float
-        What is to be taken off the bound that it proves, for slopes that are left; infinite where it proves nothing.
+        What its slope may still gain, to be taken off the bound that it proves; infinite where it proves nothing.
     """
 
     W: Any
@@ -62,11 +65,10 @@ class Levelling:
     def __init__(self, rows, unseen, f0):
         self.rows, self.unseen, self.f0 = rows, unseen, f0
         self._lengths = row_norms(rows.data.X.T)[unseen.features]
+        self._together = rows.K == 1 or rows.K * len(self._lengths) <= _TOGETHER  # steps take all classes of a task
 
     def level(self, W, a, at, known, gap):
         """The `Level` of a point W, at which the loss is `at`.
-
-        Steps start from W, or from W with the part that costs nothing taken from `known`, if the loss is smaller there.
 
         known : array of shape (n_outputs, n_features)
             The weights of the best point so far.
@@ -74,67 +76,71 @@ class Levelling:
             That of `known`: the smaller it is, the more exact is the level.
         """
         enough = max(_LEVEL * gap, ROUNDING * self.f0)
-        if known.any():
-            near = W + self._weights(self._part(known - W))
-            a_near, at_near = self.rows.at_best(near, a)
-            W, a, at = (near, a_near, at_near) if at_near.loss <= at.loss else (W, a, at)
+        W, a, at = self._nearer(W, a, at, known)
         gain = np.inf
         for _ in range(_SHIFTS):
-            slope, last, here = self._part(at.down), gain, self._part(W)
+            slope, here, last = self._coordinates(at.down), self._coordinates(W), gain
             curvature = curvature_at(self.rows, W, a)
             step = self._step(curvature, slope, here)
             gain, shift = float(np.vdot(slope, step)), self._weights(step)
             off_theta, follow = curvature.along(shift)
-            dual, left = self._without_slope(at, off_theta, slope, step, here)
-            if gain <= enough and left <= enough and np.isfinite(self.rows.dual_value(dual, 1.0, 0.0)):
-                break
+            dual, left = self._ahead(at, off_theta, here, step)
+            proven = gain <= enough and left <= enough and np.isfinite(self.rows.dual_value(dual, 1.0, 0.0))
             stalled = gain > 0.9 * last and gain <= _STALLED * self.f0
-            new = None if stalled else self._lower(W, shift, a, follow, at.loss)
+            new = None if proven or stalled else self._lower(W, shift, a, follow, at.loss)
             if new is None:
                 break
             W, a, at = new
         return Level(W, a, at, dual, left)
 
+    def _nearer(self, W, a, at, known):
+        """W, or W with the unseen weights of `known` if the loss is no larger there; its intercepts and the loss."""
+        if not known.any():
+            return W, a, at
+        near = W + self._weights(self._coordinates(known - W))
+        a_near, at_near = self.rows.at_best(near, a)
+        return (near, a_near, at_near) if at_near.loss <= at.loss else (W, a, at)
+
     def rounding(self, at, W):
         """What the slope of a dual point `at` near W may gain, where it is known to be nothing but rounding."""
-        return float(np.vdot(np.abs(self._part(at.down)), np.abs(self._part(W))))
+        return float(np.vdot(np.abs(self._coordinates(at.down)), np.abs(self._coordinates(W))))
 
     def without_common(self, W):
-        """W (n_outputs, n_features) less what all classes have in common of what costs nothing: that changes nothing.
+        """W (n_outputs, n_features) less what all classes have in common of the unseen weights.
 
-        No loss and no penalty says what it is, so what steps leave there is chance.
+        That changes neither the loss nor the penalty, so what steps leave of it is chance.
         """
         if self.rows.K == 1 or self.unseen.positive:
             return W
-        part = self._part(W)
-        return W - self._weights(np.broadcast_to(part.mean(axis=1, keepdims=True), part.shape))
+        shared = self._coordinates(W).mean(axis=1, keepdims=True)
+        return W - self._weights(np.repeat(shared, self.rows.K, axis=1))
 
-    def _part(self, W):
-        """The part of W (n_outputs, n_features) that costs nothing, as numbers (n_null, n_columns, n_seen)."""
+    def _coordinates(self, W):
+        """The unseen part of W (n_outputs, n_features), in terms of its basis: (n_null, n_columns, n_unseen)."""
         W = W.reshape(self.rows.n_tasks, self.rows.K, -1)[:, :, self.unseen.features]
         return (self.unseen.basis.T @ W.reshape(len(W), -1)).reshape(-1, *W.shape[1:])
 
-    def _weights(self, numbers):
-        """Weights W for such numbers, the other way round."""
+    def _weights(self, coordinates):
+        """The weights W, zero but for their unseen part, that have these coordinates."""
         W = np.zeros((self.rows.n_tasks, self.rows.K, self.rows.shape[1]))
-        part = self.unseen.basis @ numbers.reshape(len(numbers), -1)
-        W[:, :, self.unseen.features] = part.reshape(len(W), *numbers.shape[1:])
+        part = self.unseen.basis @ coordinates.reshape(len(coordinates), -1)
+        W[:, :, self.unseen.features] = part.reshape(len(W), *coordinates.shape[1:])
         return W.reshape(self.rows.shape)
 
     def _step(self, curvature, slope, here):
-        """Newton's step; of many numbers, each class by itself, and shorter.
+        """Newton's step; where classes have too many weights to be taken together, each by itself, and shorter.
 
-        curvature : Curvature
-        slope, here : arrays (n_null, n_columns, n_seen), the negative gradient and the weights; so is the step.
+        slope, here : arrays (n_null, n_columns, n_unseen)
+            The coordinates of the negative gradient and of the weights; so is the step.
         """
-        n_seen = slope.shape[-1]
-        if n_seen**2 > _MOST:
+        n_unseen = slope.shape[-1]
+        if n_unseen**2 > _MOST:
             raise MemoryError(
-                f"What all tasks have in common costs nothing in {n_seen} features, and a step in these takes a matrix "
-                f"of {8e-9 * n_seen**2:.1f} GB. Set alpha_ridge > 0, or alpha_shared > 0 of mean-regularised models, "
-                "or keep fewer features."
+                f"What all tasks have in common costs nothing in {n_unseen} features, and a step in these takes a "
+                f"matrix of {8e-9 * n_unseen**2:.1f} GB. Set alpha_ridge > 0, or alpha_shared > 0 of mean-regularised "
+                "models, or keep fewer features."
             )
-        by_class = [curvature] if self._coupled(slope) else curvature.by_class()
+        by_class = [curvature] if self._together else curvature.by_class()
         step = np.zeros((len(slope), len(by_class), slope[0].size // len(by_class)))
         for v, column in enumerate(self.unseen.basis.T.tocsr()):
             members = list(zip(column.indices, column.data, strict=True))
@@ -144,29 +150,23 @@ class Levelling:
                 step[v, k] = _to_minimum(H, g, w) if self.unseen.positive else smallest_solution(H, g[:, None])[:, 0]
         return step.reshape(slope.shape)
 
-    def _coupled(self, slope):
-        """Whether a step takes the classes of a task together."""
-        return self.rows.K == 1 or slope[0].size <= _COUPLED
+    def _ahead(self, at, off_theta, here, step):
+        """The dual point one step ahead, by Newton's model, and what its slope may still gain.
 
-    def _without_slope(self, at, off_theta, slope, step, here):
-        """The dual point after a step, by Newton's model, and what its slope may still gain.
-
-        Newton's step makes the slope zero, whatever the loss does: but for rounding the point is a proof, and none if
-        curvature is so small that a step says nothing.  Where it takes every class by itself, the slope at the point
-        itself may gain what is between it and the minimum, and as much again.
+        It has no slope but for rounding where the step took all classes of a task together; if it has, curvature is so
+        small that a step says nothing.  Else the dual point is that of the weights themselves: its slope may gain what
+        is between them and the minimum, and as much again.
         """
-        dual, reach = at, np.abs(here) + 2.0 * np.abs(step)
-        if self._coupled(slope):
-            dual = self.rows.dual_point(at.theta - off_theta)
-            slope = self._part(dual.down)
+        dual = self.rows.dual_point(at.theta - off_theta) if self._together else at
+        slope = self._coordinates(dual.down)
         if self.unseen.positive:  # which negative slopes do not gain by
             slope = np.maximum(slope, 0.0)
-        if self._coupled(slope) and (np.abs(slope) > _NOISE * np.linalg.norm(dual.theta) * self._lengths).any():
+        if self._together and (np.abs(slope) > _NOISE * np.linalg.norm(dual.theta) * self._lengths).any():
             return dual, np.inf
-        return dual, float(np.vdot(np.abs(slope), reach))
+        return dual, float(np.vdot(np.abs(slope), np.abs(here) + 2.0 * np.abs(step)))
 
     def _lower(self, W, shift, a, follow, loss):
-        """W at the end of a step, halved until the loss does not rise, its intercepts and the loss there, or None.
+        """W at the end of a step, halved until the loss does not rise, its intercepts and the loss there.
 
         None where the step leads nowhere.  Intercepts are looked for from where Newton's model has them: from where
         they were it can be far.

@@ -37,15 +37,16 @@ def proximal(penalty, tasks, n_columns):
 
 @dataclass(frozen=True)
 class Unseen:
-    """Weights that cost nothing, ``basis @ v`` in some of the features: there the loss of a solution has no slope.
+    """Weights that the penalty does not see, ``basis @ v`` in some features: there a solution's loss has no slope.
 
     Attributes
     ----------
     basis : sparse array of shape (n_tasks, n_null)
-        All weights, or those that are alike in neighbouring tasks, each class by itself.
+        Combinations of tasks that cost nothing, such as the constants of a graph's components, for each class by
+        itself; the identity where all weights of these features cost nothing.
     features : int array or slice
     positive : bool
-        Whether only weights >= 0 cost nothing: then the loss may have a slope that is negative, where they are zero.
+        Whether only weights >= 0 cost nothing: at zero the loss may have a slope, towards negative weights.
     """
 
     basis: Any
