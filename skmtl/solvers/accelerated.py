@@ -93,7 +93,7 @@ class RowDescent:
         self.rows, self.penalty = rows, penalty
         self.prox = proximal(penalty, rows.data.tasks, rows.K)
         self.zeros = np.zeros((self.prox.n_copies, *rows.shape))
-        self.a_null, self.at_null = rows.at_zero()
+        self.a_null, self.at_null = rows.at_zero
         self.f0 = self.at_null.loss
         self.levelling = None if self.prox.unseen is None else Levelling(rows, self.prox.unseen, self.f0)
         self._step, self._first = None, 0  # of the last run: the size of its steps, and the iterations before it

@@ -82,7 +82,7 @@ class _Steps:
     def __init__(self, penalty, rows, n_jobs):
         self.penalty, self.rows, self.n_jobs = penalty, rows, n_jobs
         self.k = int(penalty.rank if isinstance(penalty, ReducedRank) else penalty.n_components)
-        self.a_null, at = rows.at_zero()
+        self.a_null, at = rows.at_zero
         self.f0 = at.loss
 
     def _price(self, S, B):

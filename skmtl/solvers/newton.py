@@ -120,48 +120,37 @@ class RowProblem:
                     yield solution
 
     def _certified(self, penalty, before, init, tol, max_iter):
-        """The solution of a penalty that has a certificate, from the `Progress` of the one `before`, or from `init`.
-
-        A concave penalty of features is solved in stages, of which the first is a convex problem.  Of a decomposition
-        one part of which costs nothing W is found as a whole, and parted afterwards.  Returned beside the solution is
-        the `Progress` from which the next one starts.
-        """
-        in_stages = isinstance(penalty, AdaptiveJointFeature)
-        in_one = penalty.decomposition and penalty.is_free
-        convex = penalty.tangent() if in_stages else penalty.of_classes(self.informative.K)
-        convex = Ridge(penalty.ridge) if in_one else convex
-        descent = RowDescent(self.rows, convex)
-        if before is None:
-            start = self._start(sum(init) if in_one and isinstance(init, tuple) else init, descent)
-        else:
-            start = before.W[None] if in_one else before.copies, before.a
-        progress, converged = self._minimise(descent, start, STAGE * tol if in_stages else tol, max_iter)
-        if in_stages:
-            return self._stages(penalty, progress, converged, descent.f0, tol, max_iter), progress
+        """The solution of a penalty that has a certificate, and the `Progress` from which the next of a path starts."""
+        if isinstance(penalty, AdaptiveJointFeature):
+            return self._in_stages(penalty, before, init, tol, max_iter)
+        in_one = penalty.decomposition and penalty.is_free  # one part costs nothing: W is parted when it is found
+        convex = Ridge(penalty.ridge) if in_one else penalty.of_classes(self.informative.K)
+        progress, converged = self._minimum(convex, before, init, tol, max_iter)
         solution = self.informative.solution(penalty if in_one else convex, progress, progress.certificate, converged)
         if in_one:
             solution = replace(solution, parts=penalty.parts_of(solution.W, solution.seen))
         return solution, progress
 
-    def _stages(self, adaptive, first, converged, f0, tol, max_iter):
-        """The solution of a concave penalty of features, for that of its first stage, a `Progress`."""
+    def _in_stages(self, adaptive, before, init, tol, max_iter):
+        """The same for a concave penalty of features, by convex problems; the next of a path starts from the first."""
 
-        def stage(progress, converged):
+        def stage(convex, before, init=None):
+            progress, converged = self._minimum(convex, before, init, STAGE * tol, max_iter)
             return Stage(progress.W, progress.objective, progress.gap, converged, progress)
 
-        def minimum(convex, last):
-            start = last.point.copies, last.point.a
-            return stage(*self._minimise(RowDescent(self.rows, convex), start, STAGE * tol, max_iter))
-
-        best, change, n_iter, converged = reweighted(adaptive, stage(first, converged), minimum, f0, tol, max_iter)
+        first, f0 = stage(adaptive.tangent(), before, init), self.rows.at_zero[1].loss
+        best, change, n_iter, converged = reweighted(
+            adaptive, first, lambda convex, last: stage(convex, last.point), f0, tol, max_iter
+        )
         progress = Progress(best.point.copies, best.point.a, best.objective, best.objective - best.gap, n_iter)
-        return self.informative.solution(adaptive, progress, Certificate(best.objective, best.gap, change), converged)
+        certificate = Certificate(best.objective, best.gap, change)
+        return self.informative.solution(adaptive, progress, certificate, converged), first.point
 
     def _factored(self, penalty, tol, max_iter, init):
         """The solution of a penalty of two factors."""
 
         def minimum(ridge, tol):
-            return self._minimise(RowDescent(self.rows, ridge), (None, None), tol, max_iter)
+            return self._minimum(ridge, None, None, tol, max_iter)
 
         init = None if init is None else self.informative.spread(init).reshape(self.rows.shape)
         how = {"tol": tol, "max_iter": max_iter, "init": init, "n_jobs": self.n_jobs}
@@ -181,20 +170,17 @@ class RowProblem:
             return {}
         return {"parts": (self.informative.loadings(S, penalty.n_components),)}
 
-    def _start(self, init, descent):
-        """Copies and intercepts to start a descent from, for `init` as `solve` gets it; None where it says nothing."""
-        if init is None:
-            return None, None
-        parts = init if isinstance(init, tuple) else (init,)
-        copies = np.zeros_like(descent.zeros)
-        for to, part in zip(copies, parts, strict=False):
-            to[:] = self.informative.spread(part).reshape(to.shape)
-        return copies, None
+    def _minimum(self, penalty, before, init, tol, max_iter):
+        """The solution of a convex penalty, a `Progress`, and whether its gap is small enough.
 
-    def _minimise(self, descent, start, tol, max_iter):
-        """The solution of one penalty: a `Progress`, and whether its gap is small enough."""
+        Steps start from the `Progress` of another one, `before`, or else from `init` as `solve` gets it.
+        """
+        descent = RowDescent(self.rows, penalty)
         enough = max(tol, _NOTHING) * descent.f0
-        progress = descent.at_zero() if descent.zero_is_optimal() else descent.start(*start)
+        if descent.zero_is_optimal():
+            progress = descent.at_zero()
+        else:
+            progress = descent.start(*self._start(descent, before, init))
         if progress.gap <= enough:
             return progress, True
         if (sets := WorkingSets.of(descent)) is not None:
@@ -204,6 +190,19 @@ class RowProblem:
         if descent.levelling is not None:
             progress.copies = descent.levelling.without_common(progress.W)[None]
         return progress, progress.gap <= enough
+
+    def _start(self, descent, before, init):
+        """Copies and intercepts to start a descent from; None where nothing is said of them."""
+        in_one = descent.prox.n_copies == 1
+        if before is not None:
+            return before.W[None] if in_one else before.copies, before.a
+        if init is None:
+            return None, None
+        parts = init if isinstance(init, tuple) else (init,)
+        copies = np.zeros_like(descent.zeros)
+        for to, part in zip(copies, [sum(parts)] if in_one else parts, strict=False):
+            to[:] = self.informative.spread(part).reshape(to.shape)
+        return copies, None
 
     def _by_working_sets(self, sets, progress, enough, max_iter):
         """The problems of a few features, each from the solution of the one before, until the gap of all is enough."""
@@ -243,36 +242,39 @@ class RowProblem:
 
 
 def _has_model(descent):
-    """Whether Newton's steps are possible: whether there is room for a model, which with several classes is larger."""
+    """Whether Newton's steps are possible: whether there is room for a model, and a solver for it."""
     rows, penalty = descent.rows, descent.penalty
     if rows.K == 1:
         return has_moments(rows.data, one_gram=False)
-    wide, sizes = sparse.issparse(rows.data.X) and rows.shape[1] > _NARROW, _model_rows(descent)
-    n_weights = float(rows.K * rows.shape[1])
+    if rows.a_b > 0.0 or (sparse.issparse(rows.data.X) and rows.shape[1] > _NARROW):
+        return False
     if penalty.unfolds:
-        small = sizes.sum() * n_weights <= _LARGEST
-    else:
-        unseen, features = descent.prox.unseen, descent.prox.seen_features(rows.shape[1])
-        apart = features is None or (unseen.of_each_task and features.any())
-        small = sizes @ sizes * n_weights <= _COSTLIEST and apart and OfClasses.suits(penalty, rows.data.tasks)
-    return small and rows.a_b == 0.0 and not wide
+        return _model_rows(descent).sum() * rows.n_weights <= _LARGEST
+    unseen, features = descent.prox.unseen, descent.prox.seen_features(rows.shape[1])
+    apart = features is None or (unseen.of_each_task and features.any())
+    return apart and _cost_of_factors(descent) <= _COSTLIEST and OfClasses.suits(penalty, rows.data.tasks)
 
 
 def _dear(descent):
     """Whether Newton's steps for several classes take longer than as many steps on the rows as there may be."""
-    if (rows := descent.rows).K == 1:
+    if descent.rows.K == 1:
         return False
-    n_weights, sizes = float(rows.K * rows.shape[1]), _model_rows(descent)
-    factors, step = sizes @ sizes * n_weights, rows.data.y.size * n_weights
-    return factors > _CHEAP and _FACTORS * factors > _BUDGET * step
+    cost, step = _cost_of_factors(descent), float(descent.rows.data.y.size * descent.rows.n_weights)
+    return cost > _CHEAP and _FACTORS * cost > _BUDGET * step
+
+
+def _cost_of_factors(descent):
+    """Multiplications that factorise the matrices of all tasks in the model of several classes."""
+    sizes = _model_rows(descent)
+    return sizes @ sizes * descent.rows.n_weights
 
 
 def _model_rows(descent):
     """`n_model_rows`, as many as weights where some of these cost nothing."""
-    rows, n_features = descent.rows, descent.rows.shape[1]
-    if descent.penalty.unfolds or descent.prox.seen_features(n_features) is None:
+    rows = descent.rows
+    if descent.penalty.unfolds or descent.prox.seen_features(rows.shape[1]) is None:
         return n_model_rows(rows)
-    return np.full(rows.n_tasks, float(rows.K * n_features))
+    return np.full(rows.n_tasks, float(rows.n_weights))
 
 
 def _budget(descent):
@@ -281,10 +283,11 @@ def _budget(descent):
     It is no function of the number of rows, because a weight of 2 has to act as the row twice; but where labels are
     fewer than many weights, whose models are cheap.
     """
-    one, penalty = descent.rows.K == 1, descent.penalty
-    if one and isinstance(penalty, L1):
-        return _BUDGET_OF_LASSOS
-    if not one and (_model_rows(descent) < descent.rows.K * descent.rows.shape[1]).all():
+    rows, penalty = descent.rows, descent.penalty
+    if rows.K > 1 and (_model_rows(descent) < rows.n_weights).all():
         return _BUDGET_OF_FEW_ROWS
-    few = one or (penalty.unfolds and not _dear(descent))  # of steps by Newton; of all classes in one row each is slow
-    return int(np.clip(30 + 2 * descent.rows.shape[1], 40, _BUDGET)) if few else _BUDGET
+    if rows.K > 1 and (not penalty.unfolds or _dear(descent)):  # Newton's steps are slow
+        return _BUDGET
+    if isinstance(penalty, L1) and rows.K == 1:
+        return _BUDGET_OF_LASSOS
+    return int(np.clip(30 + 2 * rows.shape[1], 40, _BUDGET))

@@ -164,7 +164,7 @@ def n_model_rows(rows):
 
     They are one for each label and class but one, where that is less than a row of a Gram matrix for each weight.
     """
-    n_weights, n_classes = float(rows.K * rows.shape[1]), rows.present.reshape(-1, rows.K).sum(axis=1)
+    n_weights, n_classes = float(rows.n_weights), rows.present.reshape(-1, rows.K).sum(axis=1)
     n_rows = rows.n_labels * np.maximum(n_classes - 1, 0)
     return np.where((n_rows < n_weights) & (n_weights > _MANY), n_rows, n_weights)
 

@@ -78,6 +78,8 @@ class RowLoss:
         How many outputs a task has, n_outputs in all.
     shape : (n_outputs, n_features)
         Of W.
+    n_weights : int
+        Those of all outputs of a task, K n_features.
     weight : array shaped as y
         Of every label, its task's factor included.
     task_weight : array of shape (n_tasks,)
@@ -93,6 +95,7 @@ class RowLoss:
         self.n_tasks = data.n_tasks
         self.n_outputs = self.n_tasks * self.K
         self.shape = (self.n_outputs, data.X.shape[1])
+        self.n_weights = self.K * data.X.shape[1]
         self.present = present.ravel()
         self._columns = (self.K,) if self.K > 1 else ()  # the last axis of margins
         self._pulled = fit_intercept and 0.0 < a_b < np.inf
@@ -216,13 +219,14 @@ class RowLoss:
     def _zero_where_missing(self, eta):
         return eta if self._labelled is None else np.where(self.beside_margins(self._labelled), eta, 0.0)
 
+    @cached_property
     def at_zero(self):
         """The best intercepts at W = 0, and the loss there."""
         return self._at_best(np.zeros((*self.data.y.shape, *self._columns)), np.zeros(self.n_outputs))
 
     def descent_at_zero(self):
         """The negative gradient there (n_outputs, n_features); exactly zero where only rounding says otherwise."""
-        return np.zeros(self.shape) if self.constant else self.at_zero()[1].down
+        return np.zeros(self.shape) if self.constant else self.at_zero[1].down
 
     def at_best(self, W, a):
         """The best intercepts for W, looked for from `a` on, and the loss there."""
