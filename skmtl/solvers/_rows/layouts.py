@@ -65,8 +65,12 @@ class SharedRows:
         """For every row the first one of the same task."""
         return np.zeros(self.X.shape[0], dtype=int)
 
-    def labels_of(self, t, weight):
-        """Where the rows of task t that have weight are in X, and its labels in arrays shaped as labels."""
+    def labels_of(self, tasks):
+        """The index of the labels of these tasks in arrays shaped as labels or margins."""
+        return slice(None), tasks
+
+    def block(self, t, weight):
+        """The index of the rows of task t that have weight, in X, and of their labels, in arrays shaped as these."""
         rows = np.flatnonzero(weight[:, t])
         return rows, (rows, t)
 
@@ -145,8 +149,12 @@ class LongRows:
         """For every row the first one of the same task."""
         return self.starts[self._task_of_row]
 
-    def labels_of(self, t, weight):
-        """Where the rows of task t are in X, and its labels in arrays shaped as labels."""
+    def labels_of(self, tasks):
+        """The index of the labels of these tasks in arrays shaped as labels or margins."""
+        return np.flatnonzero(np.isin(self._task_of_row, tasks))
+
+    def block(self, t, weight):
+        """The index of the rows of task t in X, and of their labels in arrays shaped as these."""
         rows = slice(self.starts[t], self.starts[t + 1])
         return rows, rows
 

@@ -118,11 +118,7 @@ class RowLoss:
             distinct.setdefault(names[loss], []).append(t)
         if len(distinct) == 1:
             return [(self.losses[0], ...)]
-        parts: list[Any] = []
-        for tasks in distinct.values():
-            mine = self.layout.spread(np.isin(np.arange(self.n_tasks), tasks))
-            parts.append((self.losses[tasks[0]], np.nonzero(np.broadcast_to(mine, self.data.y.shape))))
-        return parts
+        return [(self.losses[tasks[0]], self.layout.labels_of(tasks)) for tasks in distinct.values()]
 
     def _means(self):
         """The points from which intercepts are counted, (n_tasks, d) or (1, d)."""
@@ -341,7 +337,7 @@ class RowLoss:
 
     def block(self, t, of_labels, features=slice(None)):
         """The rows of task t less its means, dense, their weights with c_t, and what is said of its labels."""
-        rows, labels = self.layout.labels_of(t, self.weight)
+        rows, labels = self.layout.block(t, self.weight)
         X, s, of_labels = self.data.X[rows], self.weight[labels], of_labels[labels]
         X = X[:, features]
         X = X.toarray() if sparse.issparse(X) else X
