@@ -77,25 +77,24 @@ class ClassModel:
         self.rows, self._W, self._a = rows, W, a
         p, self._theta = rows.probabilities(W, a)
         self._curvature = ClassCurvature(rows, p)
-        T, K, d, weight = rows.n_tasks, rows.K, rows.shape[1], rows.task_weight
-        self.c, self._to_b = np.ones(T), np.zeros((T, K, K * d))
-        self._seen = np.tile(np.ones(d, dtype=bool) if seen is None else seen, K)
-        thin = self._seen.all() & (n_model_rows(rows) < K * d) & (weight > 0)
-        groups = tuple(self._rows_of(np.flatnonzero(thin)))
-        full = np.flatnonzero(~thin)
-        gram = np.zeros((len(full), K * d, K * d))
-        for k, t in enumerate(full):
-            gram[k], self._to_b[t] = self._curvature.of_weights(t)
-        down = rows.dual_point(self._theta).down.reshape(T, -1)
-        gram, q = self._eliminated(gram, np.einsum("tij,tj->ti", gram, W.reshape(T, -1)[full]) + down[full])
+        self._to_b = np.zeros((rows.n_tasks, rows.K, rows.n_weights))  # by which the intercepts of tasks follow
+        self._seen = np.tile(np.ones(rows.shape[1], dtype=bool) if seen is None else seen, rows.K)
+        thin = self._seen.all() & (n_model_rows(rows) < rows.n_weights) & (rows.task_weight > 0)
+        self.c, self.moments = np.ones(rows.n_tasks), self._moments(np.flatnonzero(thin), np.flatnonzero(~thin))
+
+    def _moments(self, thin, full):
+        """The moments: rows for the tasks `thin`, Gram matrices for the tasks `full`."""
+        groups = tuple(self._rows_of(thin))
+        gram, q = self._grams_of(full)
+        T, weight = self.rows.n_tasks, self.rows.task_weight
         xy, yy, n_rows = np.zeros((T, q.shape[1])), np.zeros(T), np.zeros(T, dtype=np.intp)
         xy[full], yy[full] = q, [_least_square(*system) for system in zip(gram, q, strict=True)]
         n_rows[full] = np.where(weight[full] > 0, q.shape[1], 0)
         for part in groups:
             xy[part.tasks], yy[part.tasks] = part.products(part.v), np.einsum("ti,ti->t", part.v, part.v)
             n_rows[part.tasks] = part.v.shape[1]
-        self.moments = TaskMoments(
-            tasks=rows.data.tasks,
+        return TaskMoments(
+            tasks=self.rows.data.tasks,
             n_rows=n_rows,
             weight=weight,
             x_mean=np.zeros(xy.shape),
@@ -123,8 +122,17 @@ class ClassModel:
             at, A, v = zip(*group, strict=True)
             yield Rows(np.array(at), np.stack(A), np.stack(v))
 
+    def _grams_of(self, tasks):
+        """The Gram matrices of `tasks`, and their products with the labels."""
+        down = self.rows.dual_point(self._theta).down
+        W, down = (array.reshape(self.rows.n_tasks, -1)[tasks] for array in (self._W, down))
+        gram = np.zeros((*W.shape, W.shape[1]))
+        for k, t in enumerate(tasks):
+            gram[k], self._to_b[t] = self._curvature.of_weights(t)
+        return self._eliminated(gram, np.einsum("tij,tj->ti", gram, W) + down)
+
     def _eliminated(self, gram, xy):
-        """What is left for the features that are seen, if the others have their best weights."""
+        """The same for the features that are seen, where the others have the best weights for theirs."""
         if self._seen.all():
             return gram, xy
         seen, free = self._seen, ~self._seen

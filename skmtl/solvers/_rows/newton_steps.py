@@ -36,10 +36,10 @@ class NewtonSteps:
     def __init__(self, descent, n_jobs=None):
         self.descent, self.n_jobs = descent, n_jobs
         self.rows, self.prox, self.penalty = descent.rows, descent.prox, descent.penalty
-        self._features, self._seen = None, self.penalty
+        self._features, self._belief = None, self.penalty  # which features a model has, None is all; its penalty
         if self.rows.K > 1 and not self.penalty.unfolds:  # a model has all classes of a task in one row
             self._features = self.prox.seen_features(self.rows.shape[1])
-            self._seen = OfClasses(self.penalty, self.rows.K, self._features)
+            self._belief = OfClasses(self.penalty, self.rows.K, self._features)
 
     @property
     def linear(self):
@@ -81,7 +81,7 @@ class NewtonSteps:
         inner = float(np.clip(enough / f0, 1e-14, 1e-4)) if f0 > 0 else 1e-6
         init = tuple(model.inputs(copy) for copy in progress.copies)
         init = init if len(init) > 1 else init[0]
-        solution = solve_one(self._seen, model.moments, model.c, tol=inner, max_iter=1000, init=init)
+        solution = solve_one(self._belief, model.moments, model.c, tol=inner, max_iter=1000, init=init)
         parts = solution.parts if len(progress.copies) > 1 else (solution.W,)
         copies = np.stack([model.outputs(part) for part in parts])
         if self.rows.a_b == 0.0 and self._features is None:
@@ -101,9 +101,9 @@ class NewtonSteps:
         descent = self.descent
         X, duals = solution.dual or (solution.W, None)
         if self.prox.blind:
-            X = Together(self._seen, quadratic_of(model.moments, model.c)).level(X)
-        if duals and self._seen is not self.penalty:
-            duals = [self._seen.of_part(*dual) for dual in duals]
+            X = Together(self._belief, quadratic_of(model.moments, model.c)).level(X)
+        if duals and self._belief is not self.penalty:
+            duals = [self._belief.of_part(*dual) for dual in duals]
         at, there = model.dual(X), np.zeros_like(descent.zeros)
         there[0] = model.outputs(X)
         ways = self.prox.ways(there, at.down, 1.0, duals)
