@@ -37,10 +37,10 @@ class Penalty(BaseEstimator):
 
     @property
     def unfolds(self):
-        """What a row of W is where tasks have several classes: a task, its classes side by side, or a class of a task.
+        """Whether a row of W is a task with all its classes side by side, where tasks have several.
 
-        True: W has shape (n_tasks, n_classes * n_features).  False: (n_tasks * n_classes, n_features), for beliefs
-        about features, whose value does not depend on which row is which.
+        Then W has shape (n_tasks, n_classes * n_features).  Else a row is a class of a task, and W has shape (n_tasks *
+        n_classes, n_features): for beliefs about features, whose value does not depend on which row is which.
         """
         return True
 

@@ -56,7 +56,7 @@ class Sum(Penalty):
         return self.a.unfolds or self.b.unfolds
 
     def of_classes(self, n_classes):
-        """The sum as a function of W as `unfolds` has it: a part with rows for classes becomes an `OfClasses`."""
+        """The sum as a function of one W: a part that sees W by class becomes an `OfClasses` if the other does not."""
         if n_classes == 1 or not self.unfolds:
             return self
         a, b = (part.of_classes(n_classes) if part.unfolds else OfClasses(part, n_classes) for part in (self.a, self.b))
@@ -144,16 +144,16 @@ def _takes(penalty, strengths):
 
 
 class OfClasses(Penalty):
-    """A belief about (n_tasks * n_classes, n_features) as a function of (n_tasks, n_classes * n_features).
+    """A belief about W by class, (n_tasks * n_classes, n_features), for W by task, (n_tasks, n_classes * n_features).
 
-    A solver takes all terms of a sum as functions of one array; see `Penalty.unfolds`.
+    Its sum with a belief that `unfolds` is a function of W by task, and so is Newton's model of several classes.
 
     Parameters
     ----------
     part : Penalty
     n_classes : int
     seen : bool array, or None
-        A mask of the features whose weights W holds; those of the others are zero.  None is all.
+        A mask of the features whose weights W by task holds; those of the others are zero.  None is all.
     """
 
     def __init__(self, part, n_classes, seen=None):
@@ -167,7 +167,7 @@ class OfClasses(Penalty):
         return self.part.ridge
 
     def value(self, W):
-        return self.part.value(self.unfolded(W))
+        return self.part.value(self.by_class(W))
 
     def scaled(self, factor):
         return OfClasses(self.part.scaled(factor), self.n_classes, self.seen)
@@ -181,11 +181,11 @@ class OfClasses(Penalty):
         return tuple(self._of_classes(term) for term in self.part.terms(tasks))
 
     def of_part(self, norm, U):
-        """A norm of a term and its subgradient, as the belief itself has them."""
-        return norm.term, self.unfolded(U)
+        """A norm of a term and its subgradient, as the belief about W by class has them."""
+        return norm.term, self.by_class(U)
 
-    def unfolded(self, W):
-        """W as the belief itself sees it, (n_tasks * n_classes, n_features)."""
+    def by_class(self, W):
+        """W by class, for W by task."""
         W = W.reshape(len(W) * self.n_classes, -1)
         if self.seen is None:
             return W
@@ -193,8 +193,8 @@ class OfClasses(Penalty):
         all_features[:, self.seen] = W
         return all_features
 
-    def folded(self, W):
-        """The other way round."""
+    def by_task(self, W):
+        """W by task, for W by class."""
         W = W if self.seen is None else W[:, self.seen]
         return W.reshape(len(W) // self.n_classes, -1)
 
@@ -205,26 +205,33 @@ class OfClasses(Penalty):
 
 
 class _TermOfClasses:
-    """A term of (n_tasks * n_classes, n_features) as one of (n_tasks, n_classes * n_features)."""
+    """A term of W by class as one of W by task.
 
-    def __init__(self, term, fold):
+    Parameters
+    ----------
+    term : Norm or Square
+    whole : OfClasses
+        The belief that it is a term of.
+    """
+
+    def __init__(self, term, whole):
         self.term = term
-        self.fold = fold
+        self.whole = whole
         self.alpha = term.alpha
         self.constrains = term.constrains
 
     def value(self, W):
-        return self.term.value(self.fold.unfolded(W))
+        return self.term.value(self.whole.by_class(W))
 
     def prox(self, V, step):
-        return self.fold.folded(self.term.prox(self.fold.unfolded(V), step))
+        return self.whole.by_task(self.term.prox(self.whole.by_class(V), step))
 
 
 class _NormOfClasses(_TermOfClasses, Norm):
     def dual_norm(self, Z):
-        return self.term.dual_norm(self.fold.unfolded(Z))
+        return self.term.dual_norm(self.whole.by_class(Z))
 
 
 class _SquareOfClasses(_TermOfClasses, Square):
     def conjugate(self, U):
-        return self.term.conjugate(self.fold.unfolded(U))
+        return self.term.conjugate(self.whole.by_class(U))
