@@ -152,7 +152,7 @@ class RowProblem:
         def minimum(ridge, tol):
             return self._minimum(ridge, None, None, tol, max_iter)
 
-        init = None if init is None else self.informative.spread(init).reshape(self.rows.shape)
+        init = None if init is None else self.informative.on_kept(init).reshape(self.rows.shape)
         how = {"tol": tol, "max_iter": max_iter, "init": init, "n_jobs": self.n_jobs}
         found = factored(penalty, self.rows, minimum, **how)
         W = (found.S @ found.B)[None]
@@ -201,7 +201,7 @@ class RowProblem:
         parts = init if isinstance(init, tuple) else (init,)
         copies = np.zeros_like(descent.zeros)
         for to, part in zip(copies, [sum(parts)] if in_one else parts, strict=False):
-            to[:] = self.informative.spread(part).reshape(to.shape)
+            to[:] = self.informative.on_kept(part).reshape(to.shape)
         return copies, None
 
     def _by_working_sets(self, sets, progress, enough, max_iter):

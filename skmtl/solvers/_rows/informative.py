@@ -97,7 +97,7 @@ class Informative:
         """The same belief of the kept nodes."""
         return penalty.placed(self.data.tasks, self.kept)
 
-    def spread(self, of_tasks):
+    def on_kept(self, of_tasks):
         """An array of the tasks of the data as one of the kept nodes, zero where a node is no task."""
         whole = np.zeros((len(self.kept), *of_tasks.shape[1:]))
         whole[self.place] = of_tasks

@@ -28,10 +28,9 @@ _INNER = 1000  # iterations for it, at most
 
 def proximal(penalty, tasks, n_columns):
     """The prox of `penalty` for tasks with the ids `tasks` and `n_columns` outputs each."""
-    if penalty.decomposition:
-        return _Pair(penalty, tasks, n_columns)
     terms = [term for term in penalty.terms(tasks) if matters(term)]
-    kind = _Closed if len(terms) < 2 and not any(isinstance(term, Edges) for term in terms) else _Iterated
+    iterated = len(terms) > 1 or any(isinstance(term, Edges) for term in terms)
+    kind = _Pair if penalty.decomposition else _Iterated if iterated else _Closed
     return kind(penalty, tasks, n_columns, terms)
 
 
@@ -87,7 +86,18 @@ class Unseen:
 
 
 class _Proximal:
-    """What all three have in common."""
+    """What all three kinds have in common.
+
+    Parameters
+    ----------
+    penalty : Penalty
+    tasks : array of shape (n_tasks,)
+        The ids.
+    n_columns : int
+        How many outputs a task has.
+    terms : list of Term or Chain
+        Those of the penalty that have any strength.
+    """
 
     n_copies = 1
     closed = True  # whether a prox costs no iterations
@@ -96,7 +106,7 @@ class _Proximal:
     def __init__(self, penalty, tasks, n_columns, terms):
         self.penalty, self.terms, self.ridge = penalty, terms, penalty.ridge
         self._tasks = tasks
-        self._rows = len(tasks) if penalty.unfolds else len(tasks) * n_columns
+        self._n_rows = len(tasks) if penalty.unfolds else len(tasks) * n_columns
         self._costs_nothing = not terms and self.ridge == 0.0
         self.unseen = Unseen.of(terms, self.ridge, len(tasks))
 
@@ -126,7 +136,7 @@ class _Proximal:
 
     def view(self, W):
         """W (n_outputs, n_features) as the penalty sees it."""
-        return W.reshape(self._rows, -1)
+        return W.reshape(self._n_rows, -1)
 
     def value(self, copies):
         """Omega."""
@@ -162,14 +172,18 @@ class _Closed(_Proximal):
 
     def prox(self, copies, step):
         """``argmin_P step * Omega(P) + 1/2 |P - V|^2``."""
-        V = self.view(copies[0]) / (1.0 + step * self.ridge)
+        V, step = self._after_ridge(self.view(copies[0]), step)
         for term in self.terms:
-            V = term.prox(V, step / (1.0 + step * self.ridge))
+            V = term.prox(V, step)
         return V.reshape(copies.shape)
 
-    def _duals(self, V, step):
+    def _after_ridge(self, V, step):
+        """The V and step at which the prox of the term alone gives that of term and ridge."""
         scale = 1.0 + step * self.ridge
-        V, step = V / scale, step / scale
+        return V / scale, step / scale
+
+    def _duals(self, V, step):
+        V, step = self._after_ridge(V, step)
         if not self.terms:
             return []
         (term,) = self.terms
@@ -216,8 +230,7 @@ class _Pair(_Proximal):
 
     n_copies = 2
 
-    def __init__(self, penalty, tasks, n_columns):
-        terms = [term for term in penalty.terms(tasks) if matters(term)]
+    def __init__(self, penalty, tasks, n_columns, terms):
         super().__init__(penalty, tasks, n_columns, terms)
         self.unseen, self.ridge_of_sum = None, self.ridge
 
