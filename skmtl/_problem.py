@@ -197,10 +197,10 @@ class _RowSpace:
     @classmethod
     def of(cls, data, penalty, fit_intercept):
         """The span of the rows of `data`, less their mean where free intercepts make up for that."""
-        pulled = penalty.penalizes_intercepts and np.isfinite(penalty.alpha_intercept)
-        centered = fit_intercept and not pulled
+        free = penalty.alpha_intercept in (0.0, np.inf)  # one for each task, or one for all
+        centered = fit_intercept and free
         offset = data.X.mean(axis=0) if centered else np.zeros(data.X.shape[1])
-        return cls(_basis(data, centered, penalty.own_intercepts), offset)
+        return cls(_basis(data, centered, not penalty.penalizes_intercepts), offset)
 
     def onto(self, X):
         """The rows in its coordinates."""

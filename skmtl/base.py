@@ -243,7 +243,7 @@ class LinearMultiTask(BaseMultiTask):
         problem = problem_of(data, penalty, fitted, losses)
         alphas = _grid(problem, penalty, n_alphas, eps) if alphas is None else _check_alphas(alphas)
         path, limits = [penalty.with_alpha(alpha) for alpha in alphas], (float(fitted.tol), fitted.max_iter)
-        if len({getattr(one, "alpha_intercept", 0.0) for one in (penalty, *path)}) == 1:
+        if len({one.alpha_intercept for one in (penalty, *path)}) == 1:
             solutions = problem.solve(path, *limits)
         else:  # the factor of a sum is one of the pull on intercepts, too, which is part of a problem
             solutions = [s for one in path for s in problem_of(data, one, fitted, losses).solve([one], *limits)]

@@ -167,10 +167,12 @@ def test_where_all_tasks_are_alike_no_pair_of_them_is_written_out(penalty, apart
     assert term.conjugate(W - 1e-6) == pytest.approx(0.5 / apart, rel=1e-5)
 
 
-def test_only_partial_pooling_penalizes_intercepts():
+def test_only_pooling_penalizes_intercepts():
     assert SharedPlusSpecific(alpha_intercept=0.1).penalizes_intercepts
     for penalty in FORMULAS:
-        assert penalty.penalizes_intercepts == (getattr(penalty, "alpha_intercept", 0.0) > 0)
+        one_for_all = isinstance(penalty, Pooled) and not penalty.task_intercepts
+        drawn = isinstance(penalty, SharedPlusSpecific) and penalty.alpha_intercept > 0
+        assert penalty.penalizes_intercepts == (one_for_all or drawn)
 
 
 @pytest.mark.parametrize("normalized", [False, True])

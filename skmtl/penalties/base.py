@@ -34,6 +34,7 @@ class Penalty(BaseEstimator):
     separable = False  # every task is a problem of its own
     decomposition = False  # W = P + Q, and the two terms are functions of P and of Q
     takes_sparse = True  # whether its solver takes a sparse X
+    alpha_intercept: Any = 0.0  # strength on how intercepts deviate from each other; infinite: all tasks have one
 
     @property
     def unfolds(self):
@@ -52,12 +53,7 @@ class Penalty(BaseEstimator):
     @property
     def penalizes_intercepts(self):
         """Whether intercepts are penalised, too; then it matters where features have their zero."""
-        return False
-
-    @property
-    def own_intercepts(self):
-        """Whether every task has an intercept that nothing else depends on."""
-        return not self.penalizes_intercepts
+        return self.alpha_intercept > 0
 
     @property
     def has_nodes(self):

@@ -67,14 +67,9 @@ class Sum(Penalty):
         return self.a.has_nodes or self.b.has_nodes
 
     @property
-    def penalizes_intercepts(self):
-        """True if one does."""
-        return self.alpha_intercept > 0
-
-    @property
     def alpha_intercept(self):
         """Strength on the intercepts of both; infinite, whatever the factor, if one allows but a single intercept."""
-        total = sum(getattr(part, "alpha_intercept", 0.0) for part in (self.a, self.b))
+        total = self.a.alpha_intercept + self.b.alpha_intercept
         return total if np.isinf(total) else self.alpha * total
 
     def shared(self, W):

@@ -83,23 +83,13 @@ class Pooled(Penalty):
         self.alpha = alpha
         self.task_intercepts = task_intercepts
 
-    @property
-    def own_intercepts(self):
-        """True with `task_intercepts`."""
-        return bool(self.task_intercepts)
-
     def value(self, W):
         """Omega(W)."""
         return Alike(self.alpha, len(W)).value(W)
 
     @property
-    def penalizes_intercepts(self):
-        """True where all tasks have the same."""
-        return not self.task_intercepts
-
-    @property
     def alpha_intercept(self):
-        """Strength on the deviations of the intercepts: infinite where there is only one."""
+        """Infinite where there is only one intercept."""
         return 0.0 if self.task_intercepts else np.inf
 
     def terms(self, tasks):
@@ -193,8 +183,3 @@ class SharedPlusSpecific(Penalty):
             return (L1(self.alpha_l1),)
         together = self.alpha * (self.alpha_shared / (self.alpha_shared + len(tasks) * self.alpha))
         return AroundMean(self.alpha, together, len(tasks)), L1(self.alpha_l1)
-
-    @property
-    def penalizes_intercepts(self):
-        """True for a positive `alpha_intercept`."""
-        return self.alpha_intercept > 0
