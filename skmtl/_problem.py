@@ -1,21 +1,18 @@
 """What a fit has to solve: the losses of its rows, or their moments, with the factor c_t of every task.
 
 For the squared loss moments are all that is needed (`_Moments`), unless they would be much larger than the rows; other
-losses need the rows (`_Rows`).  With more features than rows, and a penalty that prefers no direction, the weights lie
-in the span of the rows.  Either problem is then posed in coordinates z of that span (`_InRowSpace`): ``X = offset + Z
-basis'``, ``w = basis z``.
+losses need the rows (`_Rows`).  With more features than rows either may be posed in the rows' span (`InRowSpace`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from skmtl._algebra import lengths_of, over
 from skmtl._ids import named_tasks
+from skmtl._row_space import InRowSpace, RowSpace
 from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
@@ -34,22 +31,22 @@ _TINY, _HUGE = 1e-75, 1e75  # solvers take squares of sums of squares
 
 def problem_of(data, penalty, estimator, losses):
     """The problem that an estimator's parameters pose on `data`; its methods are `alpha_max`, `curvature`, `solve`."""
-    space = None
-    n_samples, n_features = data.X.shape
-    wide = n_features > n_samples and not sparse.issparse(data.X)
-    if wide and penalty.rotation_invariant and (data.shared or not penalty.separable):
-        space = _RowSpace.of(data, penalty, estimator.fit_intercept)
-        data = replace(data, X=space.onto(data.X))
+    if not RowSpace.suits(data, penalty):
+        return _posed(data, penalty, estimator, losses)
+    space = RowSpace.of(data, penalty, estimator.fit_intercept)
+    problem = _posed(replace(data, X=space.onto(data.X)), penalty, estimator, losses, space.origin)
+    return InRowSpace(problem, space)
+
+
+def _posed(data, penalty, estimator, losses, origin=0.0):
+    """The problem of the rows of `data`, which lack `origin`: intercepts are those of ``X + origin``."""
     factor = _task_factors(estimator.task_weight, data.tasks)
     if not factor.all():  # a task with factor 0 keeps its place but not its rows
         data = data.reindex(data.tasks[factor > 0]).reindex(data.tasks)
-    origin = 0.0 if space is None else space.offset @ space.basis
     moments_of = _moments_of(data, penalty, losses)
     if moments_of is None:
-        problem = _Rows.of(data, penalty, estimator, losses, factor, origin)
-    else:
-        problem = _Moments.of(moments_of, data, estimator, factor, origin)
-    return problem if space is None else _InRowSpace(problem, space)
+        return _Rows.of(data, penalty, estimator, losses, factor, origin)
+    return _Moments.of(moments_of, data, estimator, factor, origin)
 
 
 def _moments_of(data, penalty, losses):
@@ -106,7 +103,7 @@ class _Moments:
 
     @classmethod
     def of(cls, moments_of, data, estimator, factor, origin):
-        """The moments of the rows of `data`, which lack `origin`: intercepts are those of ``X + origin``."""
+        """The moments of the rows of `data`, which lack `origin`."""
         moments = moments_of(data, fit_intercept=estimator.fit_intercept, n_jobs=estimator.n_jobs)
         _refuse_extremes(data.X, over(moments.squares, moments.weight[:, None]))
         _refuse_overflow(moments.yy)
@@ -138,7 +135,7 @@ class _Rows:
 
     @classmethod
     def of(cls, data, penalty, estimator, losses, factor, origin):
-        """The rows of `data`, which lack `origin`, and the factors of tasks: intercepts are those of ``X + origin``."""
+        """The rows of `data`, which lack `origin`, and the factors of tasks."""
         how = {"fit_intercept": estimator.fit_intercept, "n_jobs": estimator.n_jobs, "origin": origin}
 
         def lengths():  # with a penalty that does not draw the best intercepts of tasks towards each other
@@ -160,89 +157,6 @@ class _Rows:
     def solve(self, path, tol, max_iter, init=None):
         """The solutions for the penalties of a path."""
         return list(self.rows.solve(path, tol, max_iter, init))
-
-
-@dataclass(frozen=True)
-class _InRowSpace:
-    """A problem in the coordinates of a row space, its solutions in the user's."""
-
-    problem: Any
-    space: Any
-
-    def alpha_max(self, penalty):
-        """The `alpha` from which on all weights are zero."""
-        return self.problem.alpha_max(penalty)
-
-    def curvature(self):
-        """Averaged over the user's features."""
-        d, rank = self.space.basis.shape
-        return self.problem.curvature() * rank / d
-
-    def solve(self, path, tol, max_iter, init=None):
-        """The solutions for the penalties of a path."""
-        basis = self.space.basis
-        if init is not None:
-            init = tuple(part @ basis for part in init) if isinstance(init, tuple) else init @ basis
-        solutions = self.problem.solve(path, tol, max_iter, init)
-        return [self.space.back(solution, path[0]) for solution in solutions]
-
-
-@dataclass(frozen=True)
-class _RowSpace:
-    """The span of the rows: an orthonormal basis (n_features, rank), and the point it starts from."""
-
-    basis: np.ndarray
-    offset: np.ndarray
-
-    @classmethod
-    def of(cls, data, penalty, fit_intercept):
-        """The span of the rows of `data`, less their mean where free intercepts make up for that."""
-        free = penalty.alpha_intercept in (0.0, np.inf)  # one for each task, or one for all
-        centered = fit_intercept and free
-        offset = data.X.mean(axis=0) if centered else np.zeros(data.X.shape[1])
-        return cls(_basis(data, centered, not penalty.penalizes_intercepts), offset)
-
-    def onto(self, X):
-        """The rows in its coordinates."""
-        return np.ascontiguousarray((X - self.offset) @ self.basis)
-
-    def back(self, solution, penalty):
-        """A solution in coordinates of the space as one in the user's."""
-        parts = tuple(map(self._up, solution.parts)) if penalty.decomposition else solution.parts
-        return replace(solution, W=self._up(solution.W), w0=solution.w0 @ self.basis.T, parts=parts)
-
-    def _up(self, W):
-        """Weights (n_tasks, ..., rank) in the user's coordinates; equal tasks stay equal.
-
-        In a product of all tasks the rounding errors of each depend on its place among them.
-        """
-        distinct, place = np.unique(W, axis=0, return_inverse=True)
-        return (distinct @ self.basis.T)[place.ravel()]
-
-
-def _basis(data, centered, own_intercepts):
-    """An orthonormal basis (n_features, rank) of the span of the rows of X, which are fewer than its features.
-
-    Rows are multiplied by the root of their weight, so that a weight of 2 is the row twice.  If `centered`, their mean
-    is subtracted first, with `own_intercepts` that of their task: how tasks' means differ is left to the intercepts.
-    """
-    s = data.label_weight().reshape(len(data.X), -1).sum(axis=1)
-    task = data.task_of_row if own_intercepts and not data.shared else np.zeros(len(s), dtype=np.intp)
-    X, n_means = data.X, np.intp(0)
-    if centered:
-        members = sparse.csr_array((s, (task, np.arange(len(s)))))
-        N = np.bincount(task, s)
-        X, n_means = X - (members @ X / np.where(N > 0, N, 1.0)[:, None])[task], np.count_nonzero(N)
-    X = X * np.sqrt(s)[:, None]
-    l, U = np.linalg.eigh(X @ X.T)  # noqa: E741
-    if not l[-1] > 0:  # nothing but zeros: any direction will do
-        return np.eye(X.shape[1], 1)
-    solid = l > 1e-8 * l[-1]
-    if solid.sum() < len(X) - n_means:  # more than centring takes: squares cannot tell what is small from nothing
-        _, s, V = np.linalg.svd(X, full_matrices=False)
-        return V[: max(1, np.sum(s > s[0] * X.shape[1] * np.finfo(float).eps))].T
-    V = (X.T @ U[:, solid]) / np.sqrt(l[solid])
-    return V @ (1.5 * np.eye(V.shape[1]) - 0.5 * V.T @ V)  # orthonormal to 1e-8 before, to 1e-16 after
 
 
 def _refuse_extremes(X, squares):
