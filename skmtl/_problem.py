@@ -17,10 +17,9 @@ from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
 from skmtl.moments._incomplete import IncompleteMoments, nearly_complete
-from skmtl.penalties import LatentBasis, Penalty, ReducedRank, Ridge, SharedPlusSpecific, Sum, TaskGraph
-from skmtl.solvers import moments_for, solve
-from skmtl.solvers._coupling import matters
-from skmtl.solvers._sparse_step import with_absolute_values
+from skmtl.penalties import Penalty, Ridge
+from skmtl.solvers import moments_for, solve, solver_of
+from skmtl.solvers._sparse_step import needs_grams
 from skmtl.solvers.newton import RowProblem, has_moments
 from skmtl.solvers.splitting import solve_by_splitting
 
@@ -53,45 +52,19 @@ def _moments_of(data, penalty, losses):
     """The function that sums the rows up to moments; None where the problem has to be solved row by row."""
     if not all(isinstance(loss, Squared) for loss in losses):
         return None
-    small = has_moments(data, one_gram=True)
-    if _bears_incomplete(penalty) and nearly_complete(data):
-        by_grams = small and (_uneven(data.X) or _has_sparse_step(penalty, data.tasks))
-        if not by_grams:
+    small, solver = has_moments(data, one_gram=True), solver_of(penalty)
+    without_grams = getattr(solver, "without_grams", False) and not penalty.penalizes_intercepts
+    if without_grams and nearly_complete(data):
+        better_with = _uneven(data.X) or (solver is solve_by_splitting and needs_grams(penalty, data.tasks))
+        if not (small and better_with):
             return IncompleteMoments.of
     own_moments = moments_for.dispatch(type(penalty)) is not moments_for.dispatch(Penalty)
     return partial(moments_for, penalty) if own_moments or small else None
 
 
-def _bears_incomplete(penalty):
-    """Whether the solver of a penalty gets by with products and resolvents, all that `IncompleteMoments` have."""
-    by_products = _kind(penalty) in (Ridge, SharedPlusSpecific, TaskGraph, ReducedRank, LatentBasis)
-    return (by_products or _by_splitting(penalty)) and not penalty.penalizes_intercepts
-
-
-def _by_splitting(penalty):
-    return solve.dispatch(_kind(penalty)) is solve_by_splitting
-
-
-def _has_sparse_step(penalty, tasks):
-    """Whether the exact step of the splitting includes absolute values, for which it needs Gram matrices."""
-    if not _by_splitting(penalty):
-        return False
-    nodes = penalty.all_tasks(tasks)
-    terms = () if penalty.decomposition else penalty.terms(nodes)
-    return with_absolute_values([term for term in terms if matters(term)])
-
-
 def _uneven(X):
     """Whether features differ so much in length that subtracting the missing rows' moments would cost digits."""
     return bool((lengths_of(X.var(axis=0)) != 1.0).any())
-
-
-def _kind(penalty):
-    """The type of penalty by which a solver is chosen: of a sum that amounts to one penalty that one's, else any."""
-    if not isinstance(penalty, Sum):
-        return type(penalty)
-    parts = penalty.merged()
-    return type(parts[0]) if len(parts) == 1 else Penalty
 
 
 @dataclass(frozen=True)

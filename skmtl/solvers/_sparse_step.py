@@ -11,10 +11,10 @@ import numpy as np
 
 from skmtl.penalties.quadratic import TaskQuadratic
 from skmtl.penalties.sparse import L1
-from skmtl.solvers._coupling import Together
+from skmtl.solvers._coupling import Together, matters
 from skmtl.solvers._quadratic import PulledIntercepts, Quadratic
 
-__all__ = ["SparseStep", "with_absolute_values"]
+__all__ = ["SparseStep", "needs_grams"]
 
 _LARGEST = 1e7  # numbers in all Gram matrices; with more, factors are better
 _INEXACT = 0.01  # share of rho times the mean difference of copies: what a step may leave of its own equations
@@ -23,7 +23,14 @@ _UNHURRIED = 15.0  # iterations; a problem that takes more is a hard one, and it
 _HASTE = 4.0  # the largest factor by which it does
 
 
-def with_absolute_values(terms, beside_forms=False):
+def needs_grams(penalty, tasks):
+    """Whether the step for a penalty of tasks with the ids `tasks` takes in absolute values, for which it needs G_t."""
+    if penalty.decomposition:
+        return False
+    return _with_absolute_values([term for term in penalty.terms(penalty.all_tasks(tasks)) if matters(term)])
+
+
+def _with_absolute_values(terms, beside_forms=False):
     """Whether `terms` are absolute values and others, among which quadratic forms count only if `beside_forms`."""
     others = [term for term in terms if not isinstance(term, L1)]
     reasons = others if beside_forms else [term for term in others if not isinstance(term, TaskQuadratic)]
@@ -46,7 +53,7 @@ class SparseStep(Together):
         small = quadratic.B.size * quadratic.B.shape[1] <= _LARGEST
         pulled = type(quadratic) is PulledIntercepts
         alone = pulled or type(quadratic) is Quadratic
-        return small and alone and with_absolute_values([copy.term for copy in problem.terms], beside_forms=pulled)
+        return small and alone and _with_absolute_values([copy.term for copy in problem.terms], beside_forms=pulled)
 
     def _copied(self, terms):
         self.inside = L1(sum(term.alpha for term in terms if isinstance(term, L1)))

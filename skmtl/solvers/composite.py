@@ -11,7 +11,15 @@ from skmtl.penalties import Sum
 from skmtl.solvers.solution import moments_for, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
-__all__: list[str] = []  # found through `solve`
+__all__ = ["solver_of"]
+
+
+def solver_of(penalty):
+    """The function that `solve` calls for a penalty; for a sum, the one that it comes to."""
+    if not isinstance(penalty, Sum):
+        return solve.dispatch(type(penalty))
+    parts = penalty.merged()
+    return solve.dispatch(type(parts[0])) if len(parts) == 1 else solve_by_splitting
 
 
 @moments_for.register

@@ -13,7 +13,16 @@ from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
 from skmtl.solvers._quadratic import mean_rows
 from skmtl.solvers._resolvents import resolvent_of
-from skmtl.solvers.solution import Certificate, largest_of, loss_of, residual_norm, solution_of, solve, solve_one
+from skmtl.solvers.solution import (
+    Certificate,
+    largest_of,
+    loss_of,
+    residual_norm,
+    solution_of,
+    solve,
+    solve_one,
+    without_grams,
+)
 from skmtl.solvers.splitting import solve_by_splitting
 
 __all__: list[str] = []  # found through `solve`
@@ -27,6 +36,7 @@ _ILL = 1e-9  # share of the largest curvature: beside it a strength that is less
 
 
 @solve.register
+@without_grams
 def solve_ridge(penalty: Ridge, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     r"""``(c_t G_t + a I) w_t = c_t q_t``, task by task."""
     B, size = c[:, None] * moments.xy, largest_of(moments, c)
@@ -139,6 +149,7 @@ def _pseudo_inverse(moments, R):
 
 
 @solve.register
+@without_grams
 def solve_shared_plus_specific(penalty: SharedPlusSpecific, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     r"""``w_t = w_0 + v_t`` with strengths a_0 on w_0 and a on v_t, through the Schur complement of the deviations.
 

@@ -32,6 +32,7 @@ from skmtl.solvers.solution import (
     solution_of,
     solve,
     solve_one,
+    without_grams,
 )
 from skmtl.solvers.splitting import solve_by_splitting
 
@@ -46,6 +47,7 @@ _ROUGH = 5e-3  # share of the largest degree: eigenvalues above it belong to fun
 
 
 @solve.register
+@without_grams
 def solve_task_graph(penalty: TaskGraph, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     r"""``c_t G_t w_t + sum_s K_ts w_s = c_t q_t`` with ``K = a L + a_r I``."""
     if penalty.alpha_l1 > 0:

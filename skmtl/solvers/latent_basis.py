@@ -9,7 +9,7 @@ from scipy.linalg import qr
 from skmtl.penalties import LatentBasis, ReducedRank, Ridge
 from skmtl.solvers._alternating import Components, Step, best_of, relative_change, seen_by
 from skmtl.solvers._sparse_minima import sparse_minima
-from skmtl.solvers.solution import Certificate, loss_at_zero, loss_of, solution_of, solve, solve_one
+from skmtl.solvers.solution import Certificate, loss_at_zero, loss_of, solution_of, solve, solve_one, without_grams
 
 __all__ = ["BasisSteps", "directions", "ordered"]
 
@@ -20,6 +20,7 @@ _RANDOM = 10, 2  # starts from random mixtures of tasks, and how many where a st
 
 
 @solve.register
+@without_grams
 def solve_latent_basis(penalty: LatentBasis, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """Every penalty of a path starts from the ridge solutions, and from the solution before."""
     for basis in path:

@@ -7,7 +7,7 @@ import numpy as np
 from skmtl._algebra import SINGULAR, lengths_of, over
 from skmtl.penalties import ReducedRank, Ridge
 from skmtl.solvers._alternating import Components, Step, best_of, relative_change, seen_by
-from skmtl.solvers.solution import Certificate, loss_at_zero, loss_of, solution_of, solve
+from skmtl.solvers.solution import Certificate, loss_at_zero, loss_of, solution_of, solve, without_grams
 
 __all__ = ["RankSteps", "closest_of_rank"]
 
@@ -16,6 +16,7 @@ _RANDOM = 8, 2  # starts in random directions, and how many where a step is dear
 
 
 @solve.register
+@without_grams
 def solve_reduced_rank(penalty: ReducedRank, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """Every penalty of a path starts from the ridge solutions, and from the solution before."""
     ridges = [Ridge(reduced.alpha_ridge) for reduced in path]

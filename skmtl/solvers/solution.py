@@ -29,6 +29,7 @@ __all__ = [
     "solution_of",
     "solve",
     "solve_one",
+    "without_grams",
 ]
 
 
@@ -144,6 +145,12 @@ def solve(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     Solution
     """
     raise TypeError(f"There is no solver for the penalty {penalty!r} of type {type(penalty).__name__}.")
+
+
+def without_grams(solver):
+    """Note that `solver` asks no more of moments than products with G_t and resolvents: `IncompleteMoments` will do."""
+    solver.without_grams = True
+    return solver
 
 
 def solve_one(penalty, moments, c, **options):

@@ -31,7 +31,16 @@ from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._few_features import on_few_features
 from skmtl.solvers._quadratic import PulledIntercepts, quadratic_for
 from skmtl.solvers._sparse_step import SparseStep
-from skmtl.solvers.solution import ROUNDING, Certificate, harmonic, on_nodes, solution_of, solve, solve_one
+from skmtl.solvers.solution import (
+    ROUNDING,
+    Certificate,
+    harmonic,
+    on_nodes,
+    solution_of,
+    solve,
+    solve_one,
+    without_grams,
+)
 
 __all__ = ["Found", "minimize", "solution_found", "solve_by_splitting"]
 
@@ -41,6 +50,7 @@ _ASTRAY = 10.0  # in units of F(0): how far above the best objective an iteratio
 
 
 @solve.register
+@without_grams
 @on_nodes
 @on_few_features
 def solve_by_splitting(penalty: Penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
