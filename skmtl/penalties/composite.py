@@ -1,7 +1,5 @@
 """Several beliefs at once, as a sum."""
 
-import copy
-
 import numpy as np
 
 from skmtl.penalties.base import Chain, Norm, Penalty, Square
@@ -105,28 +103,29 @@ class Sum(Penalty):
         raise ValueError("Sum has no alpha_max: no formula is known for the dual norm of a sum, even of norms.")
 
     def merged(self):
-        """A list of penalties with the same sum, as few as possible: a single one has a solver of its own.
+        """The one penalty that it amounts to, which may have a solver of its own; None if there is no such.
 
         `L1` and `Ridge` are absorbed by a part that has the parameters `alpha_l1` or `alpha_ridge`.
         """
-        parts = self._parts()
+        parts = [part.scaled(factor) for part, factor in self._parts()]
         for extra in [part for part in parts if type(part) in (L1, Ridge)]:
-            others = [part for part in parts if part is not extra]
             strengths = {"alpha_ridge": extra.ridge, "alpha_l1": extra.alpha if isinstance(extra, L1) else 0.0}
             strengths = {name: strength for name, strength in strengths.items() if strength}
-            for k, other in enumerate(others):
-                if _takes(other, strengths):
-                    others[k] = copy.copy(other)
-                    for name, strength in strengths.items():
-                        setattr(others[k], name, getattr(other, name) + strength)
-                    parts = others
-                    break
-        return parts
+            others = [part for part in parts if part is not extra]
+            host = next((part for part in others if _takes(part, strengths)), None)
+            if host is not None:
+                for name, strength in strengths.items():
+                    setattr(host, name, getattr(host, name) + strength)
+                parts = others
+        return parts[0] if len(parts) == 1 else None
 
-    def _parts(self):
-        """What is added up, sums among it taken apart."""
-        both = [part.scaled(self.alpha) for part in (self.a, self.b)]
-        return [one for part in both for one in (part._parts() if isinstance(part, Sum) else [part])]
+    def _parts(self, factor=1.0):
+        """What is added up, sums among it taken apart, and the factor of each."""
+        for part in (self.a, self.b):
+            if isinstance(part, Sum):
+                yield from part._parts(factor * self.alpha)
+            else:
+                yield part, factor * self.alpha
 
     def fitted_attributes(self, W, parts, tasks, seen):
         return self.a.fitted_attributes(W, parts, tasks, seen) | self.b.fitted_attributes(W, parts, tasks, seen)

@@ -16,27 +16,24 @@ __all__ = ["solver_of"]
 
 def solver_of(penalty):
     """The function that `solve` calls for a penalty; for a sum, the one that it comes to."""
-    if not isinstance(penalty, Sum):
-        return solve.dispatch(type(penalty))
-    parts = penalty.merged()
-    return solve.dispatch(type(parts[0])) if len(parts) == 1 else solve_by_splitting
+    one = penalty.merged() if isinstance(penalty, Sum) else penalty
+    return solve_by_splitting if one is None else solve.dispatch(type(one))
 
 
 @moments_for.register
 def moments_for_sum(penalty: Sum, data, **how):
     """Those of the one belief that it is, or the usual ones."""
-    parts = penalty.merged()
-    return moments_for(parts[0], data, **how) if len(parts) == 1 else TaskMoments.from_data(data, **how)
+    one = penalty.merged()
+    return TaskMoments.from_data(data, **how) if one is None else moments_for(one, data, **how)
 
 
 @solve.register
 def solve_sum(penalty: Sum, path, moments, c, *, init=None, **how):
     """Each penalty of a path from the solution before: once merged they differ in more than `alpha`."""
-    if len(penalty.merged()) > 1:
+    if penalty.merged() is None:
         yield from solve_by_splitting(penalty, path, moments, c, init=init, **how)
         return
-    for one in path:
-        (merged,) = one.merged()
-        solution = solve_one(merged, moments, c, init=init, **how)
+    for member in path:
+        solution = solve_one(member.merged(), moments, c, init=init, **how)
         init = np.where(moments.active[:, None], solution.W, 0.0)
         yield solution
