@@ -365,6 +365,14 @@ def test_sums_of_several_beliefs_stay_sums():
     assert (Dirty(0.1, 0.1) + Ridge(0.1)).merged() is None
 
 
+@pytest.mark.parametrize("pooling", [SharedPlusSpecific(0.1), Sum(SharedPlusSpecific(0.1), Ridge(0.1), 2.0)], ids=str)
+def test_a_sum_has_the_shared_weights_of_the_part_that_knows_them(pooling, rng):
+    W, one, other = rng.normal(size=(4, 5)), L1(0.1), TraceNorm(0.1)
+    for penalty in (pooling + one, one + pooling, pooling + one + other, one + (other + pooling)):
+        assert_array_equal(penalty.shared(W), SharedPlusSpecific(0.1).shared(W))
+    assert_array_equal((one + other).shared(W), W.mean(axis=0))
+
+
 def test_sums_add_up_and_can_be_tuned(rng):
     W = rng.normal(size=(3, 4))
     both = TraceNorm(0.5, alpha_ridge=0.1) + L1(0.2)

@@ -71,7 +71,9 @@ class Sum(Penalty):
         return total if np.isinf(total) else self.alpha * total
 
     def shared(self, W):
-        return (self.a if isinstance(self.a, SharedPlusSpecific) else self.b).shared(W)
+        """As the first part has it that knows shared weights; else the mean."""
+        knowing = [part for part, _ in self._parts() if isinstance(part, SharedPlusSpecific)]
+        return knowing[0].shared(W) if knowing else super().shared(W)
 
     def value(self, W, tasks=None):
         """Omega(W); `tasks` (n_tasks,) are the ids of the rows of W, 0, 1, ... by default."""
