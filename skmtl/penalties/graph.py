@@ -1,7 +1,6 @@
 """Tasks are nodes of a graph: the weights of neighbours are alike, or the same."""
 
 import copy
-from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +8,8 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from skmtl._algebra import membership
-from skmtl._ids import canonical_ids, describe, encode, lookup, number_as_they_come
+from skmtl._ids import number_as_they_come
+from skmtl.penalties._adjacency import adjacency_of, has_ids, nodes_of
 from skmtl.penalties._prox import fuse_all, fuse_pairs
 from skmtl.penalties.base import Norm, Penalty, Term
 from skmtl.penalties.quadratic import AroundMean, TaskQuadratic, laplacian_solver
@@ -19,7 +19,7 @@ __all__ = ["Edges", "EveryPair", "FusedTasks", "GraphPenalty", "TaskGraph", "eac
 
 
 class GraphPenalty(Penalty):
-    """What penalties with a `graph` share: reading it, in any of its forms."""
+    """What penalties with a `graph`, in any of its forms, share."""
 
     @property
     def has_nodes(self):
@@ -28,51 +28,11 @@ class GraphPenalty(Penalty):
 
     def all_tasks(self, tasks):
         """The ids of `tasks` and of the graph; sorted if the graph brings new ones."""
-        if not self._by_id():
-            return tasks
-        ids, missing = canonical_ids([node for edge in self._edges() for node in edge[:2]] + self._nodes(), "graph")
-        if missing.any():
-            raise ValueError("The graph has a missing value (None or NaN) among its ids.")
-        known = lookup(ids, tasks) >= 0
-        if len(ids) and not known.any():
-            raise ValueError(
-                f"No id of the graph ({describe(ids)}) is a task of the data ({describe(tasks)}). Ids are compared as "
-                "they are: 1 is not '1'."
-            )
-        return tasks if known.all() else encode(np.concatenate([tasks, ids[~known]]))[0]
-
-    def _by_id(self):
-        return self.graph is not None and not isinstance(self.graph, np.ndarray) and not sparse.issparse(self.graph)
-
-    def _edges(self):
-        """The edges as triples (a, b, weight), each as often as the graph lists it."""
-        graph = self.graph
-        if isinstance(graph, Mapping):
-            return [(*_pair(edge), weight) for edge, weight in graph.items()]
-        if hasattr(graph, "edges") and hasattr(graph, "nodes"):  # networkx
-            return list(graph.edges(data="weight", default=1.0))
-        if hasattr(graph, "columns") and hasattr(graph, "index"):  # pandas
-            if list(graph.columns) != list(graph.index):
-                raise ValueError("A data frame as graph needs the same ids, in the same order, as index and columns.")
-            K, ids = _symmetric(graph.to_numpy(dtype=float)), list(graph.index)
-            rows, columns = np.nonzero(np.triu(K, 1))
-            return [(ids[a], ids[b], K[a, b]) for a, b in zip(rows, columns, strict=True)]
-        if isinstance(graph, (list, tuple, set, frozenset)):
-            return [_triple(edge) for edge in graph]
-        raise TypeError(
-            "graph must be a dict {(a, b): weight}, a list of edges, a pandas data frame, a networkx graph, an array "
-            f"of shape (n_tasks, n_tasks) or None. Got {type(graph).__name__}."
-        )
-
-    def _nodes(self):
-        """The ids of nodes that need not have an edge."""
-        if hasattr(self.graph, "nodes"):
-            return list(self.graph.nodes)
-        return list(self.graph.index) if hasattr(self.graph, "index") and hasattr(self.graph, "columns") else []
+        return nodes_of(self.graph, tasks)
 
     def placed(self, nodes, kept):
         """The same with the graph as an array: to read ids at every strength would take longer than many a fit."""
-        if self.graph is None or (kept.all() and not self._by_id()):
+        if self.graph is None or (kept.all() and not has_ids(self.graph)):
             return self
         other = copy.copy(self)
         other.graph = self.adjacency(nodes)[kept][:, kept]
@@ -80,25 +40,7 @@ class GraphPenalty(Penalty):
 
     def adjacency(self, tasks):
         """The symmetric weights K, zero on the diagonal; CSR array (n_tasks, n_tasks)."""
-        n_tasks = len(tasks)
-        if self.graph is None:
-            return sparse.csr_array(np.ones((n_tasks, n_tasks)) - np.eye(n_tasks))
-        if not self._by_id():
-            if self.graph.shape != (n_tasks, n_tasks):
-                raise ValueError(
-                    f"graph has shape {self.graph.shape}, but there are {n_tasks} tasks: an array follows tasks_, in "
-                    "its order. Give the graph by ids where some tasks may be absent: {(a, b): weight}."
-                )
-            K = sparse.csr_array(_symmetric(self.graph))
-            K.setdiag(0.0)
-            K.eliminate_zeros()
-            return K
-        edges = self._edges()
-        a, b = (lookup(canonical_ids([edge[end] for edge in edges], "graph")[0], tasks) for end in (0, 1))
-        weights = _one_weight_per_edge(a, b, np.array([edge[2] for edge in edges], dtype=float))
-        a, b = np.array(list(weights), dtype=np.intp).reshape(-1, 2).T
-        half = sparse.coo_array((list(weights.values()), (a, b)), shape=(n_tasks, n_tasks))
-        return (half + half.T).tocsr()
+        return adjacency_of(self.graph, tasks)
 
 
 class TaskGraph(GraphPenalty):
@@ -371,38 +313,3 @@ def _per_root_degree(K):
     """1 / sqrt(degree) of every node, 0 for one without edges."""
     degree = np.asarray(K.sum(axis=1)).ravel()
     return np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
-
-
-def _pair(edge):
-    if not isinstance(edge, (tuple, list)) or len(edge) != 2:
-        raise ValueError(f"An edge of the graph is a pair of task ids (a, b). Got {edge!r}.")
-    return edge
-
-
-def _triple(edge):
-    """A pair of task ids and a weight, which is 1 where there is none."""
-    return edge if isinstance(edge, (tuple, list)) and len(edge) == 3 else (*_pair(edge), 1.0)
-
-
-def _symmetric(K):
-    """The array or sparse matrix K as float, if it is one of undirected weights."""
-    K = K.tocsr().astype(float) if sparse.issparse(K) else K.astype(float)
-    values = K.data if sparse.issparse(K) else K
-    if K.ndim != 2 or K.shape[0] != K.shape[1]:
-        raise ValueError(f"graph must be square, of shape (n_tasks, n_tasks). Got shape {K.shape}.")
-    if not np.isfinite(values).all() or (values < 0).any():
-        raise ValueError("The weights of the graph must be finite and >= 0.")
-    if abs(K - K.T).max() > 1e-12 * abs(K).max():
-        raise ValueError("graph is not symmetric: edges have no direction, so that weight (a, b) equals weight (b, a).")
-    return K
-
-
-def _one_weight_per_edge(a, b, weights):
-    """``{(a, b): weight}`` with a < b; an edge listed twice must have one weight, and loops say nothing."""
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError("The weights of the graph must be finite and >= 0.")
-    edges: dict[tuple[int, int], float] = {}
-    for s, t, weight in zip(np.minimum(a, b).tolist(), np.maximum(a, b).tolist(), weights.tolist(), strict=True):
-        if s != t and edges.setdefault((s, t), weight) != weight:
-            raise ValueError(f"The graph lists an edge twice with different weights, {edges[s, t]} and {weight}.")
-    return edges
