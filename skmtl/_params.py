@@ -2,10 +2,10 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,13 @@ from skmtl.losses import Loss, is_loss
 from skmtl.penalties import Penalty
 
 __all__ = ["FLAG", "check_parameters", "number", "with_plain_numbers"]
+
+
+class Range(NamedTuple):
+    """The values that a parameter may have, as a function that tells them from others, and in words."""
+
+    accepts: Callable[[Any], bool]
+    expected: str
 
 
 def _is_number(value: Any, kind=Real):
@@ -30,11 +37,11 @@ def number(low, high=math.inf, kind=Real, ends="[)"):
             and (value <= high if ends[1] == "]" else value < high)
         )
 
-    return accepts, f"{'a float' if kind is Real else 'an int'} in the range {ends[0]}{low}, {high}{ends[1]}"
+    return Range(accepts, f"{'a float' if kind is Real else 'an int'} in the range {ends[0]}{low}, {high}{ends[1]}")
 
 
 def _choice(*values):
-    return (lambda value: isinstance(value, str) and value in values), " or ".join(map(repr, values))
+    return Range(lambda value: isinstance(value, str) and value in values, " or ".join(map(repr, values)))
 
 
 def _norm(*orders):
@@ -43,12 +50,35 @@ def _norm(*orders):
     def accepts(value):
         return value in orders if isinstance(value, str) else _is_number(value) and float(value) in map(float, orders)
 
-    return accepts, " or ".join(map(repr, orders))
+    return Range(accepts, " or ".join(map(repr, orders)))
 
 
+def _factors(words, *names):
+    """One of some names, listed in `words`, or a dict of tasks and numbers."""
+
+    def accepts(value):
+        if isinstance(value, Mapping):
+            return _are_strengths(value.values())
+        return isinstance(value, str) and value in names
+
+    return Range(accepts, f"{words} or a dict of task ids and factors >= 0")
+
+
+def _or_none(values):
+    return Range(lambda value: value is None or values.accepts(value), f"None or {values.expected}")
+
+
+FLAG = Range(lambda value: isinstance(value, (bool, np.bool_)), "True or False")
 _STRENGTH = number(0)
 _POSITIVE = number(0, ends="()")
 _COUNT = number(1, kind=Integral)
+_SEED = number(0, 2**32 - 1, Integral, "[]")
+_PENALTY = Range(lambda value: isinstance(value, Penalty), "a Penalty")
+_ANYTHING = Range(lambda value: True, "anything")
+
+
+def _are_strengths(values):
+    return all(map(_STRENGTH.accepts, values))
 
 
 def _is_position_or_name(value):
@@ -61,16 +91,10 @@ def _is_transformer(value):
     return hasattr(value, "transform") or hasattr(value, "fit_transform")
 
 
-def _is_task_weight(value):
-    if isinstance(value, Mapping):
-        return all(_STRENGTH[0](f) for f in value.values())
-    return isinstance(value, str) and value in ("samples", "tasks", "auto")
-
-
 def _is_class_weight(value, of_a_task=False):
     if not isinstance(value, Mapping):
         return value is None or (isinstance(value, str) and value == "balanced")
-    if all(_STRENGTH[0](w) for w in value.values()):
+    if _are_strengths(value.values()):
         return True
     return not of_a_task and all(_is_class_weight(setting, of_a_task=True) for setting in value.values())
 
@@ -93,15 +117,21 @@ def _are_weights(value):
 def _is_sizes(value):
     """Whether `value` is the number of units of a layer, or a list of such."""
     values = [value] if _is_number(value) else list(value) if _is_list(value) else []
-    return len(values) > 0 and all(_COUNT[0](size) for size in values)
+    return len(values) > 0 and all(map(_COUNT.accepts, values))
 
 
-_NETWORK_WEIGHTS = (
-    *("equal", "samples", "uncertainty", "dwa", "geometric", "stch", "random", "priority"),
-    *("gradnorm", "pcgrad", "upgrad", "cagrad", "imtl", "mgda"),
-)
-FLAG = (lambda value: isinstance(value, (bool, np.bool_))), "True or False"
-_PENALTY = (lambda value: isinstance(value, Penalty)), "a Penalty"
+def _are_callbacks(value):
+    return value is None or callable(value) or (_is_list(value) and all(map(callable, value)))
+
+
+def _are_metrics(value):
+    return value is None or callable(value) or (isinstance(value, Mapping) and all(map(callable, value.values())))
+
+
+def _is_random_state(value):
+    return value is None or isinstance(value, np.random.RandomState) or _SEED.accepts(value)
+
+
 # A key "Class.name" says what the name means in that class, the estimators named after it, and their subclasses, if it
 # means something else there.
 _RANGES = {
@@ -117,110 +147,87 @@ _RANGES = {
     "alpha_shared": _STRENGTH,
     "alpha_sparse": _STRENGTH,
     "b": _PENALTY,
-    "BaseNetwork.alpha_soft": _STRENGTH,
-    "BaseNetwork.activation": _choice("identity", "logistic", "tanh", "relu"),
-    "BaseNetwork.batch_size": (
-        lambda value: (isinstance(value, str) and value == "auto") or _COUNT[0](value),
-        "'auto' or an int >= 1",
-    ),
-    "BaseNetwork.beta_1": number(0, 1),
-    "BaseNetwork.beta_2": number(0, 1),
-    "BaseNetwork.callbacks": (
-        lambda value: value is None or callable(value) or (_is_list(value) and all(map(callable, value))),
-        "None, a callable or a list of callables",
-    ),
-    "BaseNetwork.dropout": number(0, 1),
-    "BaseNetwork.early_stopping": FLAG,
-    "BaseNetwork.ensemble": FLAG,
-    "BaseNetwork.epsilon": _POSITIVE,
-    "BaseNetwork.features": (
-        lambda value: value is None or isinstance(value, Mapping),
-        "None or a dict of task ids and lists of columns",
-    ),
-    "BaseNetwork.hidden_layer_sizes": (_is_sizes, "an int >= 1 or a list of these, at least one"),
-    "BaseNetwork.learning_rate": _choice("constant", "cosine", "plateau"),
-    "BaseNetwork.learning_rate_init": _POSITIVE,
-    "BaseNetwork.loss": _choice("squared", "huber", "poisson"),
-    "BaseNetwork.max_norm": (
-        lambda value: value is None or _POSITIVE[0](value),
-        "None or a float in the range (0, inf)",
-    ),
-    "BaseNetwork.metrics": (
-        lambda value: (
-            value is None or callable(value) or (isinstance(value, Mapping) and all(map(callable, value.values())))
-        ),
-        "None, a callable or a dict of task ids and callables",
-    ),
-    "BaseNetwork.momentum": number(0, 1, ends="[]"),
-    "BaseNetwork.n_init": _COUNT,
-    "BaseNetwork.n_iter_no_change": (
-        lambda value: _COUNT[0](value) or (_is_number(value) and value == math.inf),
-        "an int in the range [1, inf]",
-    ),
-    "BaseNetwork.nesterovs_momentum": FLAG,
-    "BaseNetwork.private_layer_sizes": (
-        lambda value: _is_sizes(value) or (_is_list(value) and len(value) == 0),
-        "an int >= 1 or a list of these",
-    ),
-    "BaseNetwork.progress": FLAG,
-    "BaseNetwork.random_state": (
-        lambda value: (
-            value is None or isinstance(value, np.random.RandomState) or number(0, 2**32 - 1, Integral, "[]")[0](value)
-        ),
-        "None, an int in the range [0, 4294967295] or a numpy.random.RandomState",
-    ),
-    "BaseNetwork.sharing": _choice("shared", "private", "soft"),
-    "BaseNetwork.shuffle": FLAG,
-    "BaseNetwork.solver": _choice("adam", "adamw", "sgd", "lbfgs"),
-    "BaseNetwork.standardize_y": FLAG,
-    "BaseNetwork.task_weight": (
-        lambda value: (
-            isinstance(value, (str, Mapping))
-            and (all(map(_STRENGTH[0], value.values())) if isinstance(value, Mapping) else value in _NETWORK_WEIGHTS)
-        ),
-        "one of " + ", ".join(map(repr, _NETWORK_WEIGHTS)) + " or a dict of task ids and factors >= 0",
-    ),
-    "BaseNetwork.temperature": _STRENGTH,
-    "BaseNetwork.validation_fraction": number(0, 1, ends="()"),
-    "class_weight": (
+    "class_weight": Range(
         _is_class_weight,
         "None, 'balanced', a dict of labels and weights >= 0, or a dict of task ids and such",
     ),
     "delta": _POSITIVE,
     "eta": _POSITIVE,
-    "feature_weights": (
-        lambda value: value is None or _are_weights(value),
-        "None or a list of numbers >= 0, one per feature",
-    ),
+    "feature_weights": _or_none(Range(_are_weights, "a list of numbers >= 0, one per feature")),
     "fit_intercept": FLAG,
     "FusedTasks.norm": _norm(1, 2),
     "gamma": _POSITIVE,
     "l1_ratio": number(0, 1, ends="[]"),
-    "loss": (is_loss, "'squared', 'logistic', 'poisson', 'huber', a Loss, or a dict of task ids and these"),
+    "loss": Range(is_loss, "'squared', 'logistic', 'poisson', 'huber', a Loss, or a dict of task ids and these"),
     "max_iter": _COUNT,
     "n_clusters": _COUNT,
     "n_components": _COUNT,
-    "n_jobs": (
-        lambda value: value is None or (_is_number(value, Integral) and value != 0),
-        "None or an int other than 0",
-    ),
+    "n_jobs": _or_none(Range(lambda value: _is_number(value, Integral) and value != 0, "an int other than 0")),
     "norm": _norm(2, "inf"),
     "normalized": FLAG,
-    "order": (lambda value: value is None or _is_list(value), "None or a list of task ids"),
+    "order": _or_none(Range(_is_list, "a list of task ids")),
     "per_task": FLAG,
     "positive": FLAG,
     "q": number(0, 1, ends="()"),
     "rank": _COUNT,
     "smooth": FLAG,
-    "task": (_is_position_or_name, "a column name, a column position or None"),
+    "task": Range(_is_position_or_name, "a column name, a column position or None"),
     "task_intercepts": FLAG,
-    "TaskWise.transformer": (lambda value: value is None or _is_transformer(value), "None or a transformer"),
-    "task_weight": (_is_task_weight, "'samples', 'tasks', 'auto' or a dict of task ids and factors >= 0"),
+    "TaskWise.transformer": _or_none(Range(_is_transformer, "a transformer")),
+    "task_weight": _factors("'samples', 'tasks', 'auto'", "samples", "tasks", "auto"),
     "tol": _STRENGTH,
     "unknown_task": _choice("error", "shared"),
-    "verbose": (lambda value: isinstance(value, (Integral, np.bool_)) and int(value) >= 0, "a bool or an int >= 0"),
+    "verbose": Range(
+        lambda value: isinstance(value, (Integral, np.bool_)) and int(value) >= 0, "a bool or an int >= 0"
+    ),
     "warm_start": FLAG,
 }
+
+_NETWORK_WEIGHTS = (
+    *("equal", "samples", "uncertainty", "dwa", "geometric", "stch", "random", "priority"),
+    *("gradnorm", "pcgrad", "upgrad", "cagrad", "imtl", "mgda"),
+)
+_NETWORK_RANGES = {
+    "activation": _choice("identity", "logistic", "tanh", "relu"),
+    "alpha_soft": _STRENGTH,
+    "batch_size": Range(
+        lambda value: (isinstance(value, str) and value == "auto") or _COUNT.accepts(value), "'auto' or an int >= 1"
+    ),
+    "beta_1": number(0, 1),
+    "beta_2": number(0, 1),
+    "callbacks": Range(_are_callbacks, "None, a callable or a list of callables"),
+    "dropout": number(0, 1),
+    "early_stopping": FLAG,
+    "ensemble": FLAG,
+    "epsilon": _POSITIVE,
+    "features": _or_none(Range(lambda value: isinstance(value, Mapping), "a dict of task ids and lists of columns")),
+    "hidden_layer_sizes": Range(_is_sizes, "an int >= 1 or a list of these, at least one"),
+    "learning_rate": _choice("constant", "cosine", "plateau"),
+    "learning_rate_init": _POSITIVE,
+    "loss": _choice("squared", "huber", "poisson"),
+    "max_norm": _or_none(_POSITIVE),
+    "metrics": Range(_are_metrics, "None, a callable or a dict of task ids and callables"),
+    "momentum": number(0, 1, ends="[]"),
+    "n_init": _COUNT,
+    "n_iter_no_change": Range(
+        lambda value: _COUNT.accepts(value) or (_is_number(value) and value == math.inf),
+        "an int in the range [1, inf]",
+    ),
+    "nesterovs_momentum": FLAG,
+    "private_layer_sizes": Range(
+        lambda value: _is_sizes(value) or (_is_list(value) and len(value) == 0), "an int >= 1 or a list of these"
+    ),
+    "progress": FLAG,
+    "random_state": Range(_is_random_state, f"None, {_SEED.expected} or a numpy.random.RandomState"),
+    "sharing": _choice("shared", "private", "soft"),
+    "shuffle": FLAG,
+    "solver": _choice("adam", "adamw", "sgd", "lbfgs"),
+    "standardize_y": FLAG,
+    "task_weight": _factors("one of " + ", ".join(map(repr, _NETWORK_WEIGHTS)), *_NETWORK_WEIGHTS),
+    "temperature": _STRENGTH,
+    "validation_fraction": number(0, 1, ends="()"),
+}
+_RANGES |= {f"BaseNetwork.{name}": values for name, values in _NETWORK_RANGES.items()}
 
 
 def check_parameters(owner):
@@ -259,4 +266,4 @@ def _range(classes, name):
     """What `_RANGES` says of a parameter of a class, given as its bases in order; anything goes if it says nothing."""
     beliefs = [base.__name__.removesuffix("Regressor").removesuffix("Classifier") for base in classes]
     special = [f"{belief}.{name}" for belief in beliefs]
-    return next((_RANGES[key] for key in (*special, name) if key in _RANGES), ((lambda value: True), "anything"))
+    return next((_RANGES[key] for key in (*special, name) if key in _RANGES), _ANYTHING)

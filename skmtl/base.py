@@ -460,7 +460,7 @@ def _check_alphas(alphas):
 
 def _grid(problem, penalty, n_alphas, eps):
     """Strengths below `alpha_max`, or around the mean curvature of the loss where there is none; descending."""
-    if not number(0, 1, ends="()")[0](eps) or not number(1, kind=Integral)[0](n_alphas):
+    if not number(0, 1, ends="()").accepts(eps) or not number(1, kind=Integral).accepts(n_alphas):
         raise ValueError(
             f"eps must be in (0, 1) and n_alphas an int, at least 1. Got eps={eps!r}, n_alphas={n_alphas!r}."
         )
