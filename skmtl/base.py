@@ -182,16 +182,15 @@ class LinearMultiTask(BaseMultiTask):
         check_is_fitted(self)
         check_parameters(self)  # unknown_task may be changed after the fit
         X, codes = check_rows(X, task, self)
-        n_columns = self.coef_[0].size // self.coef_.shape[-1]
-        W, b = self.coef_.reshape(-1, self.coef_.shape[-1]), self.intercept_.ravel()
+        n_features = self.coef_.shape[-1]
         if codes is None:
-            eta = X @ W.T + b
-            eta = eta.reshape(len(eta), len(self.tasks_), *self.intercept_.shape[1:])
+            eta = X @ self.coef_.reshape(-1, n_features).T + self.intercept_.ravel()
+            eta = eta.reshape(len(eta), *self.intercept_.shape)
             return eta if self._source == "outputs" else eta[:, 0], None
-        W = np.vstack([W, self.shared_coef_.reshape(n_columns, -1)])  # code -1 is the last row, the shared model
-        b = np.append(b, np.asarray(self.shared_intercept_, dtype=b.dtype))
-        W, b = W.reshape(-1, n_columns, W.shape[1]), b.reshape(-1, n_columns)
-        eta = np.stack([row_products(X, W[:, k], codes) for k in range(n_columns)], axis=1) + b[codes]
+        W = np.concatenate([self.coef_, self.shared_coef_[None]])  # code -1 is the last one, the shared model
+        b = np.concatenate([self.intercept_, np.array(self.shared_intercept_, dtype=self.intercept_.dtype)[None]])
+        W, b = W.reshape(len(W), -1, n_features), b.reshape(len(b), -1)
+        eta = np.stack([row_products(X, W[:, k], codes) for k in range(W.shape[1])], axis=1) + b[codes]
         return eta if self.intercept_.ndim > 1 else eta[:, 0], codes
 
     def path(self, X, y, sample_weight=None, *, task=None, alphas=None, n_alphas=100, eps=1e-3):
