@@ -7,6 +7,7 @@ among them.
 
 import datetime
 from itertools import repeat
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -169,43 +170,41 @@ def _without_zone(time):
 
 
 def _canonical_objects(ids, name):
-    values = ids.tolist()
-    kinds = set(map(type, values))
+    kinds = set(map(type, ids.tolist()))
+    all_there = all(issubclass(kind, (str, int)) for kind in kinds)  # np.integer holds NaT, a np.timedelta64
+    missing = np.zeros(len(ids), dtype=bool) if all_there else where_missing(ids)
     if kinds <= {str}:
-        return ids, np.zeros(len(ids), dtype=bool)
-    if all(issubclass(kind, (str, int, np.integer)) for kind in kinds):  # none of which can be missing
-        missing = np.zeros(len(ids), dtype=bool)
+        return ids, missing
+    known = ids[~missing].tolist()
+    kinds = set(map(type, known))
+
+    def are(*types):
+        return all(issubclass(kind, types) for kind in kinds)
+
+    absent: Any
+    if are(str):
+        absent, known = None, np.array(list(map(str.__str__, known)), dtype=object)
+    elif are(datetime.timedelta, np.timedelta64):  # np.timedelta64 is a np.number
+        absent, known = "NaT", _times(known, "timedelta64[us]", name)
+    elif are(bool, int, float, np.number, np.bool_):
+        absent, known = 0, _canonical_numbers(np.array(known), name)[0]
+    elif all(issubclass(kind, np.datetime64) or hasattr(kind, "isoformat") for kind in kinds):
+        absent, known = "NaT", _times(known, "datetime64[us]", name)
     else:
-        missing = np.fromiter((is_missing(v) for v in values), dtype=bool, count=len(ids))
-    kinds = {type(v) for v, gone in zip(values, missing, strict=True) if not gone}
-    if all(issubclass(kind, str) for kind in kinds):
-        text = np.full(len(ids), None, dtype=object)
-        text[~missing] = [str.__str__(v) for v, gone in zip(values, missing, strict=True) if not gone]
-        return text, missing
-    if all(issubclass(kind, (datetime.timedelta, np.timedelta64)) for kind in kinds):  # np.timedelta64 is a np.number
-        return _times(ids, missing, "timedelta64[us]", name)
-    if all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
-        numbers = np.zeros(len(ids), dtype=np.int64)
-        known, gone = _canonical_numbers(np.array(ids[~missing].tolist()), name)
-        numbers = numbers.astype(known.dtype)
-        numbers[~missing] = known
-        missing[~missing] = gone
-        return numbers, missing
-    if all(issubclass(kind, np.datetime64) or hasattr(kind, "isoformat") for kind in kinds):
-        return _times(ids, missing, "datetime64[us]", name)
-    raise TypeError(
-        f"The ids in {name} must be uniformly strings or numbers; got {sorted(kind.__name__ for kind in kinds)}. "
-        "Convert them to one type first."
-    )
+        raise TypeError(
+            f"The ids in {name} must be uniformly strings or numbers; got {sorted(kind.__name__ for kind in kinds)}. "
+            "Convert them to one type first."
+        )
+    canonical = np.full(len(ids), absent, dtype=known.dtype)
+    canonical[~missing] = known
+    return canonical, missing
 
 
-def _times(ids, missing, dtype, name):
-    times = np.full(len(ids), "NaT", dtype=dtype)
+def _times(times, dtype, name):
     try:
-        times[~missing] = np.array(list(map(_without_zone, ids[~missing])), dtype=dtype)
+        return np.array(list(map(_without_zone, times)), dtype=dtype)
     except ValueError:
-        raise TypeError(f"The ids in {name} must be strings, numbers or dates. Got {ids[~missing][0]!r}.") from None
-    return times, np.isnat(times)
+        raise TypeError(f"The ids in {name} must be strings, numbers or dates. Got {times[0]!r}.") from None
 
 
 def _canonical_numbers(ids, name):

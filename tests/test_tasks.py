@@ -840,6 +840,8 @@ MISSING = {
     "date, NaT": (list(np.arange(4).astype("datetime64[D]")), pd.NaT, "datetime64[ns]"),
     "duration, NaT": (list(np.arange(4).astype("timedelta64[h]")), pd.NaT, "timedelta64[ns]"),
     "duration, object": (list(np.arange(4).astype("timedelta64[h]")), np.timedelta64("NaT"), object),
+    "text, NaT": (list("abcd"), np.timedelta64("NaT"), object),
+    "number, NaT": ([0, 1, 2, 3], np.timedelta64("NaT"), object),
 }
 
 
