@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from skmtl import DirtyRegressor, MeanRegularizedRegressor, MultiTaskRegressor, TraceNormRegressor
+from skmtl import DirtyRegressor, MeanRegularizedRegressor, MultiTaskRegressor, TraceNormRegressor, _problem
 from skmtl._threads import crew, one_blas_thread
 from skmtl.moments import TaskMoments
 from skmtl.moments._incomplete import IncompleteMoments
@@ -36,7 +36,7 @@ from skmtl.penalties import (
     TraceNorm,
 )
 from skmtl.penalties.graph import Edges
-from skmtl.solvers import _anderson, _certificates
+from skmtl.solvers import _anderson, _certificates, newton
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._certificates import common_null, ways
 from skmtl.solvers._coupling import Together
@@ -363,6 +363,20 @@ def test_sums_of_several_beliefs_stay_sums():
     assert (TraceNorm(0.1) + L1(0.1)).merged() is None
     assert (TraceNorm(0.1) + L1(0.1) + JointFeature(0.1)).merged() is None
     assert (Dirty(0.1, 0.1) + Ridge(0.1)).merged() is None
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [TraceNorm(0.1) + L1(0.05), SharedPlusSpecific(0.1) + L1(0.05), TaskGraph(0.1, CHAIN) + Ridge(0.1)],
+    ids=["low rank", "shared", "graph"],
+)
+def test_a_sum_has_no_moments_that_are_too_large_for_its_parts(penalty, rng, monkeypatch):
+    X, Y = rng.normal(size=(20, 5)), rng.normal(size=(20, 4))
+    model = MultiTaskRegressor(penalty, tol=1e-10)
+    known = model.fit(X, Y).objective_
+    monkeypatch.setattr(newton, "_LARGEST", 0.0)
+    monkeypatch.setattr(_problem, "_Moments", None)
+    assert model.fit(X, Y).objective_ == pytest.approx(known, rel=1e-8)
 
 
 @pytest.mark.parametrize("pooling", [SharedPlusSpecific(0.1), Sum(SharedPlusSpecific(0.1), Ridge(0.1), 2.0)], ids=str)

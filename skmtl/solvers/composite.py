@@ -7,17 +7,28 @@ of its own is not split.
 import numpy as np
 
 from skmtl.moments import TaskMoments
-from skmtl.penalties import Sum
+from skmtl.penalties import Penalty, Sum
 from skmtl.solvers.solution import moments_for, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
-__all__ = ["solver_of"]
+__all__ = ["chooses_moments", "solver_of"]
 
 
 def solver_of(penalty):
     """The function that `solve` calls for a penalty; for a sum, the one that it comes to."""
-    one = penalty.merged() if isinstance(penalty, Sum) else penalty
+    one = _one_belief(penalty)
     return solve_by_splitting if one is None else solve.dispatch(type(one))
+
+
+def chooses_moments(penalty):
+    """Whether the solver has a say in what the moments of the rows are; the usual ones may be too large."""
+    one = _one_belief(penalty)
+    return one is not None and moments_for.dispatch(type(one)) is not moments_for.dispatch(Penalty)
+
+
+def _one_belief(penalty):
+    """The penalty itself or, of a sum, the one that it amounts to; None if there is no such."""
+    return penalty.merged() if isinstance(penalty, Sum) else penalty
 
 
 @moments_for.register

@@ -49,13 +49,14 @@ _FAR = 1e-10  # share of the loss at zero: the gap that small problems aim at, s
 _NOTHING = 1e-12  # share of the loss at zero: the gap of quadratic penalties, as exact as with the squared loss
 
 
-def has_moments(data, *, one_gram):
+def has_moments(data, *, one_gram, wide_sparse=False):
     """Whether sums over the rows of `data` are small enough for the steps that need them.
 
-    With `one_gram` tasks that share all rows have a single Gram matrix.
+    With `one_gram` tasks that share all rows have a single Gram matrix.  Sums over sparse rows of many features, which
+    are dense, count only with `wide_sparse`.
     """
     n, d = data.X.shape
-    if sparse.issparse(data.X) and d > _NARROW:
+    if sparse.issparse(data.X) and d > _NARROW and not wide_sparse:
         return False
     sizes = np.diff(data.starts) if not data.shared else np.full(1 if one_gram and data.complete else data.n_tasks, n)
     return d * float(np.minimum(sizes, d).sum()) <= _LARGEST
