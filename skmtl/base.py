@@ -88,7 +88,7 @@ class MultiTaskRegressorMixin(RegressorMixin):
 
         from skmtl._scores import Scored
 
-        predicted = self.predict(X) if task is None else self.predict(X, task=task)
+        predicted = self.predict(X, task=task)
         refuse_other_order(y, self.tasks_)
         y = check_labels(y)
         scored = Scored.of(y, predicted, None, sample_weight)

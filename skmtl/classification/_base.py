@@ -122,7 +122,7 @@ class MultiTaskClassifierMixin(ClassifierMixin):
 
         from skmtl._scores import Scored
 
-        predicted = self.predict(X) if task is None else self.predict(X, task=task)
+        predicted = self.predict(X, task=task)
         columns, wide = label_columns(y)
         if self._labels.wide:
             refuse_other_order(y, self.tasks_)

@@ -188,7 +188,7 @@ class MultiTaskRegressor(LinearRegressor):
         check_is_fitted(self)
         alike = len(set(map(repr, self.losses_))) == 1
         if alike and isinstance(self.losses_[0], Squared):
-            return super().score(X, y, sample_weight) if task is None else super().score(X, y, sample_weight, task=task)
+            return super().score(X, y, sample_weight, task=task)
         if self._source == "outputs" or not alike:
             scores = self.task_scores(X, y, sample_weight, task=task)
             known = [score for score in scores.values() if np.isfinite(score)]
