@@ -408,19 +408,20 @@ class LinearMultiTask(BaseMultiTask):
             setattr(self, name, known[name])
 
     def _warn_unless_converged(self, solution):
-        if not solution.converged:
-            spent = f"{solution.n_iter} iterations (max_iter={self.max_iter}, "
-            if isinstance(self._penalty(), AdaptiveJointFeature):  # up to max_iter stages, each of as many iterations
-                spent = f"max_iter={self.max_iter} stages ("
-                if solution.n_iter < self.max_iter:
-                    within = f"max_iter={self.max_iter} iterations"
-                    spent = f"{solution.n_iter} stages, one of which did not converge in {within} ("
-            warn(
-                f"{type(self).__name__} did not converge: {_exactness(solution)} after {spent}"
-                f"tol={float(self.tol):g} of the objective at zero weights). Increase max_iter, tol or the penalty, or "
-                "scale the features.",
-                ConvergenceWarning,
-            )
+        if solution.converged:
+            return
+        most, tol = f"max_iter={self.max_iter}", f"tol={float(self.tol):g} of the objective at zero weights"
+        if not isinstance(self._penalty(), AdaptiveJointFeature):
+            spent = f"{solution.n_iter} iterations ({most}, {tol})"
+        elif solution.n_iter < self.max_iter:  # up to max_iter stages, each of as many iterations
+            spent = f"{solution.n_iter} stages, one of which did not converge in {most} iterations ({tol})"
+        else:
+            spent = f"{most} stages ({tol})"
+        warn(
+            f"{type(self).__name__} did not converge: {_exactness(solution)} after {spent}. Increase max_iter, tol or "
+            "the penalty, or scale the features.",
+            ConvergenceWarning,
+        )
 
 
 def _fitted_attributes(penalty, solution, tasks):
