@@ -1,5 +1,7 @@
 """Losses other than the squared one: rows, steps, intercepts and certificates, piece by piece."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,10 +40,10 @@ from skmtl.penalties import (
     TraceNorm,
 )
 from skmtl.solvers._rows import levelling
-from skmtl.solvers._rows.curvature import ClassCurvature
+from skmtl.solvers._rows.curvature import BOLD, ClassCurvature
 from skmtl.solvers._rows.intercepts import best_intercepts
 from skmtl.solvers._rows.layouts import LongRows, SharedRows
-from skmtl.solvers._rows.models import ClassModel
+from skmtl.solvers._rows.models import ClassModel, ColumnModel
 from skmtl.solvers._rows.row_loss import RowLoss
 from skmtl.solvers.accelerated import RowDescent
 from skmtl.tasks import check_data
@@ -195,6 +197,18 @@ def test_tiny_steps_prove_what_others_do(penalty, rng):
         bounds.append(progress.bound)
     assert max(bounds) <= best.objective
     assert_allclose(bounds[1:], bounds[0], rtol=0.01)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("loss", ONE_COLUMN)
+def test_residuals_of_a_model_add_up_to_zero_however_far_features_are_off_centre(loss, shared, rng):
+    """Else they are no dual point where intercepts are free."""
+    rows = row_loss(ONE_COLUMN[loss], rng, shared)
+    data = replace(rows.data, X=1.0 + 1e-9 * rows.data.X)
+    rows = RowLoss(data, rows.losses, rows.c, rows.present.reshape(-1, 1))
+    W = 1e9 * rng.normal(size=rows.shape)
+    dual = ColumnModel(rows, np.zeros(rows.shape), np.zeros(rows.n_outputs), BOLD).dual(W)
+    assert np.abs(dual.pull).max() <= 1e-12 * np.abs(dual.theta).sum()
 
 
 def test_the_hessian_of_several_classes_is_the_slope_of_their_descent(rng):

@@ -55,9 +55,11 @@ class ColumnModel:
 
     def dual(self, X):
         """The residuals at weights X and their best intercepts: an `At` without a loss."""
-        b = self.moments.intercepts(X)
-        eta = self.rows.layout.margins(X) + self.rows.spread(b)
-        return self.rows.dual_point(self.rows.weighted(self._h) * (self._z - eta))
+        rows, weight = self.rows, self.rows.weighted(self._h)
+        residuals = self._z - (rows.layout.margins(X) + rows.spread(self.moments.intercepts(X)))
+        if rows.fit_intercept:  # far off centre the intercepts lose digits, and residuals have to add up to zero
+            residuals -= rows.spread(over(rows.per_output(weight * residuals), rows.per_output(weight)))
+        return rows.dual_point(weight * residuals)
 
 
 class ClassModel:
