@@ -79,9 +79,12 @@ def smallest_solution(A, R, smallest=SINGULAR):
 
 
 def _roots_of_diagonal(A):
-    """The lengths of features whose products are A (..., d, d); 1 for those of length 0."""
+    """The lengths of features whose products are A (..., d, d); infinite for those of length 0, which then say nothing.
+
+    Where a log-loss is certain of every label 1e-307 may be all there is, and its inverse as good as infinite.
+    """
     D = np.sqrt(np.maximum(np.einsum("...jj->...j", A), 0.0))
-    return np.where(D > TINY, D, 1.0)
+    return np.where(D > TINY, D, np.inf)
 
 
 def inverse_of_rows(A):

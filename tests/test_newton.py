@@ -21,7 +21,7 @@ from skmtl import (
     TraceNormClassifier,
     _products,
 )
-from skmtl._algebra import pseudo_inverse
+from skmtl._algebra import pseudo_inverse, smallest_solution
 from skmtl._products import row_products
 from skmtl.losses import Huber, Logistic, Multinomial, Poisson, Squared
 from skmtl.penalties import (
@@ -267,6 +267,13 @@ def test_features_that_cost_nothing_have_their_best_weights_in_the_model(rng):
     assert_allclose(model.dual(model.inputs(ahead)).down, slope.reshape(rows.shape), rtol=0, atol=1e-10)
     left = model.moments.xy - model.moments.times_gram(model.inputs(ahead))
     assert_allclose(left, slope[:, :, seen].reshape(rows.n_tasks, -1), rtol=0, atol=1e-10)
+
+
+def test_where_curvature_has_vanished_there_is_no_step(rng):
+    """The inverse of 1e-307, as where a log-loss is certain of every label, is beyond the range of floats in a step."""
+    H, slope = 1e-307 * np.eye(3), 100.0 * rng.normal(size=(3, 1))
+    assert_array_equal(smallest_solution(H, slope), 0.0)
+    assert_array_equal(pseudo_inverse(H) @ slope, 0.0)
 
 
 def test_the_pseudo_inverse_bears_lengths_that_have_hardly_any_digits(rng):
