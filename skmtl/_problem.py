@@ -17,7 +17,7 @@ from skmtl._threads import one_blas_thread
 from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
 from skmtl.moments._incomplete import IncompleteMoments, nearly_complete
-from skmtl.penalties import Ridge, Sum
+from skmtl.penalties import FusedTasks, Ridge, Sum
 from skmtl.solvers import chooses_moments, moments_for, solve, solver_of
 from skmtl.solvers._sparse_step import needs_grams
 from skmtl.solvers.newton import RowProblem, has_moments
@@ -52,8 +52,8 @@ def _moments_of(data, penalty, losses):
     """The function that sums the rows up to moments; None where the problem has to be solved row by row."""
     if not all(isinstance(loss, Squared) for loss in losses):
         return None
-    # Steps on the rows, sparse as they may be, take many iterations for a sum.
-    small, solver = has_moments(data, one_gram=True, wide_sparse=isinstance(penalty, Sum)), solver_of(penalty)
+    dear = isinstance(penalty, Sum | FusedTasks)  # in steps on the rows: their proxes take iterations of their own
+    small, solver = has_moments(data, one_gram=True, wide_sparse=dear), solver_of(penalty)
     without_grams = getattr(solver, "without_grams", False) and not penalty.penalizes_intercepts
     if without_grams and nearly_complete(data):
         better_with = _uneven(data.X) or (solver is solve_by_splitting and needs_grams(penalty, data.tasks))

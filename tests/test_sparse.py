@@ -33,11 +33,12 @@ from skmtl import (
     RobustLowRankClassifier,
     TraceNormClassifier,
     TraceNormRegressor,
+    _problem,
     all_estimators,
 )
 from skmtl.metrics import make_task_scorer, task_scores
 from skmtl.moments import TaskMoments
-from skmtl.penalties import LatentBasis, ReducedRank
+from skmtl.penalties import L1, FusedTasks, LatentBasis, ReducedRank, TraceNorm
 from skmtl.preprocessing import TaskWise, add_task, to_long
 from skmtl.tasks import check_data, take_task_column
 from tests.oracles import INSTANCES, long_table, outputs
@@ -552,3 +553,11 @@ def test_predictions_write_no_sparse_row_out(layout, rng):
     ids = {} if task is None else {"task": rng.integers(3, size=20_000)}
     model.predict(many[:10], **{name: value[:10] for name, value in ids.items()})  # compiles
     assert peak_of(lambda: model.predict(many, **ids)) < 5e6  # dense they are 48 MB
+
+
+@pytest.mark.parametrize("penalty", [FusedTasks(0.1), TraceNorm(0.1) + L1(0.1)], ids=["fused", "sum"])
+def test_penalties_whose_proxes_take_iterations_are_fitted_from_moments_of_wide_sparse_rows(penalty, rng, monkeypatch):
+    X, Y = thinned(outputs(rng, 12, 350, 3), rng).X, rng.normal(size=(12, 3))
+    known = MultiTaskRegressor(penalty).fit(X, Y).objective_
+    monkeypatch.setattr(_problem, "_Rows", None)
+    assert MultiTaskRegressor(penalty).fit(sparse.csr_array(X), Y).objective_ == pytest.approx(known, rel=1e-4)
