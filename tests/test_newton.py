@@ -14,7 +14,6 @@ from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegr
 
 from skmtl import (
     FusedTasksClassifier,
-    FusedTasksRegressor,
     JointFeatureClassifier,
     MultiTaskClassifier,
     MultiTaskRegressor,
@@ -569,10 +568,10 @@ def test_a_task_without_rows_has_the_loss_of_all_others(loss, rng):
 def test_a_step_that_no_memory_holds_is_refused_with_advice(rng, monkeypatch):
     X, task = sparse.random_array((60, 400), density=0.05, rng=rng, format="csr"), np.arange(60) % 3
     monkeypatch.setattr(levelling, "_MOST", 399**2)
-    model = FusedTasksRegressor(0.01, graph={(0, 1): 1.0, (1, 2): 1.0})
+    y, chain = rng.normal(size=60), {(0, 1): 1.0, (1, 2): 1.0}
     with pytest.raises(MemoryError, match=r"nothing in 400 features.*Set alpha_ridge > 0"):
-        model.fit(X, rng.normal(size=60), task=task)
-    assert model.set_params(alpha_ridge=0.01).fit(X, rng.normal(size=60), task=task).n_iter_ > 0
+        MultiTaskRegressor(FusedTasks(0.01, chain), loss="huber").fit(X, y, task=task)
+    assert MultiTaskRegressor(FusedTasks(0.01, chain, alpha_ridge=0.01), loss="huber").fit(X, y, task=task).n_iter_ > 0
 
 
 def test_wide_sparse_rows_are_solved_as_they_are(rng):
