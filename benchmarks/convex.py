@@ -107,6 +107,21 @@ def compare(name, families, shares, data, n_times=5):
         print(f"{name}, {family + f' at {share}':32} {n_iter:5d} iterations {ratio:7.2f} x {first}   goal: at most 10")
 
 
+def many_tasks():
+    """Models on the graph of the five nearest of 1200 tasks, with fewer rows than features, against the trace norm."""
+    X, y, task = related_tasks(1200, 15, 20)
+    graph, a = nearest_tasks(X, y, task), TraceNormRegressor().alpha_max(X, y, task=task)
+    families = {
+        "trace norm": lambda s: TraceNorm(s * a),
+        "task graph, l1": lambda s: TaskGraph(0.1 * s * a, graph, alpha_l1=0.1 * s * a),
+        "fused tasks, 2-norm": lambda s: FusedTasks(0.1 * s * a, graph),
+        "fused tasks, 1-norm": lambda s: FusedTasks(0.1 * s * a, graph, norm=1),
+        "trace norm + fused": lambda s: TraceNorm(s * a) + FusedTasks(0.01 * s * a, graph),
+    }
+    for share in (0.3, 0.1, 0.03):
+        compare("1200 tasks", families, (share,), {"X": X, "y": y, "task": task}, 2)
+
+
 def many_features():
     """Models that use few of 20,000 features, for 300 rows of 10 tasks, against the trace norm, which uses all."""
     rng = np.random.default_rng(0)
@@ -230,6 +245,7 @@ def main():
     start = time.perf_counter()
     trace_norm_on_school()
     other_models()
+    many_tasks()
     many_features()
     few_rows()
     threads()
