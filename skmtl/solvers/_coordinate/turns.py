@@ -49,8 +49,10 @@ class Turns:
             n_epochs = min(self.n_next, budget - n)
             settled = self._epochs(n_epochs)
             n += n_epochs
-            self._newton_steps(settled)
             gap = self._gap()
+            if gap > goal:
+                self._newton_steps(settled)
+                gap = self._gap()
             progress.add(gap)
             stalled = progress.idle >= 6 and gap <= self.columns.rounding
             if gap <= goal or stalled or (gap <= enough and self.spent > _WORTH * self.columns.price):
