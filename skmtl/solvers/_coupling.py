@@ -178,6 +178,14 @@ class Together:
         B = self.quadratic.B
         return self.terms[0].duals(B, np.zeros_like(B), 1.0)
 
+    def at_no_cost(self):
+        """The best of the weights that cost nothing, as `certify` returns points; none where that is zero alone."""
+        if self._null is None:
+            return [], -np.inf, None
+        X, zeros = self.level(np.zeros_like(self.quadratic.B)), self.blocks(np.zeros(self._cuts[-1]))
+        duals = [dual for term, zero in zip(self.terms, zeros, strict=True) for dual in term.duals(zero, zero, 1.0)]
+        return [(self.objective(X), X, ())], self.bound(X, duals), (X, duals)
+
     def certify(self, z, v, y, rho):
         """Points (objective, W, parts), a lower bound of all objectives, and what proves it: X and subgradients."""
         points, duals, X = self._found(z, v, y, rho)

@@ -24,7 +24,7 @@ exactly.
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_bou
 from skmtl.solvers._fused.edge_systems import edge_system
 from skmtl.solvers._quadratic import Quadratic
 from skmtl.solvers.solution import ROUNDING, on_nodes, solve, solve_one
-from skmtl.solvers.splitting import Found, minimize, solution_found, solve_by_splitting
+from skmtl.solvers.splitting import Found, found_at_once, minimize, solution_found, solve_by_splitting
 
 __all__ = ["OnChain"]  # and a solver, found through `solve`
 
@@ -103,17 +103,16 @@ def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=100
 
 
 def _before_cones(penalty, problem, goal, max_iter, state):
-    """What is `Found` without the interior-point method: zero weights, or what splitting brings where it goes first.
+    """What is `Found` without the interior-point method: at once, or by splitting where it goes first.
 
     Without edges, where only absolute values are left, splitting goes all the way.
     """
     quadratic, fuses = problem.quadratic, isinstance(problem.terms[0].term, Edges)
-    if problem.zero_is_optimal():
-        found = Found()
-        found.improve([problem.zero()], problem.bound_at_zero())
+    found = found_at_once(problem, goal)
+    if found.converged:
         return found
     if fuses and not _goes_first(penalty, quadratic.moments):
-        return Found(n_iter=0, converged=False)
+        return replace(found, n_iter=0)
     with_prox = Together(_of_one_prox(penalty) or penalty, quadratic)
     newton = fuses and _is_thin(quadratic.moments) and _dual_newton.suits(with_prox)
     few = _dual_newton.patience(with_prox) if newton else _PATIENCE

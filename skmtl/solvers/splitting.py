@@ -42,7 +42,7 @@ from skmtl.solvers.solution import (
     without_grams,
 )
 
-__all__ = ["Found", "minimize", "solution_found", "solve_by_splitting"]
+__all__ = ["Found", "found_at_once", "minimize", "solution_found", "solve_by_splitting"]
 
 _BALANCED = 60  # iterations, after which rho changes ever more rarely
 _ACCELERATE = 10  # plain iterations before extrapolation begins
@@ -156,9 +156,8 @@ def minimize(problem, goal, max_iter, state):
 
     Zero weights, which nothing has shown to be optimal, are the end only where no gap is left.
     """
-    found, f0 = Found(state=state), problem.quadratic.f0
-    if problem.zero_is_optimal():
-        found.improve([problem.zero()], problem.bound_at_zero())
+    found, f0 = found_at_once(problem, goal, state), problem.quadratic.f0
+    if found.converged:
         return found
     steps, check = _Steps(problem, state, max_iter), 1
     while not steps.last:
@@ -177,6 +176,17 @@ def minimize(problem, goal, max_iter, state):
                 break
         steps.advance()
     found.n_iter, found.converged, found.state = steps.n, found.gap <= goal, (steps.z, steps.rho)
+    return found
+
+
+def found_at_once(problem, goal, state=None):
+    """What is `Found` before any iteration: zero, or the best of what costs nothing, such as tasks all alike."""
+    found = Found(state=state)
+    if problem.zero_is_optimal():
+        found.improve([problem.zero()], problem.bound_at_zero())
+    else:
+        found.improve(*problem.at_no_cost())
+        found.converged = found.gap <= goal and bool(found.W.any())
     return found
 
 
