@@ -26,23 +26,23 @@ def face_step(descent):
     sign = np.where(top, np.sign(W), 0.0)
     down = c[:, None] * descent.H[used].T - omega.ridge * W - omega.mu * np.sign(W)
     P = c[:, None, None] * descent.gram_of(used)
-    np.einsum("tjj->tj", P)[...] += omega.ridge
-    P = P * (1.0 + _SOFT * np.eye(len(used)))
+    diagonal = np.einsum("tjj->tj", P)
+    diagonal += omega.ridge
+    diagonal *= 1.0 + _SOFT
     M = np.where(free[:, :, None] & free[:, None, :], P, 0.0)
     np.einsum("tjj->tj", M)[~free] = 1.0
+    B = P * sign[:, None, :]
+    right = np.concatenate([B, down[:, :, None]], axis=2) * free[:, :, None]
     try:
-        inverse = np.linalg.inv(M)
-        inverse = np.where(free[:, :, None] & free[:, None, :], inverse, 0.0)
-        B = P * sign[:, None, :]
-        KB = np.matmul(inverse, B)
-        S = np.einsum("tj,tjk->jk", sign, B) - np.einsum("tij,tik->jk", B, KB)
-        alone = np.matmul(inverse, down[:, :, None])[:, :, 0]
-        slope = np.einsum("tj,tj->j", sign, down) - omega.lam[used] - np.einsum("tij,ti->j", B, alone)
+        solved = np.linalg.solve(M, right)  # M^-1 B, and what other weights would do alone
+        eliminated = B.reshape(-1, len(used)).T @ solved.reshape(-1, len(used) + 1)
+        S = np.einsum("tj,tjk->jk", sign, B) - eliminated[:, :-1]
+        slope = np.einsum("tj,tj->j", sign, down) - omega.lam[used] - eliminated[:, -1]
         change = np.linalg.solve(S, slope)
     except np.linalg.LinAlgError:
         return None
     step = np.zeros_like(descent.W)
-    step[used] = (sign * change + alone - np.matmul(KB, change[:, None])[:, :, 0]).T
+    step[used] = (sign * change + solved @ np.append(-change, 1.0)).T
     return step
 
 
