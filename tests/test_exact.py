@@ -228,6 +228,21 @@ def test_a_singular_problem_has_a_solution_of_ordinary_size(instance, case, seed
         assert np.abs(model.w0).max() <= 1e3 * np.abs(expected.W).max() + 1e-9, alpha
         assert oracle.value(model) - least <= 1e-7 * least + 1e-8 * oracle.unit, alpha
         assert_allclose(estimator.objective_, oracle.value(model), rtol=1e-7, atol=1e-8 * oracle.unit)
+        assert estimator.dual_gap_ <= 1e-10 * oracle.unit
+
+
+@pytest.mark.parametrize("penalty", [Ridge(0.0), Pooled(0.0), SharedPlusSpecific(0.0, 0.0), TraceNorm(0.0)])
+def test_the_gap_of_least_squares_says_so_where_features_are_nearly_dependent(penalty):
+    """Powers of one number, at a condition of 2e6, that of sums of squares being 5e12."""
+    at = np.linspace(0.0, 1.0, 60)
+    X, y = at[:, None] ** np.arange(10), np.sin(20.0 * at)
+    scaled = X / np.linalg.norm(X, axis=0)
+    least = 0.5 * np.mean((y - scaled @ np.linalg.lstsq(scaled, y, rcond=EPS)[0]) ** 2)
+    model = MultiTaskRegressor(penalty, fit_intercept=False)
+    with pytest.warns(ConvergenceWarning, match="Increase max_iter, tol or the penalty"):
+        model.fit(X, y)
+    assert model.objective_ > 1.1 * least
+    assert model.objective_ - model.dual_gap_ <= least
 
 
 @pytest.mark.parametrize("normalized", [False, True])

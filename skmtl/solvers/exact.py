@@ -5,6 +5,8 @@ factor ``G_t = V_t' diag(l_t) V_t`` that is division by ``c_t l_t + a``, for any
 solving or inverting is cheaper, and bears features of very different length.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from skmtl._algebra import SINGULAR, bordered, lengths_of, over, plus_diagonal, positive_solver
@@ -14,8 +16,10 @@ from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
 from skmtl.solvers._quadratic import mean_rows
 from skmtl.solvers._resolvents import resolvent_of
 from skmtl.solvers.solution import (
+    ROUNDING,
     Certificate,
     largest_of,
+    loss_at_zero,
     loss_of,
     residual_norm,
     solution_of,
@@ -53,11 +57,15 @@ def solve_ridge(penalty: Ridge, path, moments, c, *, tol=1e-6, max_iter=1000, in
         def certificate(W=W, a=ridge.alpha):
             GW = moments.times_gram(W)
             R = B - c[:, None] * GW - a * W
-            gap = np.vdot(R, R) / (2 * a) if a > 0 else 0.5 * np.vdot(R, _pseudo_inverse(moments, R) / c[:, None])
+            gap = np.vdot(R, R) / (2 * a) if a > 0 else _cost_of(R, moments, c)
             residual = residual_norm((R,), size + a, (W,), (B,))
             return Certificate(loss_of(moments, c, W, GW) + Ridge(a).value(W), float(gap), residual)
 
-        yield solution_of(moments, W, certificate)
+        if ridge.alpha > 0:
+            yield solution_of(moments, W, certificate)
+        else:  # the one case in which features may be too dependent for moments to tell
+            known = certificate()
+            yield solution_of(moments, W, known, converged=_is_exact(known.dual_gap, tol, moments, c))
 
 
 @solve.register
@@ -68,7 +76,7 @@ def solve_pooled(penalty: Pooled, path, moments, c, *, tol=1e-6, max_iter=1000, 
     for one in solve_ridge(ridges[0], ridges, pooled, np.ones(1)):
         W = np.repeat(one.W, moments.n_tasks, axis=0)
         b = None if penalty.task_intercepts else np.repeat(one.b, moments.n_tasks)
-        yield solution_of(moments, W, one.certificate, one.w0, b)
+        yield solution_of(moments, W, one.certificate, one.w0, b, converged=one.converged)
 
 
 def _solve_each(moments, c, a):
@@ -131,10 +139,8 @@ def _pseudo_inverse(moments, R):
         W[f.tasks] = f.up(over(f.down(R[f.tasks]), f.l))
     if not len(moments.gram):
         return W
-    D = lengths_of(np.einsum("tjj->tj", moments.gram))
-    scale = 1.0 / D
-    l, Q = np.linalg.eigh(moments.gram * scale[:, :, None] * scale[:, None, :])  # noqa: E741
-    f = Factor(moments.full, Q.swapaxes(1, 2) * scale[:, None, :], np.where(l > SINGULAR * l[:, -1:], l, 0.0))
+    D, Q, f = _factor_of_unit_features(moments)
+    f = replace(f, l=np.where(f.l > SINGULAR * f.l[:, -1:], f.l, 0.0))
     for _ in range(2):  # solve, refine
         rest = R - moments.times_gram(W)
         W[f.tasks] += f.up(over(f.down(rest[f.tasks]), f.l))
@@ -143,6 +149,35 @@ def _pseudo_inverse(moments, R):
         tasks = f.tasks if moments.shared else f.tasks[t]
         W[tasks] = W[tasks] @ onto @ onto.T
     return W
+
+
+def _factor_of_unit_features(moments):
+    """The lengths D of features, the eigenvectors Q of ``D^-1 G_t D^-1`` for Gram matrices, and the factor of these."""
+    D = lengths_of(np.einsum("tjj->tj", moments.gram))
+    scale = 1.0 / D
+    l, Q = np.linalg.eigh(moments.gram * scale[:, :, None] * scale[:, None, :])  # noqa: E741
+    return D, Q, Factor(moments.full, Q.swapaxes(1, 2) * scale[:, None, :], l)
+
+
+def _cost_of(R, moments, c):
+    """``1/2 sum_t r_t'(c_t G_t)^-1 r_t``: how far above the least squares weights are that leave R of the equations.
+
+    Curvature counts less the rounding noise of a Gram matrix, or as that noise where it may be no more: along features
+    that depend on each other nothing is left of the equations, and along others that are nearly so it may be much.
+    """
+    if isinstance(moments, IncompleteMoments):
+        return sum(_cost_of(R[[t]], one, c[[t]]) for t, one in moments.apart())
+    factors = moments.thin_factors
+    if len(moments.gram):
+        *_, f = _factor_of_unit_features(moments)
+        noise = np.finfo(float).eps * f.l[:, -1:]
+        factors = [*factors, replace(f, l=np.maximum(f.l - f.l.shape[1] * noise, noise))]
+    return 0.5 * sum(float(np.sum(over(f.down(R[f.tasks]) ** 2, c[f.tasks, None] * f.l))) for f in factors)
+
+
+def _is_exact(gap, tol, moments, c):
+    """Whether a gap is within the tolerance of solvers that iterate."""
+    return bool(gap <= max(tol, ROUNDING) * loss_at_zero(moments, c))
 
 
 # -------------------------------------------------------------------------------------------- shared plus specific
@@ -183,11 +218,12 @@ def solve_shared_plus_specific(penalty: SharedPlusSpecific, path, moments, c, *,
             loss = loss_of(moments, c, W, moments.times_gram(W))
             return Certificate(float(loss + 0.5 * k @ off**2 + shared.value(W)), gap, residual)
 
+        exact = _is_exact(gap, tol, rows, c)
         if k.any():
             b = b0 + off * (k / a_b)
-            yield solution_of(moments, W, certificate, w0, b, b0)
+            yield solution_of(moments, W, certificate, w0, b, b0, converged=exact)
         else:
-            yield solution_of(moments, W, certificate, w0)
+            yield solution_of(moments, W, certificate, w0, converged=exact)
 
 
 def _free_deviations(rows, c, U, k, beta):
@@ -201,8 +237,8 @@ def _free_deviations(rows, c, U, k, beta):
         b0 = float(over(beta - np.sum(U * P), k.sum() - np.sum(U * S)))
     W = P - b0 * S
     residual = c[:, None] * (rows.xy - rows.times_gram(W)) - b0 * U
-    gap = 0.5 * np.vdot(residual, _pseudo_inverse(rows, residual) / c[:, None])
-    return W, b0, float(gap), residual_norm((residual,), largest_of(rows, c), (W,), (c[:, None] * rows.xy,))
+    left = residual_norm((residual,), largest_of(rows, c), (W,), (c[:, None] * rows.xy,))
+    return W, b0, _cost_of(residual, rows, c), left
 
 
 class _SharedEquations:
