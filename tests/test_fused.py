@@ -17,7 +17,7 @@ from skmtl.penalties.graph import Edges, EveryPair
 from skmtl.solvers import fused, solve
 from skmtl.solvers._fused import edge_systems, fronts, sampled_laplacians
 from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_boundary
-from skmtl.solvers._fused.edge_systems import Direct, Iterative, Switching, edge_system, invert
+from skmtl.solvers._fused.edge_systems import Direct, Iterative, Switching, edge_system, invert_all
 from skmtl.solvers._fused.fronts import Elimination
 from skmtl.solvers._fused.laplacians import Laplacians
 from skmtl.solvers._fused.sampled_laplacians import SampledLaplacians
@@ -255,6 +255,58 @@ def test_newton_goes_on_where_splitting_was_given_up(table, monkeypatch):
     assert all(one.converged for one in found)
     assert 3 < found[1].n_iter <= 28
     assert_allclose(found[1].objective, expected.objective, rtol=1e-8)
+
+
+@pytest.fixture
+def few_rows(rng):
+    """Eight tasks of six rows and 15 features, as arguments of fit."""
+    task = np.repeat(np.arange(8), 6)
+    X = rng.normal(size=(len(task), 15))
+    y = X[:, 0] + (task > 3) * X[:, 1] + 0.3 * rng.normal(size=len(task))
+    return {"X": X, "y": y, "task": task}
+
+
+@each_norm
+def test_splitting_goes_first_where_cones_are_dear(norm, few_rows, rng, monkeypatch):
+    edges = {(a, b): rng.uniform(0.5, 2.0) for a, b in random_edges(rng, 8, 16).T.tolist()}
+    penalty = FusedTasks(0.05, edges, norm)
+    monkeypatch.setattr(fused, "_SHARE", 0.0)
+    expected = solution(penalty, few_rows, tol=1e-9)
+    monkeypatch.setattr(fused, "_SHARE", 1e9)
+    monkeypatch.setattr(fused, "_InteriorPoint", None)
+    found = solution(penalty, few_rows, tol=1e-9, max_iter=20_000)
+    assert found.converged
+    assert_allclose(found.objective, expected.objective, rtol=1e-8)
+
+
+def test_a_graph_that_is_a_chain_has_its_prox(few_rows, monkeypatch):
+    order = [3, 0, 7, 4, 1, 6, 2, 5]
+    chain = dict.fromkeys(pairwise(order), 2.0)
+    monkeypatch.setattr(fused, "_InteriorPoint", None)
+    monkeypatch.setattr(fused, "_SHARE", 1e9)
+    found = solution(FusedTasks(0.02, chain, norm=1, alpha_ridge=0.01), few_rows, tol=1e-9, max_iter=20_000)
+    other = Temporal(0.04, order=order, alpha_ridge=0.01)
+    (known,) = solve_by_splitting(other, [other], *moments_of(few_rows), tol=1e-9, max_iter=20_000)
+    assert found.converged
+    assert_allclose(found.W, known.W, rtol=0, atol=1e-5)
+    assert len(np.unique(found.W[:, 5])) < len(found.W)
+
+
+@pytest.mark.parametrize(
+    ("graph", "norm"),
+    [
+        ({(0, 1): 1.0, (1, 2): 2.0, (2, 3): 1.0}, 1),
+        ({(0, 1): 1.0, (0, 2): 1.0, (0, 3): 1.0}, 1),
+        ({(0, 1): 1.0, (1, 2): 1.0, (2, 0): 1.0}, 1),
+        ({(0, 1): 1.0, (2, 3): 1.0}, 1),
+        ({(0, 1): 1.0, (1, 2): 1.0, (2, 3): 1.0}, 2),
+    ],
+    ids=["uneven", "star", "ring", "two chains", "2-norm"],
+)
+def test_other_graphs_are_no_chains(graph, norm, rng):
+    moments, _ = moments_of({"X": rng.normal(size=(8, 3)), "y": rng.normal(size=8), "task": np.repeat(np.arange(4), 2)})
+    assert fused._chain_of(FusedTasks(0.1, graph, norm), moments) is None
+    assert fused._chain_of(FusedTasks(0.1, dict.fromkeys(pairwise([2, 0, 3, 1]), 1.0), 1), moments) is not None
 
 
 @pytest.mark.parametrize("where", ["_start", "_step"])
@@ -502,13 +554,14 @@ def test_the_way_ends_at_the_boundary(dot, rng):
     assert way_to_boundary(a0, a1, np.ones_like(a0), 0.0 * d1) == np.inf
 
 
-def test_inverses_of_many_small_matrices(rng):
-    F = rng.normal(size=(4, 7, 9))
+@pytest.mark.parametrize("d", [7, 90])
+def test_inverses_of_many_matrices(d, rng):
+    F = rng.normal(size=(4, d, d + 2))
     A = F @ F.swapaxes(1, 2)
     A[3] = np.outer(A[3, 0], A[3, 0])  # positive definite but for rounding
     inverse = A.copy()
-    invert(inverse, np.empty((7, 7)))
-    assert_allclose(inverse[:3], np.linalg.inv(A[:3]), rtol=1e-9, atol=1e-12)
+    invert_all(inverse)
+    assert_allclose(inverse[:3], np.linalg.inv(A[:3]), rtol=1e-6, atol=1e-9)
     assert np.isfinite(inverse[3]).all()
     assert (np.linalg.eigvalsh(inverse[3]) > -1e-6 * np.abs(inverse[3]).max()).all()
 

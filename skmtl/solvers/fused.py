@@ -34,7 +34,7 @@ from scipy.sparse import csgraph
 
 from skmtl._algebra import membership
 from skmtl._threads import crew
-from skmtl.penalties import FusedTasks, Ridge
+from skmtl.penalties import FusedTasks, Ridge, Temporal
 from skmtl.penalties.graph import Edges
 from skmtl.penalties.sparse import L1
 from skmtl.solvers import _dual_newton
@@ -58,7 +58,10 @@ _LARGEST = 5e7  # numbers in all H_t; with more, splitting has the better factor
 _COSTLIEST = 3e9  # multiplications to factorise all H_t, likewise: splitting does it once, not in each step
 _MOST_CONES = 5e6  # numbers in the differences of all edges, that memory has room for
 _MOST_PAIRS = 5e4  # likewise, of all pairs and the 1-norm: with more, their one prox is faster
-_PATIENCE = 100  # iterations of splitting before another method
+_PATIENCE = 100  # iterations of splitting before another method, where all edges together have one prox
+_SHARE, _FEWEST = 2.5, 50  # steps of cones that splitting may cost elsewhere; with fewer iterations it is left
+_CONJUGATE = 800  # multiplications in a step of cones for each number in H_t, beside those of its factors
+_CALLS, _OF_ROWS, _OF_COPIES = 6e6, 16, 500  # likewise in an iteration: in all, for each number in rows, in copies of W
 _THIN, _STEPS = 0.2, 300  # rows are few if their cube is at most this share of T d^3; steps on their residuals, at most
 
 
@@ -80,7 +83,10 @@ def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=100
 
     The solution before would lie on the boundary of the cones, from where steps are short.
     """
-    if not _suits(penalty, moments):
+    chain = _chain_of(penalty, moments)
+    if chain:
+        path = [chain(one) for one in path]
+    if not _suits(path[0], moments):
         path = [_of_one_prox(one) or one for one in path]
         yield from solve_by_splitting(path[0], path, moments, c, tol=tol, max_iter=max_iter, init=init)
         return
@@ -107,18 +113,25 @@ def _before_cones(penalty, problem, goal, max_iter, state):
 
     Without edges, where only absolute values are left, splitting goes all the way.
     """
-    quadratic, fuses = problem.quadratic, isinstance(problem.terms[0].term, Edges)
-    found = found_at_once(problem, goal)
+    found, fuses = found_at_once(problem, goal), isinstance(problem.terms[0].term, Edges)
     if found.converged:
         return found
-    if fuses and not _goes_first(penalty, quadratic.moments):
+    moments, one_prox = problem.quadratic.moments, _of_one_prox(penalty)
+    first = Together(one_prox, problem.quadratic) if one_prox else problem
+    newton = fuses and _is_thin(moments) and _dual_newton.suits(first)
+    if not fuses:
+        few = max_iter
+    elif newton:
+        few = _dual_newton.patience(first)
+    elif one_prox and not _is_jumps(penalty):
+        few = _PATIENCE
+    else:
+        few = _patience(first, moments)
+    if few == 0:
         return replace(found, n_iter=0)
-    with_prox = Together(_of_one_prox(penalty) or penalty, quadratic)
-    newton = fuses and _is_thin(quadratic.moments) and _dual_newton.suits(with_prox)
-    few = _dual_newton.patience(with_prox) if newton else _PATIENCE
-    found = minimize(with_prox, goal, min(few, max_iter) if fuses else max_iter, state)
+    found = minimize(first, goal, min(few, max_iter), state)
     if newton and not found.converged:
-        found = _dual_newton.minimize_by_newton(with_prox, found, goal, min(_STEPS, max_iter - found.n_iter))
+        found = _dual_newton.minimize_by_newton(first, found, goal, min(_STEPS, max_iter - found.n_iter))
     return found
 
 
@@ -129,16 +142,44 @@ def _of_one_prox(penalty):
     return penalty if penalty.graph is None and float(penalty.norm) == 1 else None
 
 
-def _goes_first(penalty, moments):
-    """Whether splitting with one prox may be the faster method; for jumps alone it is not, unless rows are few."""
-    jumps = isinstance(penalty, OnChain) and not penalty.alpha_l1
-    return _of_one_prox(penalty) is not None and (not jumps or _is_thin(moments))
+def _chain_of(penalty, moments):
+    """The function that makes a penalty `OnChain`, if its graph is one chain through all tasks, each edge as wide."""
+    if penalty.graph is None or float(penalty.norm) != 1 or isinstance(penalty, OnChain) or not moments.active.all():
+        return None
+    K = penalty.adjacency(moments.tasks)
+    n_tasks, n_neighbours = len(moments.tasks), np.diff(K.indptr)
+    if n_tasks < 2 or K.nnz != 2 * (n_tasks - 1) or n_neighbours.max() > 2 or np.ptp(K.data) > 0.0:
+        return None
+    order = csgraph.breadth_first_order(K, np.argmin(n_neighbours), directed=False, return_predecessors=False)
+    if len(order) < n_tasks:  # a ring beside a task without neighbours
+        return None
+    width, ids = K.data[0], moments.tasks[order].tolist()
+    return lambda one: OnChain(Temporal(one.alpha * width, order=ids, alpha_ridge=one.alpha_ridge), K / width)
+
+
+def _is_jumps(penalty):
+    """Whether only changes from task to task cost something: there splitting is slow, although it has one prox."""
+    return isinstance(penalty, OnChain) and not penalty.alpha_l1
 
 
 def _is_thin(moments):
     """Whether the systems of Newton's method on the residuals are far smaller than those of all features."""
     d, n_rows = moments.n_features, _dual_newton.n_rows_of(moments)
     return not len(moments.full) and n_rows**3 <= _THIN * moments.n_tasks * d**3
+
+
+def _patience(problem, moments):
+    """Iterations of splitting that cost a share of the interior-point method: zero where these are few.
+
+    With fewer rows than features splitting does not multiply by large matrices, and it may need few iterations.
+    """
+    if len(moments.full):
+        return 0
+    T, d, copies = moments.n_tasks, moments.n_features, sum(np.prod(term.shape(moments.xy)) for term in problem.terms)
+    cones = T * d**3 + _CONJUGATE * T * d**2
+    iteration = _CALLS + _OF_ROWS * _dual_newton.n_rows_of(moments) * d + _OF_COPIES * copies
+    n = int(_SHARE * cones / iteration)
+    return n if n >= _FEWEST else 0
 
 
 def _suits(penalty, moments):

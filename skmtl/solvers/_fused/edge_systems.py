@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.linalg import LinAlgError
 from scipy import sparse
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse import csgraph
 
 from skmtl._algebra import membership, pseudo_inverse
@@ -26,6 +27,8 @@ _PAIRS = 100  # pairs of neighbours, twice, that eliminations couple for each ed
 _REFINEMENTS = 20  # at most
 _STEPS = 500  # of conjugate gradients
 _EXACT, _ROUGH = 1e-4, 0.03  # their residual
+_ROUNDING = 1e-15  # share of its diagonal that a positive definite matrix has left in a factor, at least
+_SMALL = 80  # features; with more, LAPACK inverts a matrix faster
 
 
 def edge_system(H, s, t):
@@ -201,7 +204,7 @@ class Iterative(EdgeSystem):
         if len(self._turned):
             subtract_squares(self._U, self.s, self.t, blocks)
         self._inverse = blocks
-        invert(blocks, np.empty(blocks.shape[1:]))
+        invert_all(blocks)
 
     def product(self, X):
         """A X."""
@@ -300,6 +303,20 @@ def add_edges(X, s, t, K, U, out):
                 out[b, j] -= y
 
 
+def invert_all(A):
+    """Replace the matrices A (n, d, d), positive definite but for rounding, by their inverses; small ones at once."""
+    if A.shape[1] <= _SMALL:
+        return invert(A, np.empty(A.shape[1:]))
+    for one in A:
+        factor, failed = dpotrf(one)
+        if failed or (np.diag(factor) ** 2 < _ROUNDING * np.diag(one)).any():
+            l, Q = np.linalg.eigh(one)  # noqa: E741
+            one[:] = Q / np.maximum(l, _ROUNDING * l[-1]) @ Q.T
+        else:
+            upper = np.triu(dpotri(factor, overwrite_c=True)[0])
+            one[:] = upper + np.triu(upper, 1).T
+
+
 @kernel
 def invert(A, L):
     r"""Replace the matrices A (n, d, d), positive definite but for rounding, by their inverses; L (d, d) is workspace.
@@ -317,7 +334,7 @@ def invert(A, L):
             s = A[t, i, i]
             for k in range(i):
                 s -= L[i, k] * L[i, k]
-            L[i, i] = np.sqrt(max(s, 1e-15 * A[t, i, i]))
+            L[i, i] = np.sqrt(max(s, _ROUNDING * A[t, i, i]))
         for i in range(d):  # M, row by row in the place of A
             A[t, i] = 0.0
             A[t, i, i] = 1.0 / L[i, i]
