@@ -50,10 +50,11 @@ class SparseStep(Together):
     def suits(problem):
         """Whether there are absolute values besides other terms, and the step is a problem for each task, given b_0."""
         quadratic = problem.quadratic
-        small = quadratic.B.size * quadratic.B.shape[1] <= _LARGEST
+        if type(problem) is not Together or quadratic.B.size * quadratic.B.shape[1] > _LARGEST:
+            return False
         pulled = type(quadratic) is PulledIntercepts
         alone = pulled or type(quadratic) is Quadratic
-        return small and alone and _with_absolute_values([copy.term for copy in problem.terms], beside_forms=pulled)
+        return alone and _with_absolute_values([copy.term for copy in problem.terms], beside_forms=pulled)
 
     def _copied(self, terms):
         self.inside = L1(sum(term.alpha for term in terms if isinstance(term, L1)))

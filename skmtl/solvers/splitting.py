@@ -11,8 +11,8 @@ step size 1 / rho that may change at no cost,
 
 (Lions, Mercier 1979, *SIAM Journal on Numerical Analysis* 16:964-979; also known as ADMM).  It does not care how
 features are scaled, and no iteration touches a row.  Absolute values besides other terms are taken into the exact step
-of f, `SparseStep`, which then takes about half the iterations.  The norms of a decomposition W = P + Q have copies of P
-and of Q, and f sees their sum.
+of f, `SparseStep`, which then takes about half the iterations; where these are dear, they come second.  The norms of a
+decomposition W = P + Q have copies of P and of Q, and f sees their sum.
 
 The certificate.  The residuals of X are the dual point, and ``U_k = rho (2 A_k X - Z_k - Y_k)`` are subgradients.  At a
 solution these add up to the loss's descent direction; `_certificates` says what they prove before.
@@ -46,6 +46,7 @@ __all__ = ["Found", "found_at_once", "minimize", "solution_found", "solve_by_spl
 
 _BALANCED = 60  # iterations, after which rho changes ever more rarely
 _ACCELERATE = 10  # plain iterations before extrapolation begins
+_BRIEF = 250  # iterations before those of `SparseStep`
 _ASTRAY = 10.0  # in units of F(0): how far above the best objective an iteration may be
 
 
@@ -65,18 +66,19 @@ def _solve_path(path, moments, c, quadratic, tol, max_iter, init):
     state = None if init is None else [*(init if isinstance(init, tuple) else (init,))]
     for one in path:
         quadratic.ridge = one.ridge
-        problem = _problem(one, quadratic)
+        problem = (Decomposed if one.decomposition else Together)(one, quadratic)
         if not problem.terms:
             solution = _without_terms(one, moments, c, quadratic)
             parts = one.parts_of(solution.W, moments.active) if one.decomposition else None
             yield replace(solution, parts=parts)
             continue
-        goal, newton = max(tol, ROUNDING) * quadratic.f0, _dual_newton.suits(problem)
-        found = minimize(problem, goal, min(max_iter, _dual_newton.patience(problem)) if newton else max_iter, state)
-        if newton and not found.converged:
-            found = _dual_newton.minimize_by_newton(problem, found, goal, max_iter - found.n_iter)
-            if not found.converged and found.n_iter < max_iter:
-                found = found.then(minimize(problem, goal, max_iter - found.n_iter, found.state), goal)
+        goal = max(tol, ROUNDING) * quadratic.f0
+        if SparseStep.suits(problem):
+            found = _with_sparse_steps(one, problem, goal, max_iter, state)
+        elif _dual_newton.suits(problem):
+            found = _with_newton_steps(problem, goal, max_iter, state)
+        else:
+            found = minimize(problem, goal, max_iter, state)
         state = found.state
         yield solution_found(one, moments, quadratic, found)
 
@@ -94,12 +96,26 @@ def _without_terms(penalty, moments, c, quadratic):
     return solution_found(penalty, moments, quadratic, Found(W, objective=objective, bound=bound))
 
 
-def _problem(penalty, quadratic):
-    """How the terms of the penalty see W."""
-    if penalty.decomposition:
-        return Decomposed(penalty, quadratic)
-    problem = Together(penalty, quadratic)
-    return SparseStep(penalty, quadratic) if SparseStep.suits(problem) else problem
+def _with_sparse_steps(penalty, problem, goal, max_iter, state):
+    """What is `Found` by the steps of `SparseStep`; of tasks with few rows, where they are dear, after other ones."""
+    sparse = SparseStep(penalty, problem.quadratic)
+    if len(problem.quadratic.moments.full):
+        return minimize(sparse, goal, max_iter, state)
+    found = minimize(problem, goal, min(_BRIEF, max_iter), state)
+    if not found.converged and found.n_iter < max_iter:
+        found = found.then(minimize(sparse, goal, max_iter - found.n_iter, found.weights), goal)
+        found.state = found.weights
+    return found
+
+
+def _with_newton_steps(problem, goal, max_iter, state):
+    """What is `Found` by Newton's method on the residuals, after some iterations, before others if rounding ends it."""
+    found = minimize(problem, goal, min(_dual_newton.patience(problem), max_iter), state)
+    if not found.converged:
+        found = _dual_newton.minimize_by_newton(problem, found, goal, max_iter - found.n_iter)
+    if not found.converged and found.n_iter < max_iter:
+        found = found.then(minimize(problem, goal, max_iter - found.n_iter, found.state), goal)
+    return found
 
 
 def solution_found(penalty, moments, quadratic, found):
