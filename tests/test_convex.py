@@ -457,6 +457,18 @@ def test_the_task_covariance_is_the_one_that_attains_the_square(rng):
     assert_allclose(model.task_correlation_, S / np.outer(length, length), rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_a_task_with_equal_labels_is_correlated_with_none(long, rng):
+    """Its weights are zero up to rounding, the directions of which would be correlations near 1."""
+    X, task = rng.normal(size=(40, 5)), np.repeat(np.arange(4), 10)
+    y = np.where(task == 2, 7.0, np.sum(X * rng.normal(size=(4, 5))[task], axis=1))
+    Y = np.where(np.arange(4) == 2, 7.0, X @ rng.normal(size=(5, 4)))
+    model = skmtl.TaskRelationshipRegressor(0.01)
+    model = model.fit(X, y, task=task) if long else model.fit(X, Y)
+    assert_array_equal(model.task_correlation_[2], np.eye(4)[2])
+    assert np.abs(model.task_correlation_[0, [1, 3]]).min() > 1e-3
+
+
 @pytest.mark.parametrize(
     "instance", ["uneven tasks", "fewer rows than features in most tasks", "shared, missing labels"]
 )

@@ -119,6 +119,8 @@ class TaskRelationship(Square):
         return size / (2.0 * self.alpha) if self.alpha > 0 else (np.inf if size > 0 else 0.0)
 
     def fitted_attributes(self, W, parts, tasks, seen):
+        length = np.linalg.norm(W, axis=1)
+        seen = seen & (length > 1e-14 * length.max())  # what rounding leaves of zero weights points anywhere
         U, s, _ = np.linalg.svd(W[seen], full_matrices=False)
         A = np.zeros((len(W), len(s)))
         A[seen] = U * np.sqrt(over(s, s.sum()))  # A A' is the covariance
