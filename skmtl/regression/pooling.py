@@ -255,7 +255,8 @@ class MeanRegularizedRegressor(LinearRegressor):
     learning; it is the ridge view of partial pooling, a mixed model with random slopes of equal variance.
 
     Tune `alpha` and `alpha_shared` together: a tiny `alpha_shared` overfits :math:`w_0` where tasks share X and there
-    are about as many features as rows.
+    are about as many features as rows; one that is large beside ``n_tasks * alpha``, as the default is with fewer than
+    a hundred tasks, leaves :math:`w_0` near zero, and with it the model of a task never seen.
 
     Parameters
     ----------
