@@ -740,10 +740,12 @@ def test_a_node_beyond_the_columns_of_y_needs_no_ridge(normalized, rng):
 
 
 BAD_GRAPHS = {
-    "negative weight": ({("t00", "t01"): -1.0}, ValueError, "finite and >= 0"),
-    "missing weight": ({("t00", "t01"): np.nan}, ValueError, "finite and >= 0"),
-    "infinite weight": (np.full((7, 7), np.inf), ValueError, "finite and >= 0"),
-    "negative entry": (sparse.csr_array(-adjacency(NODES, EDGES)), ValueError, "finite and >= 0"),
+    "negative weight": ({("t00", "t01"): -1.0}, ValueError, "finite and >= 0. Got -1"),
+    "missing weight": ({("t00", "t01"): np.nan}, ValueError, "finite and >= 0. Got nan"),
+    "infinite weight": (np.full((7, 7), np.inf), ValueError, "finite and >= 0. Got inf"),
+    "weight of text": ([("t00", "t01", "x")], ValueError, r"numbers.*Got 'x' for the edge \('t00', 't01'\)"),
+    "weights of an edge": ({("t00", "t01"): [1.0, 2.0]}, ValueError, "numbers.*Got .1.0, 2.0. for the edge"),
+    "negative entry": (sparse.csr_array(-adjacency(NODES, EDGES)), ValueError, "finite and >= 0. Got -"),
     "two weights": (
         {("t00", "t01"): 1.0, ("t01", "t00"): 2.0},
         ValueError,

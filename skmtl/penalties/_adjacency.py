@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import sparse
 
-from skmtl._ids import canonical_ids, describe, encode, lookup
+from skmtl._ids import brief, canonical_ids, describe, encode, lookup
 
 __all__ = ["adjacency_of", "has_ids", "nodes_of"]
 
@@ -101,7 +101,7 @@ def _symmetric(K):
 def _joined(edges, tasks):
     """The weights of `edges` as an array: one listed twice must have one weight, and loops say nothing."""
     a, b = (lookup(canonical_ids([edge[end] for edge in edges], "graph")[0], tasks) for end in (0, 1))
-    weights = np.array([edge[2] for edge in edges], dtype=float)
+    weights = np.array(list(map(_weight, edges)))
     _check_weights(weights)
     weight_of: dict[tuple[int, int], float] = {}
     for s, t, weight in zip(np.minimum(a, b).tolist(), np.maximum(a, b).tolist(), weights.tolist(), strict=True):
@@ -112,6 +112,17 @@ def _joined(edges, tasks):
     return (half + half.T).tocsr()
 
 
+def _weight(edge):
+    a, b, weight = edge
+    try:
+        return float(weight)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"The weights of the graph must be numbers, finite and >= 0. Got {brief(weight)} for the edge {(a, b)}."
+        ) from None
+
+
 def _check_weights(weights):
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError("The weights of the graph must be finite and >= 0.")
+    refused = weights[~(np.isfinite(weights) & (weights >= 0))]
+    if len(refused):
+        raise ValueError(f"The weights of the graph must be numbers, finite and >= 0. Got {refused[0]:g}.")
