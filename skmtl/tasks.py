@@ -283,7 +283,7 @@ def take_task_column(X, column):
         )
     if (frame := as_frame(X)) is None:
         X = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else X
-        X = X if hasattr(X, "shape") else np.asarray(X)
+        X = X if hasattr(X, "ndim") else np.asarray(X)
         X = X.tocsr() if sparse.issparse(X) and X.format not in ("csr", "csc") else X  # others have no columns to take
         if X.ndim != 2:
             check_array(X, accept_sparse=True, dtype=None, input_name="X")  # raises scikit-learn's own message

@@ -170,6 +170,7 @@ TABLES = {
         "school",
     ),
     "pyarrow": lambda r: (pa.Table.from_pandas(pandas_frame(r)), "school"),
+    "pyarrow, one batch": lambda r: (pa.Table.from_pandas(pandas_frame(r)).to_batches()[0], 1),
     "pyarrow dictionary": lambda r: (pa.Table.from_pandas(pandas_frame(r, pd.Categorical(r.ids))), "school"),
 }
 NUMBERED_TABLES = {
