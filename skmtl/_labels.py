@@ -18,7 +18,7 @@ from sklearn.exceptions import DataConversionWarning
 
 from skmtl._ids import encode, where_missing
 from skmtl._warnings import warn
-from skmtl.tasks import column_names
+from skmtl.tasks import as_frame, column_names
 
 __all__ = ["LabelSets", "as_array", "encode_labels", "label_columns", "list_labels", "named"]
 
@@ -111,11 +111,11 @@ def label_columns(y):
     """
     if sparse.issparse(y):
         raise TypeError("y must be dense: a zero of a sparse y may be a label or a missing one. Pass y.toarray().")
-    native = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
-    if isinstance(native, nw.DataFrame):
-        return [_typed(column.to_numpy()) for column in native.iter_columns()], True
-    if isinstance(native, nw.Series):
-        return [_typed(native.to_numpy())], False
+    if (frame := as_frame(y)) is not None:
+        return [_typed(column.to_numpy()) for column in frame.iter_columns()], True
+    series = nw.from_native(y, series_only=True, pass_through=True)
+    if isinstance(series, nw.Series):
+        return [_typed(series.to_numpy())], False
     y = as_array(y)
     if y.ndim not in (1, 2):
         raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_tasks). Got an array of shape {y.shape}.")

@@ -336,6 +336,7 @@ def _check_X(X, task, task_column, estimator, reset):
         raise TypeError(
             f"X must be an array or data frame; got a {type(X).__name__}. Only networks take a dict {{task: (X, y)}}."
         )
+    as_frame(X)  # a lazy frame is refused here: scikit-learn would take it for a number
     if task is not None and task_column is not None:
         raise ValueError(
             f"The task ids are given twice: in fit/predict(..., task=...) and as the column task={task_column!r} of X. "
@@ -438,8 +439,10 @@ def _find_column(name, frame):
 
 
 def as_frame(X):
-    """X as a narwhals data frame, or None if it is no data frame."""
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    """X as a narwhals data frame, or None if it is no data frame; TypeError for a lazy one, which holds no rows."""
+    frame = nw.from_native(X, pass_through=True)
+    if isinstance(frame, nw.LazyFrame) and not hasattr(X, "__array__"):  # scikit-learn reads those of dask
+        raise TypeError(f"A lazy data frame holds no rows: collect it first. Got a {type(X).__name__}.")
     return frame if isinstance(frame, nw.DataFrame) else None
 
 

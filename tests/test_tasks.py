@@ -1213,6 +1213,17 @@ def test_a_dict_of_tasks_is_for_networks(call, rows):
         call({"a": (rows.X, rows.y)}, rows.y)
 
 
+@pytest.mark.parametrize("Estimator", [MeanRegularizedRegressor, MeanRegularizedClassifier])
+@pytest.mark.parametrize("task", ["u", 0, None])
+def test_a_lazy_frame_is_to_be_collected(Estimator, task, rows):
+    lazy = pl.DataFrame(rows.X, schema=["u", "v", "w"]).lazy()
+    for call in (Estimator(task=task).fit, Estimator(task=task).path):
+        with pytest.raises(TypeError, match=r"lazy data frame holds no rows: collect it first\. Got a LazyFrame"):
+            call(lazy, rows.y > 0)
+    with pytest.raises(TypeError, match="lazy data frame holds no rows"):
+        Estimator().fit(rows.X, lazy)
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_column_of_ids_that_nobody_named_is_asked_for(library, rows):
     table = pandas_frame(rows) if library == "pandas" else pl.from_pandas(pandas_frame(rows))
