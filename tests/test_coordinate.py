@@ -11,7 +11,7 @@ from sklearn.linear_model import ElasticNet, Lasso, MultiTaskElasticNet, MultiTa
 from skmtl import JointFeatureRegressor, L1Regressor, MultiTaskRegressor
 from skmtl._numba import read_only
 from skmtl.moments import SparseRows, TaskMoments
-from skmtl.penalties import L1, JointFeature
+from skmtl.penalties import L1, JointFeature, Ridge
 from skmtl.solvers import coordinate, moments_for, solve
 from skmtl.solvers._coordinate import support
 from skmtl.solvers._coordinate.columns import Columns
@@ -283,6 +283,19 @@ def test_truncated_newton_steps_find_what_epochs_find(rng, monkeypatch, penalty,
     assert epochs_only.converged
     assert_allclose(with_steps.objective, epochs_only.objective, rtol=1e-8)
     assert with_steps.n_iter < epochs_only.n_iter
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-6, 1.0])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_squares_alone_are_those_of_ridge_regression(rng, alpha, fit_intercept):
+    """Of tasks that share more rows than features, and keep them for the products of few columns."""
+    X, Y = shared(rng, 60, 30, 2)
+    squares, ridge = (
+        MultiTaskRegressor(penalty, fit_intercept=fit_intercept).fit(X, Y)
+        for penalty in (JointFeature(alpha, l1_ratio=0.0), Ridge(alpha))
+    )
+    assert_allclose(squares.coef_, ridge.coef_, rtol=0, atol=1e-9)
+    assert squares.dual_gap_ <= 1e-12 * ridge.objective_
 
 
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.9])

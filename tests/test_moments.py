@@ -646,6 +646,15 @@ def test_a_direction_that_no_row_has_weighs_exactly_nothing(n, rng):
     assert np.count_nonzero(factor.l) == 3
 
 
+@each_center
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_factors_of_rows_that_are_kept_though_they_are_more_than_features(kind, fit_intercept, rng):
+    data = check_data(kind(rng.normal(size=(30, 4))), rng.normal(size=(30, 2)))
+    kept, usual = (TaskMoments.from_data(data, fit_intercept=fit_intercept, keep_rows=keep) for keep in (True, False))
+    (factor,) = kept.factors
+    assert_allclose(factor.V[0].T @ (factor.l[0][:, None] * factor.V[0]), usual.gram[0], rtol=0, atol=1e-12 * 30)
+
+
 def test_factors_of_uneven_features_are_those_of_the_rows(rng):
     """Beside a feature of length 1e4 eigenvalues of a Gram matrix lose one of 1e-4, and singular values do not."""
     X = rng.normal(size=(40, 4)) * np.array([1e-4, 1.0, 1e4, 1.0])

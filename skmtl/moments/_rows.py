@@ -48,7 +48,7 @@ _TINY = np.finfo(float).tiny
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Tasks with equally many rows, fewer than features: ``G_t = A_t' A_t`` and ``q_t = A_t' v_t``.
+    """Tasks with equally many rows, most often fewer than features: ``G_t = A_t' A_t`` and ``q_t = A_t' v_t``.
 
     tasks (g,): positions.  A (g, r, d), or (1, r, d) for all: rows less their mean, times the roots of their weights.
     v (g, r): labels likewise.

@@ -39,7 +39,7 @@ class TaskMoments:
     gram : array of shape (n_full, n_features, n_features)
         G_t of the tasks in `full`; one matrix for all of them when `shared`.
     full : int array of shape (n_full,)
-        Positions of the tasks with at least as many rows as features.
+        Positions of the tasks with at least as many rows as features, unless these were to be kept.
     rows : tuple of Rows, or of SparseRows where X is sparse
         All other tasks that have rows.
     shared : bool

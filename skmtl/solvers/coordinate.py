@@ -17,8 +17,8 @@ Few features matter, so a fit is a loop in a loop, each in a file of `_coordinat
 
 Some penalties go other ways.  Without any norm squares are left, which are solved at once.  Where lam = 0, tasks are
 lassos of their own (`lassos.py`), unless they share a Gram matrix, which then is read once for all.  Under the maximum
-norm, where tasks have fewer rows than features, a feature has many largest weights, and which these are changes all the
-time: there splitting is tried after some epochs, and most of the time it is enough.
+norm, where tasks have no Gram matrix, a feature has many largest weights, and which these are changes all the time:
+there splitting is tried after some epochs, and most of the time it is enough.
 
 Working sets and extrapolation: Massias, Gramfort, Salmon (2018), *ICML*, 3315-3324.  Screening: `gap.py`.
 """
@@ -105,7 +105,7 @@ def _without_norm(columns, omega):
 
 
 def _has_large_faces(omega, moments):
-    """Whether most weights may be the largest of their features: under the maximum norm, of tasks with few rows."""
+    """Whether most weights may be the largest of their features: under the maximum norm, of tasks that keep rows."""
     return omega.infinite and len(moments.full) < moments.n_tasks and not (omega.lam == 0.0).any()
 
 
