@@ -8,6 +8,7 @@ __all__ = [
     "SINGULAR",
     "TINY",
     "bordered",
+    "cost_of",
     "inverse_of_rows",
     "lengths_of",
     "membership",
@@ -76,6 +77,20 @@ def smallest_solution(A, R, smallest=SINGULAR):
     l, Q = np.linalg.eigh(A / D / D.swapaxes(-1, -2))  # noqa: E741
     inverse = over(1.0, np.where(l > smallest * l[..., -1:], l, 0.0))[..., None]
     return Q @ (inverse * (Q.swapaxes(-1, -2) @ (R / D))) / D
+
+
+def cost_of(A, R):
+    """The sum of ``1/2 r' A^-1 r`` for positive semi-definite A (..., d, d) and R (..., d).
+
+    So far above its minimum is a square whose equations leave r.  Eigenvalues count less the rounding noise of A, or as
+    that noise where they may be no more: along features that depend on each other nothing is left of the equations, and
+    along others that are nearly so it may be much.
+    """
+    D = _roots_of_diagonal(A)
+    l, Q = np.linalg.eigh(A / D[..., :, None] / D[..., None, :])  # noqa: E741
+    noise = np.finfo(float).eps * l[..., -1:]
+    inside = np.matmul((R / D)[..., None, :], Q)[..., 0, :]
+    return 0.5 * float(np.sum(over(inside**2, np.maximum(l - l.shape[-1] * noise, noise))))
 
 
 def _roots_of_diagonal(A):

@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, Lasso, MultiTaskElasticNet, MultiTaskLasso
 
 from skmtl import JointFeatureRegressor, L1Regressor, MultiTaskRegressor
@@ -296,6 +297,22 @@ def test_squares_alone_are_those_of_ridge_regression(rng, alpha, fit_intercept):
     )
     assert_allclose(squares.coef_, ridge.coef_, rtol=0, atol=1e-9)
     assert squares.dual_gap_ <= 1e-12 * ridge.objective_
+
+
+@pytest.mark.parametrize(
+    "penalty", [L1(0.0), JointFeature(0.0), JointFeature(1e-6, feature_weights=[1.0] + 12 * [0.0])]
+)
+def test_the_gap_says_so_where_free_features_are_nearly_dependent(penalty):
+    """Powers of one number; polynomials of Legendre have the same span, and are not."""
+    at = np.linspace(0.0, 1.0, 60)
+    X, y = at[:, None] ** np.arange(13), np.sin(20.0 * at)
+    basis = np.polynomial.legendre.legvander(2.0 * at - 1.0, 12)
+    least = 0.5 * np.mean((y - basis @ np.linalg.lstsq(basis, y)[0]) ** 2)
+    model = MultiTaskRegressor(penalty, fit_intercept=False)
+    with pytest.warns(ConvergenceWarning, match="did not converge"):
+        model.fit(X, y)
+    assert model.objective_ > 2.0 * least
+    assert model.objective_ - model.dual_gap_ <= least
 
 
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.9])

@@ -36,6 +36,7 @@ from skmtl.solvers._coordinate.lassos import Lassos
 from skmtl.solvers._coordinate.rounds import Found, Rounds
 from skmtl.solvers._coordinate.separable import Separable
 from skmtl.solvers._screen import MANY
+from skmtl.solvers.exact import gap_of_least_squares
 from skmtl.solvers.solution import ROUNDING, Certificate, loss_at_zero, moments_for, solution_of, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
@@ -73,7 +74,7 @@ def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, 
         if omega.is_zero_at(columns.gradient_at_zero) or f0 == 0.0:
             found = Found(zero, Certificate(f0, 0.0, None), 0, True)
         elif omega.free.all() and not omega.positive:
-            found = _without_norm(columns, omega)
+            found = _without_norm(columns, omega, max(tol, ROUNDING) * f0)
         elif omega.apart and Lassos.suit(columns):
             lassos = lassos or Lassos(columns)
             W, H, certificate, n_iter = lassos.minimize(omega, tol * f0, max_iter, *here)
@@ -91,17 +92,19 @@ def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, 
         yield solution_of(moments, here.W.T, found.certificate, **how)
 
 
-def _without_norm(columns, omega):
+def _without_norm(columns, omega, goal):
     """What is `Found` where nothing but squares is penalised."""
     if omega.ridge:
         solution = solve_one(Ridge(omega.ridge), columns.moments, columns.c)
-        W = np.where(columns.curved, solution.W.T, 0.0)
+        state = columns.state(np.where(columns.curved, solution.W.T, 0.0))
     else:
-        W = least_squares(columns)
-    state = columns.state(W)
-    objective = columns.loss(*state) + omega.value(W)
-    bound = lower_bound(columns, omega, columns.q, *state)
-    return Found(state, Certificate(objective, max(objective - bound.value, 0.0), None), 1, True)
+        state = columns.state(least_squares(columns))
+    objective = columns.loss(*state) + omega.value(state.W)
+    if omega.ridge:
+        gap = max(objective - lower_bound(columns, omega, columns.q, *state).value, 0.0)
+    else:
+        gap = gap_of_least_squares((columns.c * state.H).T, columns.moments, columns.c)
+    return Found(state, Certificate(objective, float(gap), None), 1, gap <= goal)
 
 
 def _has_large_faces(omega, moments):

@@ -5,11 +5,9 @@ factor ``G_t = V_t' diag(l_t) V_t`` that is division by ``c_t l_t + a``, for any
 solving or inverting is cheaper, and bears features of very different length.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
-from skmtl._algebra import SINGULAR, bordered, lengths_of, over, plus_diagonal, positive_solver
+from skmtl._algebra import SINGULAR, bordered, cost_of, lengths_of, over, plus_diagonal, positive_solver
 from skmtl.moments import Factor
 from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
@@ -29,7 +27,7 @@ from skmtl.solvers.solution import (
 )
 from skmtl.solvers.splitting import solve_by_splitting
 
-__all__: list[str] = []  # found through `solve`
+__all__ = ["gap_of_least_squares"]  # and solvers, found through `solve`
 
 _REFINEMENTS = 20  # at most; two do unless features differ in length by orders of magnitude or are nearly dependent
 _SETTLED = 1e-11  # share of the largest weight: a step of refinement shorter than this is the last
@@ -57,7 +55,7 @@ def solve_ridge(penalty: Ridge, path, moments, c, *, tol=1e-6, max_iter=1000, in
         def certificate(W=W, a=ridge.alpha):
             GW = moments.times_gram(W)
             R = B - c[:, None] * GW - a * W
-            gap = np.vdot(R, R) / (2 * a) if a > 0 else _cost_of(R, moments, c)
+            gap = np.vdot(R, R) / (2 * a) if a > 0 else gap_of_least_squares(R, moments, c)
             residual = residual_norm((R,), size + a, (W,), (B,))
             return Certificate(loss_of(moments, c, W, GW) + Ridge(a).value(W), float(gap), residual)
 
@@ -139,8 +137,10 @@ def _pseudo_inverse(moments, R):
         W[f.tasks] = f.up(over(f.down(R[f.tasks]), f.l))
     if not len(moments.gram):
         return W
-    D, Q, f = _factor_of_unit_features(moments)
-    f = replace(f, l=np.where(f.l > SINGULAR * f.l[:, -1:], f.l, 0.0))
+    D = lengths_of(np.einsum("tjj->tj", moments.gram))
+    scale = 1.0 / D
+    l, Q = np.linalg.eigh(moments.gram * scale[:, :, None] * scale[:, None, :])  # noqa: E741
+    f = Factor(moments.full, Q.swapaxes(1, 2) * scale[:, None, :], np.where(l > SINGULAR * l[:, -1:], l, 0.0))
     for _ in range(2):  # solve, refine
         rest = R - moments.times_gram(W)
         W[f.tasks] += f.up(over(f.down(rest[f.tasks]), f.l))
@@ -151,28 +151,13 @@ def _pseudo_inverse(moments, R):
     return W
 
 
-def _factor_of_unit_features(moments):
-    """The lengths D of features, the eigenvectors Q of ``D^-1 G_t D^-1`` for Gram matrices, and the factor of these."""
-    D = lengths_of(np.einsum("tjj->tj", moments.gram))
-    scale = 1.0 / D
-    l, Q = np.linalg.eigh(moments.gram * scale[:, :, None] * scale[:, None, :])  # noqa: E741
-    return D, Q, Factor(moments.full, Q.swapaxes(1, 2) * scale[:, None, :], l)
-
-
-def _cost_of(R, moments, c):
-    """``1/2 sum_t r_t'(c_t G_t)^-1 r_t``: how far above the least squares weights are that leave R of the equations.
-
-    Curvature counts less the rounding noise of a Gram matrix, or as that noise where it may be no more: along features
-    that depend on each other nothing is left of the equations, and along others that are nearly so it may be much.
-    """
+def gap_of_least_squares(R, moments, c):
+    """``1/2 sum_t r_t'(c_t G_t)^-1 r_t``: how far above the least squares weights are that leave R of the equations."""
     if isinstance(moments, IncompleteMoments):
-        return sum(_cost_of(R[[t]], one, c[[t]]) for t, one in moments.apart())
-    factors = moments.thin_factors
-    if len(moments.gram):
-        *_, f = _factor_of_unit_features(moments)
-        noise = np.finfo(float).eps * f.l[:, -1:]
-        factors = [*factors, replace(f, l=np.maximum(f.l - f.l.shape[1] * noise, noise))]
-    return 0.5 * sum(float(np.sum(over(f.down(R[f.tasks]) ** 2, c[f.tasks, None] * f.l))) for f in factors)
+        return sum(gap_of_least_squares(R[[t]], one, c[[t]]) for t, one in moments.apart())
+    R = over(R, np.sqrt(c)[:, None])
+    by_rows = sum(float(np.sum(over(f.down(R[f.tasks]) ** 2, f.l))) for f in moments.thin_factors)
+    return 0.5 * by_rows + (cost_of(moments.gram, R[moments.full]) if len(moments.gram) else 0.0)
 
 
 def _is_exact(gap, tol, moments, c):
@@ -238,7 +223,7 @@ def _free_deviations(rows, c, U, k, beta):
     W = P - b0 * S
     residual = c[:, None] * (rows.xy - rows.times_gram(W)) - b0 * U
     left = residual_norm((residual,), largest_of(rows, c), (W,), (c[:, None] * rows.xy,))
-    return W, b0, _cost_of(residual, rows, c), left
+    return W, b0, gap_of_least_squares(residual, rows, c), left
 
 
 class _SharedEquations:

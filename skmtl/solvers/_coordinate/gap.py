@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl._algebra import over, plus_diagonal, smallest_solution
+from skmtl._algebra import cost_of, over, plus_diagonal, smallest_solution
 from skmtl.solvers._coordinate.columns import State
 
 __all__ = ["Bound", "Progress", "left_over", "lower_bound", "may_be_used", "refitted"]
@@ -86,13 +86,15 @@ def may_be_used(columns, omega, bound, gap):
 
 
 def refitted(columns, omega, state):
-    """The state with free features at their exact optimum, and that of the dual point, which needs it.
+    """The state with free features at their exact optimum; that of the dual point, which needs it; and what is `left`.
 
-    The second is another one only where the optimum would have negative weights that are not allowed.
+    The second is another one only where the optimum would have negative weights that are not allowed.  `left` is how
+    far above the minimum rounding leaves the second: without a ridge term no dual variable takes up what it leaves of
+    the equations.
     """
     free = np.flatnonzero(omega.free)
     if not len(free):
-        return state, state
+        return state, state, 0.0
     W, H = state.W.copy(), state.H
     G, ridge = np.moveaxis(columns.with_grams(free), 2, 0), over(omega.ridge, columns.c)
     use = columns.curved[free]
@@ -101,14 +103,16 @@ def refitted(columns, omega, state):
             use = columns.curved[free] & ((W[free] > 0) | (H[free] > 0))
         R = np.where(use, H[free] - ridge * W[free], 0.0)
         if columns.alike and use.all():  # one equation for all tasks
-            step = smallest_solution(plus_diagonal(G.copy(), ridge[0]), R, _ALIKE)[0]
+            S = plus_diagonal(G.copy(), ridge[0])
+            step = smallest_solution(S, R, _ALIKE)[0]
         else:
-            S = np.where(use.T[:, :, None] & use.T[:, None, :], G, 0.0)
-            step = smallest_solution(plus_diagonal(S, ridge[:, None]), R.T[:, :, None], _ALIKE)[:, :, 0].T
+            S = plus_diagonal(np.where(use.T[:, :, None] & use.T[:, None, :], G, 0.0), ridge[:, None])
+            step = smallest_solution(S, R.T[:, :, None], _ALIKE)[:, :, 0].T
         W[free] += np.where(use, step, 0.0)  # eigenvectors are not zero to the last digit
         H = columns.residual_products(W)
     optimum = State(W, H)
-    return (optimum if not omega.positive or (W >= 0).all() else state), optimum
+    left = 0.0 if omega.ridge else cost_of(S, (np.sqrt(columns.c) * np.where(use, H[free], 0.0)).T)
+    return (optimum if not omega.positive or (W >= 0).all() else state), optimum, left
 
 
 def left_over(descent):

@@ -91,10 +91,10 @@ class Rounds:
 
     def _judge(self, state):
         """How good a state is, with its free features at their optimum."""
-        state, dual = refitted(self.columns, self.omega, state)
+        state, dual, left = refitted(self.columns, self.omega, state)
         objective, bound = self._objective(state), lower_bound(self.columns, self.omega, self.columns.q, *dual)
         used = state.W.any(axis=1)
-        return _Judged(state, objective, bound, max(objective - bound.value, 0.0), used, bound.outside & ~used)
+        return _Judged(state, objective, bound, max(objective - bound.value, 0.0) + left, used, bound.outside & ~used)
 
     def _objective(self, state):
         return self.columns.loss(*state) + self.omega.value(state.W)
