@@ -148,7 +148,7 @@ class Together:
         return v, y, y - v
 
     def haste(self, n_iter):
-        """By what factor rho is to be larger than the one that balances the residuals: see `_balance`."""
+        """By what factor rho is to be larger than the one that balances the residuals in `splitting.py`."""
         return 1.0
 
     # ------------------------------------------------------------------------------------------------ certificates
