@@ -8,7 +8,7 @@ __all__ = [
     "SINGULAR",
     "TINY",
     "bordered",
-    "cost_of",
+    "inverse_down_to_noise",
     "inverse_of_rows",
     "lengths_of",
     "membership",
@@ -79,18 +79,23 @@ def smallest_solution(A, R, smallest=SINGULAR):
     return Q @ (inverse * (Q.swapaxes(-1, -2) @ (R / D))) / D
 
 
-def cost_of(A, R):
-    """The sum of ``1/2 r' A^-1 r`` for positive semi-definite A (..., d, d) and R (..., d).
+def inverse_down_to_noise(A):
+    """The function ``r -> A^-1 r`` of R (..., d), for positive semi-definite A (..., d, d).
 
-    So far above its minimum is a square whose equations leave r.  Eigenvalues count less the rounding noise of A, or as
-    that noise where they may be no more: along features that depend on each other nothing is left of the equations, and
-    along others that are nearly so it may be much.
+    Half of ``r'A^-1 r`` is how far above its minimum a square is whose equations leave r.  Eigenvalues count less the
+    rounding noise of A, or as that noise where they may be no more: along features that depend on each other nothing is
+    left of the equations, and along others that are nearly so it may be much.
     """
     D = _roots_of_diagonal(A)
     l, Q = np.linalg.eigh(A / D[..., :, None] / D[..., None, :])  # noqa: E741
     noise = np.finfo(float).eps * l[..., -1:]
-    inside = np.matmul((R / D)[..., None, :], Q)[..., 0, :]
-    return 0.5 * float(np.sum(over(inside**2, np.maximum(l - l.shape[-1] * noise, noise))))
+    l = np.maximum(l - l.shape[-1] * noise, noise)  # noqa: E741
+
+    def inverse(R):
+        inside = over(np.matmul((R / D)[..., None, :], Q), l[..., None, :])
+        return np.matmul(inside, Q.swapaxes(-1, -2))[..., 0, :] / D
+
+    return inverse
 
 
 def _roots_of_diagonal(A):

@@ -22,7 +22,7 @@ from skmtl import (
     PooledRegressor,
     TaskGraphRegressor,
 )
-from skmtl.penalties import Dirty, Pooled, Ridge, RobustLowRank, SharedPlusSpecific, TaskGraph, TraceNorm
+from skmtl.penalties import Dirty, FusedTasks, Pooled, Ridge, RobustLowRank, SharedPlusSpecific, TaskGraph, TraceNorm
 from skmtl.penalties.quadratic import sparse_solver
 from skmtl.solvers import graph as graph_solver
 from skmtl.tasks import check_data
@@ -243,6 +243,29 @@ def test_the_gap_of_least_squares_says_so_where_features_are_nearly_dependent(pe
         model.fit(X, y)
     assert model.objective_ > 1.1 * least
     assert model.objective_ - model.dual_gap_ <= least
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        SharedPlusSpecific(1e4, 0.0),
+        TaskGraph(1e4, alpha_ridge=0.0),
+        TaskGraph(1e4, [(0, 1), (1, 2)], alpha_ridge=0.0),
+        FusedTasks(100.0),
+        FusedTasks(100.0, [(0, 1), (1, 2)], norm=1),
+    ],
+    ids=repr,
+)
+def test_so_does_the_gap_where_what_all_tasks_have_in_common_costs_nothing(penalty):
+    """With weights that are the same for all tasks the objective is that of least squares for all."""
+    at = np.linspace(0.0, 1.0, 60)
+    X, task, y = at[:, None] ** np.arange(10), np.arange(60) % 3, np.sin(20.0 * at)
+    scaled = X / np.linalg.norm(X, axis=0)
+    least = 1.5 * np.mean((y - scaled @ np.linalg.lstsq(scaled, y, rcond=EPS)[0]) ** 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = MultiTaskRegressor(penalty, fit_intercept=False).fit(X, y, task=task)
+    assert model.objective_ - model.dual_gap_ <= 1.001 * least
 
 
 @pytest.mark.parametrize("normalized", [False, True])

@@ -37,6 +37,8 @@ where the direction is orthogonal to them (`Null`), and then so is M.  A functio
 that can take all of M.  Where there is none, all functions together may, each a part M_k that it can take.
 """
 
+from functools import cached_property
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
@@ -52,13 +54,13 @@ _LEFT = 1e-12  # share of the length of the direction: what they may leave of th
 _NEAR, _ROUNDS = 1.005, 3  # the gauge below which it pays to share out a mismatch among norms, and rounds of that
 
 
-def dual_value(X, loss, direction, gauge, price):
+def dual_value(loss, along, gauge, price):
     """``max_s  s <u, r> - s^2 (|r|^2 / 2 + price)``, ``0 <= s gauge <= 1``, for the residuals r of X.
 
-    It takes no row: ``|r|^2 = 2 loss`` and ``<u, r> = |r|^2 + <direction, X>``.  At a solution the best s is 1.  Where
-    it would be far above, both numbers are rounding errors, and 2 is as good.
+    It takes no row: ``|r|^2 = 2 loss`` and ``<u, r> = |r|^2 + along``, where `along` is ``<direction, X>``.  At a
+    solution the best s is 1.  Where it would be far above, both numbers are rounding errors, and 2 is as good.
     """
-    linear, curvature = 2.0 * loss + float(np.vdot(direction, X)), 2.0 * (loss + price)
+    linear, curvature = 2.0 * loss + along, 2.0 * (loss + price)
     if not np.isfinite(gauge) or not np.isfinite(curvature) or curvature <= 0.0:
         return 0.0
     s = max(min(linear / curvature, 1.0 / gauge if gauge > 0 else np.inf, 2.0), 0.0)
@@ -165,6 +167,21 @@ class Null:
         for _ in range(2):  # once, and once more for what rounding has left
             X = X + self.basis @ self._inverse(self.basis.T @ self._quadratic.at(X)[1])
         return X
+
+    @cached_property
+    def _inverse_to_noise(self):
+        return self._quadratic.inverse_on(self.basis, to_noise=True)
+
+    def levelled(self, loss, along, direction):
+        """The loss and ``<direction, X>`` at a level X once the slope is gone that rounding has left along N.
+
+        No dual variable takes that up, and it is much where features nearly depend on each other. A bound only falls.
+        """
+        left = self.basis.T @ direction
+        step = self._inverse_to_noise(left)
+        gain = 0.5 * float(np.vdot(step, left))
+        lower = float(np.vdot(step, self.basis.T @ self._quadratic.B)) - gain
+        return (loss - gain, along + gain - lower) if lower > 0.0 else (loss, along)
 
 
 def common_null(terms, ridge):

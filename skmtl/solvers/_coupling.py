@@ -228,7 +228,10 @@ class Together:
 
     def bound_of(self, X, loss, direction, duals):
         """The same where the loss at X and its negative gradient are known."""
-        return max((dual_value(X, loss, direction, *way) for way in self._ways(X, direction, duals)), default=0.0)
+        along = float(np.vdot(direction, X))
+        if self._null is not None:
+            loss, along = self._null.levelled(loss, along, direction)
+        return max((dual_value(loss, along, *way) for way in self._ways(X, direction, duals)), default=0.0)
 
     def _ways(self, X, direction, duals):
         """Gauge and price for every place that can take the mismatch: see the function `ways`."""

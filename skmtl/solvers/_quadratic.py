@@ -9,7 +9,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.optimize import brentq
 
-from skmtl._algebra import inverse_of_rows, over, pseudo_inverse
+from skmtl._algebra import inverse_down_to_noise, inverse_of_rows, over, pseudo_inverse
 from skmtl.moments import Factor
 from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.solvers._resolvents import IncompleteResolvent
@@ -130,22 +130,26 @@ class Quadratic:
         """``c_t G_t`` of the tasks at positions `tasks`, (len(tasks), n_features, n_features)."""
         return self.c[tasks, None, None] * self.moments.dense_gram(tasks)
 
-    def inverse_on(self, N):
+    def inverse_on(self, N, to_noise=False):
         """The function ``r -> (N' H N)^+ r`` for r (n_combinations, n_features), with the Hessian H of the loss.
 
         N is a sparse array (n_tasks, n_combinations) of numbers >= 0, in which no task is in two combinations.
+        With `to_noise` the inverse is that of `inverse_down_to_noise`.
         """
-        inverses = [self.inverse_of_sum(one.indices, one.data**2) for one in N.T.tocsr()]
+        inverses = [self._inverse_of_sum(one.indices, one.data**2, to_noise) for one in N.T.tocsr()]
         return lambda R: np.stack([inverse(r) for inverse, r in zip(inverses, R, strict=True)])
 
-    def inverse_of_sum(self, tasks, share):
+    def _inverse_of_sum(self, tasks, share, to_noise):
         """The function ``r -> (sum_t share_t c_t G_t)^+ r``, the sum over the tasks at positions `tasks`."""
         c = np.zeros(len(self.c))
         c[tasks] = share * self.c[tasks]
         A = self.moments.rows_of_sum(c)
         if A is not None:
             return inverse_of_rows(A)
-        inverse = pseudo_inverse(self.moments.gram_sum(c))
+        gram = self.moments.gram_sum(c)
+        if to_noise:
+            return inverse_down_to_noise(gram)
+        inverse = pseudo_inverse(gram)
         return lambda r: inverse @ r
 
 
@@ -198,9 +202,9 @@ class PulledIntercepts(Quadratic):
         X, V = super().resolve(R, rho), super().resolve(self.U, rho)
         return X + V * (np.vdot(self.U, X) / (self.kappa - np.vdot(self.U, V)))
 
-    def inverse_on(self, N):
+    def inverse_on(self, N, to_noise=False):
         """By the same formula, unless moving along N does all that b_0 can do: then b_0 is left out."""
-        inverse, U = super().inverse_on(N), N.T @ self.U
+        inverse, U = super().inverse_on(N, to_noise), N.T @ self.U
         V = inverse(U)
         room = self.kappa - np.vdot(U, V)
         if room <= _NO_ROOM * self.kappa:

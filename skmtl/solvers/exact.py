@@ -7,7 +7,7 @@ solving or inverting is cheaper, and bears features of very different length.
 
 import numpy as np
 
-from skmtl._algebra import SINGULAR, bordered, cost_of, lengths_of, over, plus_diagonal, positive_solver
+from skmtl._algebra import SINGULAR, bordered, inverse_down_to_noise, lengths_of, over, plus_diagonal, positive_solver
 from skmtl.moments import Factor
 from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
@@ -156,8 +156,10 @@ def gap_of_least_squares(R, moments, c):
     if isinstance(moments, IncompleteMoments):
         return sum(gap_of_least_squares(R[[t]], one, c[[t]]) for t, one in moments.apart())
     R = over(R, np.sqrt(c)[:, None])
-    by_rows = sum(float(np.sum(over(f.down(R[f.tasks]) ** 2, f.l))) for f in moments.thin_factors)
-    return 0.5 * by_rows + (cost_of(moments.gram, R[moments.full]) if len(moments.gram) else 0.0)
+    square = sum(float(np.sum(over(f.down(R[f.tasks]) ** 2, f.l))) for f in moments.thin_factors)
+    if len(moments.gram):
+        square += np.vdot(R[moments.full], inverse_down_to_noise(moments.gram)(R[moments.full]))
+    return max(0.5 * square, 0.0)
 
 
 def _is_exact(gap, tol, moments, c):
@@ -241,6 +243,7 @@ class _SharedEquations:
             span = rows.pooled(c, task_intercepts=True).gram[0]
             span = bordered(span, U.sum(axis=0), k.sum()) if k.any() else span
         self.solve_shared = positive_solver(S, span)
+        self.inverse_to_noise = None if span is None else inverse_down_to_noise(S)
 
     def solve(self, beta):
         """w_0, V, b_0, the duality gap and the residual, for the right-hand side `beta` of b_0.
@@ -262,16 +265,21 @@ class _SharedEquations:
         R, r0, rho = self.residual(B, beta, *x)
         dw, dV, db = self.step(R, r0, rho)
         gap = max(0.5 * float(np.vdot(R, dV) + r0 @ dw + rho * db), 0.0)
+        if self.inverse_to_noise:  # what the step leaves where features nearly depend on each other
+            left = self.right(*self.residual(B, beta, x[0] + dw, x[1] + dV, x[2] + db))
+            gap += max(0.5 * float(left @ self.inverse_to_noise(left)), 0.0)
         return *x, gap, residual_norm((R, r0, rho), size, x, (B, B.sum(axis=0), beta))
+
+    def right(self, R, r0, rho):
+        """The right-hand side of the equations for w_0 and b_0 that eliminating the deviations leaves."""
+        D = self.divide(R)
+        right = self.a * D.sum(axis=0) + (r0 - R.sum(axis=0))
+        return np.append(right, rho - np.sum(self.U * D)) if self.k.any() else right
 
     def step(self, R, r0, rho):
         """The solution in w_0, V and b_0 for the right-hand sides R of the deviations, r0 of w_0 and rho of b_0."""
-        D = self.divide(R)
-        right = self.a * D.sum(axis=0) + (r0 - R.sum(axis=0))
-        if not self.k.any():
-            dw, db = self.solve_shared(right), 0.0
-        else:
-            *dw, db = self.solve_shared(np.append(right, rho - np.sum(self.U * D)))
+        right = self.right(R, r0, rho)
+        *dw, db = self.solve_shared(right) if self.k.any() else (*self.solve_shared(right), 0.0)
         return np.array(dw), self.divide(R - self.times_A(np.broadcast_to(dw, R.shape)) - db * self.U), db
 
     def residual(self, B, beta, w0, V, b0):

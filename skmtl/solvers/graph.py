@@ -113,7 +113,7 @@ def _complete_graph(path, moments, c):
         a1 = graph.alpha_ridge + T * a
         same = Ridge(a1) if a == 0.0 else SharedPlusSpecific(a1, a1 * graph.alpha_ridge / a)
         solution = solve_one(same, moments, c)
-        yield solution_of(moments, solution.W, solution.certificate)
+        yield solution_of(moments, solution.W, solution.certificate, converged=solution.converged)
 
 
 def _coupling(L, n_tasks, graph):

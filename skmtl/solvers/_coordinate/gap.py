@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl._algebra import cost_of, over, plus_diagonal, smallest_solution
+from skmtl._algebra import inverse_down_to_noise, over, plus_diagonal, smallest_solution
 from skmtl.solvers._coordinate.columns import State
 
 __all__ = ["Bound", "Progress", "left_over", "lower_bound", "may_be_used", "refitted"]
@@ -111,7 +111,10 @@ def refitted(columns, omega, state):
         W[free] += np.where(use, step, 0.0)  # eigenvectors are not zero to the last digit
         H = columns.residual_products(W)
     optimum = State(W, H)
-    left = 0.0 if omega.ridge else cost_of(S, (np.sqrt(columns.c) * np.where(use, H[free], 0.0)).T)
+    left = 0.0
+    if not omega.ridge:
+        R = (np.sqrt(columns.c) * np.where(use, H[free], 0.0)).T
+        left = max(0.5 * float(np.vdot(R, inverse_down_to_noise(S)(R))), 0.0)
     return (optimum if not omega.positive or (W >= 0).all() else state), optimum, left
 
 

@@ -275,7 +275,7 @@ class _Nearest:
         """``(rate + ridge + rho)^-1 R``."""
         return R / (self.rate + self.ridge + rho)
 
-    def inverse_on(self, N):
+    def inverse_on(self, N, to_noise=False):
         """The function ``r -> (N' H N)^-1 r`` for r (n_combinations, n_features) and the Hessian H, a multiple of 1."""
         squares = self.rate * (N * N).sum(axis=0)[:, None]
         return lambda R: R / squares
