@@ -1,5 +1,6 @@
 """Fused tasks: the interior-point method, its linear algebra, and the penalty for all pairs of tasks."""
 
+import warnings
 from fractions import Fraction
 from itertools import pairwise
 
@@ -307,6 +308,24 @@ def test_other_graphs_are_no_chains(graph, norm, rng):
     moments, _ = moments_of({"X": rng.normal(size=(8, 3)), "y": rng.normal(size=8), "task": np.repeat(np.arange(4), 2)})
     assert fused._chain_of(FusedTasks(0.1, graph, norm), moments) is None
     assert fused._chain_of(FusedTasks(0.1, dict.fromkeys(pairwise([2, 0, 3, 1]), 1.0), 1), moments) is not None
+
+
+CHAIN = np.eye(6, k=1) + np.eye(6, k=-1)
+
+
+@pytest.mark.parametrize("ids", [np.arange(6).astype("timedelta64[ns]"), np.arange(6) + 0.5], ids=["ns", "fractions"])
+@pytest.mark.parametrize(
+    "penalty",
+    [Temporal(0.02), Temporal(0.02, smooth=True), FusedTasks(0.02, CHAIN, norm=1)],
+    ids=["jumps", "smooth", "fused"],
+)
+def test_a_chain_holds_ids_of_any_kind(penalty, ids, table):
+    """It refers to tasks by position: no other form of an id would do for some, nor is there a warning of it."""
+    expected = solution(penalty, table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that ids are fractions
+        moments, c = moments_of({**table, "task": ids[np.unique(table["task"], return_inverse=True)[1]]})
+    assert_array_equal(solve_one(penalty, moments, c).W, expected.W)
 
 
 @pytest.mark.parametrize("where", ["_start", "_step"])

@@ -76,6 +76,16 @@ class OnChain(FusedTasks):
         return *super().terms(tasks), L1(self.alpha_l1)
 
 
+class _InOrder(Temporal):
+    """Jumps of tasks whose `order` are their positions: of any ids, and of no parameter that a user has given."""
+
+    def __init__(self, alpha, order, alpha_ridge):
+        super().__init__(alpha, order=order, alpha_ridge=alpha_ridge)
+
+    def places(self, tasks):
+        return self.order
+
+
 @solve.register
 @on_nodes
 def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
@@ -153,8 +163,8 @@ def _chain_of(penalty, moments):
     order = csgraph.breadth_first_order(K, np.argmin(n_neighbours), directed=False, return_predecessors=False)
     if len(order) < n_tasks:  # a ring beside a task without neighbours
         return None
-    width, ids = K.data[0], moments.tasks[order].tolist()
-    return lambda one: OnChain(Temporal(one.alpha * width, order=ids, alpha_ridge=one.alpha_ridge), K / width)
+    width = K.data[0]
+    return lambda one: OnChain(_InOrder(one.alpha * width, order, one.alpha_ridge), K / width)
 
 
 def _is_jumps(penalty):

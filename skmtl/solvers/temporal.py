@@ -4,9 +4,8 @@ With jumps, neighbours are fused to each other, and by absolute values to zero: 
 graph.
 """
 
-from itertools import pairwise
-
 import numpy as np
+from scipy import sparse
 
 from skmtl.penalties import TaskGraph, Temporal
 from skmtl.solvers.fused import OnChain
@@ -23,7 +22,9 @@ def solve_temporal(penalty: Temporal, path, moments, c, **request):
     if (penalty.smooth and penalty.alpha_l1 > 0) or penalty.alpha_group > 0 or few.n_tasks == 1:
         yield from solve_by_splitting(penalty, path, moments, c, **request)
         return
-    chain = dict.fromkeys(pairwise(few.tasks[penalty.places(few.tasks)].tolist()), 1.0)
+    places, n_tasks = penalty.places(few.tasks), few.n_tasks
+    chain = sparse.csr_array((np.ones(n_tasks - 1), (places[:-1], places[1:])), shape=(n_tasks, n_tasks))
+    chain += chain.T  # by position, which is that of an id of any kind
     if penalty.smooth:
         on_chain = [TaskGraph(one.alpha, chain, one.alpha_ridge) for one in path]
     else:
