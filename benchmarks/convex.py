@@ -57,7 +57,7 @@ def other_models():
     """All models against the trace norm, at three strengths each, on School and on tables of several shapes."""
     if (data := load("school")) is not None:
         compare_models("School", data["X"], data["y"], data["task"], 1.0)
-    for n_tasks, n_samples, n_features in ((200, 20, 15), (100, 15, 30)):
+    for n_tasks, n_samples, n_features in ((200, 20, 15), (100, 15, 30), (10, 60, 300)):
         X, y, task = related_tasks(n_tasks, n_samples, n_features)
         a = TraceNormRegressor().alpha_max(X, y, task=task)
         compare_models(f"{n_tasks} tasks x {n_samples} rows x {n_features} features", X, y, task, 0.1 * a)

@@ -59,7 +59,7 @@ _COSTLIEST = 3e9  # multiplications to factorise all H_t, likewise: splitting do
 _MOST_CONES = 5e6  # numbers in the differences of all edges, that memory has room for
 _MOST_PAIRS = 5e4  # likewise, of all pairs and the 1-norm: with more, their one prox is faster
 _PATIENCE = 100  # iterations of splitting before another method, where all edges together have one prox
-_SHARE, _FEWEST = 2.5, 50  # steps of cones that splitting may cost elsewhere; with fewer iterations it is left
+_SHARE, _FEWEST = 10.0, 50  # steps of cones, about all, that splitting may cost elsewhere; and iterations to begin it
 _CONJUGATE = 800  # multiplications in a step of cones for each number in H_t, beside those of its factors
 _CALLS, _OF_ROWS, _OF_COPIES = 6e6, 16, 500  # likewise in an iteration: in all, for each number in rows, in copies of W
 _THIN, _STEPS = 0.2, 300  # rows are few if their cube is at most this share of T d^3; steps on their residuals, at most
@@ -133,10 +133,8 @@ def _before_cones(penalty, problem, goal, max_iter, state):
         few = max_iter
     elif newton:
         few = _dual_newton.patience(first)
-    elif one_prox and not _is_jumps(penalty):
-        few = _PATIENCE
     else:
-        few = _patience(first, moments)
+        few = max(_patience(first, moments), _PATIENCE if one_prox and not _is_jumps(penalty) else 0)
     if few == 0:
         return replace(found, n_iter=0)
     found = minimize(first, goal, min(few, max_iter), state)
@@ -179,9 +177,9 @@ def _is_thin(moments):
 
 
 def _patience(problem, moments):
-    """Iterations of splitting that cost a share of the interior-point method: zero where these are few.
+    """Iterations of splitting that cost as much as the interior-point method: zero where these are few.
 
-    With fewer rows than features splitting does not multiply by large matrices, and it may need few iterations.
+    With fewer rows than features splitting does not multiply by large matrices, and often it needs not so many.
     """
     if len(moments.full):
         return 0

@@ -46,7 +46,7 @@ __all__ = ["Found", "found_at_once", "minimize", "solution_found", "solve_by_spl
 
 _BALANCED = 60  # iterations, after which rho changes ever more rarely
 _ACCELERATE = 10  # plain iterations before extrapolation begins
-_BRIEF = 250  # iterations before those of `SparseStep`
+_BRIEF, _WIDE = 250, 100  # iterations before those of `SparseStep`, and the features from which these are dear
 _ASTRAY = 10.0  # in units of F(0): how far above the best objective an iteration may be
 
 
@@ -97,9 +97,9 @@ def _without_terms(penalty, moments, c, quadratic):
 
 
 def _with_sparse_steps(penalty, problem, goal, max_iter, state):
-    """What is `Found` by the steps of `SparseStep`; of tasks with few rows, where they are dear, after other ones."""
-    sparse = SparseStep(penalty, problem.quadratic)
-    if len(problem.quadratic.moments.full):
+    """What is `Found` by the steps of `SparseStep`, after others where these are dear: with many features, few rows."""
+    sparse, moments = SparseStep(penalty, problem.quadratic), problem.quadratic.moments
+    if len(moments.full) or moments.n_features < _WIDE:
         return minimize(sparse, goal, max_iter, state)
     found = minimize(problem, goal, min(_BRIEF, max_iter), state)
     if not found.converged and found.n_iter < max_iter:
