@@ -36,7 +36,7 @@ from skmtl.penalties import (
     TraceNorm,
 )
 from skmtl.penalties.graph import Edges
-from skmtl.solvers import _anderson, _certificates, newton
+from skmtl.solvers import _anderson, _certificates, newton, splitting
 from skmtl.solvers._anderson import Anderson
 from skmtl.solvers._certificates import common_null, ways
 from skmtl.solvers._coupling import Together
@@ -587,6 +587,23 @@ def test_a_fit_that_does_not_converge_says_how_far_it_is_and_what_to_do(rng):
     converged = TraceNormRegressor(0.5, tol=1e-12).fit(**data.arguments)
     assert model.objective_ - converged.objective_ <= model.dual_gap_
     assert model.n_iter_ == 3
+
+
+def test_sparse_steps_come_second_where_they_are_dear(rng, monkeypatch):
+    """Of twelve rows and 120 features, and on a path."""
+    X, penalty = rng.normal(size=(12, 120)), TraceNorm(0.3) + L1(0.02)
+    Y = X[:, :3] @ rng.normal(size=(3, 4)) + 0.1 * rng.normal(size=(12, 4))
+    model, steps = MultiTaskRegressor(penalty, tol=1e-8, max_iter=20_000), []
+    expected = [model.set_params(penalty=penalty.with_alpha(alpha)).fit(X, Y).objective_ for alpha in (1.0, 0.3)]
+    usual = SparseStep.center
+    monkeypatch.setattr(SparseStep, "center", lambda *args: steps.append(0) or usual(*args))
+    monkeypatch.setattr(splitting, "_BRIEF", 5)
+    path = model.path(X, Y, alphas=[1.0, 0.3])
+    assert steps
+    assert (path.n_iters > 5).all()
+    for coef, objective, alpha in zip(path.coefs, expected, (1.0, 0.3), strict=True):
+        loss = 0.5 * np.sum((Y - Y.mean(axis=0) - (X - X.mean(axis=0)) @ coef.T) ** 2) / 12
+        assert loss + penalty.with_alpha(alpha).value(coef) == pytest.approx(objective, rel=1e-6)
 
 
 class EveryOtherStepFails:

@@ -79,9 +79,6 @@ class OnChain(FusedTasks):
 class _InOrder(Temporal):
     """Jumps of tasks whose `order` are their positions: of any ids, and of no parameter that a user has given."""
 
-    def __init__(self, alpha, order, alpha_ridge):
-        super().__init__(alpha, order=order, alpha_ridge=alpha_ridge)
-
     def places(self, tasks):
         return self.order
 
@@ -162,7 +159,7 @@ def _chain_of(penalty, moments):
     if len(order) < n_tasks:  # a ring beside a task without neighbours
         return None
     width = K.data[0]
-    return lambda one: OnChain(_InOrder(one.alpha * width, order, one.alpha_ridge), K / width)
+    return lambda one: OnChain(_InOrder(one.alpha * width, order=order, alpha_ridge=one.alpha_ridge), K / width)
 
 
 def _is_jumps(penalty):
