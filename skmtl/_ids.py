@@ -185,11 +185,11 @@ def _canonical_objects(ids, name):
     if are(str):
         absent, known = None, np.array(list(map(str.__str__, known)), dtype=object)
     elif are(datetime.timedelta, np.timedelta64):  # np.timedelta64 is a np.number
-        absent, known = "NaT", _times(known, "timedelta64[us]", name)
+        absent, known = "NaT", _times(known, "timedelta64", name)
     elif are(bool, int, float, np.number, np.bool_):
         absent, known = 0, _canonical_numbers(np.array(known), name)[0]
     elif all(issubclass(kind, np.datetime64) or hasattr(kind, "isoformat") for kind in kinds):
-        absent, known = "NaT", _times(known, "datetime64[us]", name)
+        absent, known = "NaT", _times(known, "datetime64", name)
     else:
         raise TypeError(
             f"The ids in {name} must be uniformly strings or numbers; got {sorted(kind.__name__ for kind in kinds)}. "
@@ -200,11 +200,19 @@ def _canonical_objects(ids, name):
     return canonical, missing
 
 
-def _times(times, dtype, name):
+def _times(times, kind, name):
+    """Times in microseconds, which any date has room for, or in nanoseconds where one would be rounded."""
+    times = [getattr(time, "to_numpy", lambda time=time: time)() for time in map(_without_zone, times)]  # of pandas
     try:
-        return np.array(list(map(_without_zone, times)), dtype=dtype)
+        return np.array(times, dtype=f"{kind}[{'ns' if any(map(_is_fine, times)) else 'us'}]")
     except ValueError:
         raise TypeError(f"The ids in {name} must be strings, numbers or dates. Got {times[0]!r}.") from None
+
+
+def _is_fine(time):
+    """Whether microseconds would round it."""
+    is_numpy = isinstance(time, np.datetime64 | np.timedelta64)
+    return is_numpy and np.datetime_data(time.dtype)[0] == "ns" and time.view(np.int64) % 1000 != 0
 
 
 def _canonical_numbers(ids, name):

@@ -1,7 +1,7 @@
 """Whatever holds the data, the model is the same; what cannot be meant is refused with advice."""
 
 import re
-from datetime import time
+from datetime import datetime, time
 from enum import Enum
 from types import SimpleNamespace
 
@@ -1279,7 +1279,10 @@ def test_dates_of_any_unit_are_dates():
         assert [task.year for task in tasks.tolist()] == [2020, 2021]
         assert_array_equal(find_tasks(days.astype("M8[ns]"), tasks, "error"), codes)
     apart = np.array(["2020-01-01T00:00:00.000000001", "2020-01-01T00:00:00.000000002"], "M8[ns]")
-    assert len(number_tasks(apart)[0]) == 2
+    lists = list(apart), list(pd.DatetimeIndex(apart)), list(apart - apart[0]), list(pd.to_timedelta([5, 6]))
+    for ids in (apart, *lists):
+        assert len(number_tasks(ids)[0]) == 2
+    assert number_tasks([datetime(1, 1, 1), pd.Timestamp(days[0])])[0].tolist()[0] == datetime(1, 1, 1)
 
 
 @pytest.mark.parametrize(
