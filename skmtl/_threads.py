@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
 __all__ = ["crew", "in_threads", "one_blas_thread"]
@@ -55,12 +55,13 @@ def in_threads(fill, costs, n_jobs):
     """Call ``fill(first, last)`` for ranges of all tasks, in threads if the work (multiplications) is worth it."""
     jobs = effective_n_jobs(n_jobs) if costs.sum() > _WORTH_THREADS else 1
     if jobs == 1:
-        return fill(0, len(costs))
+        fill(0, len(costs))
+        return
     work = np.cumsum(costs)
     cuts = np.searchsorted(work, np.linspace(0, work[-1], 4 * jobs + 1)[1:-1])
     ranges = [(a, b) for a, b in zip([0, *cuts], [*cuts, len(costs)], strict=True) if a < b]
-    with one_blas_thread:
-        Parallel(jobs, prefer="threads")(delayed(fill)(first, last) for first, last in ranges)
+    with one_blas_thread, crew(jobs) as each:  # joblib's Parallel looks every 10 ms whether its threads have ended
+        each(lambda some: fill(*some), ranges)
 
 
 @contextmanager

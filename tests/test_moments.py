@@ -238,6 +238,9 @@ def test_threads_change_no_bit(instance, rng, monkeypatch):
     two = moments_of(data, n_jobs=2)
     for name in ("weight", "x_mean", "y_mean", "xy", "yy", "gram"):
         assert_array_equal(getattr(two, name), getattr(one, name))
+    for several, alone in zip(two.factors, one.factors, strict=True):
+        assert_array_equal(several.l, alone.l)
+        assert_array_equal(several.V, alone.V)
 
 
 def test_threads_change_no_bit_of_a_table_worth_them(rng):

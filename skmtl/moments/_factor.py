@@ -10,6 +10,7 @@ from skmtl._threads import in_threads
 __all__ = ["Factor", "of_grams", "of_rows"]
 
 _EIGH = 10  # multiplications of an eigendecomposition, in units of n_features^3
+_SVD = 25  # those of singular values and vectors, in units of n_rows^2 n_features
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +64,41 @@ def _of_uneven_features(gram, D):
     return l[::-1], V[::-1]
 
 
-def of_rows(rows, centered):
-    """The `Factor` of tasks that keep rows, from the singular values of these."""
-    A = rows.A
+def of_rows(groups, centered, n_jobs):
+    """The `Factor` of every group of tasks that keep rows, from the singular values of these."""
+    found = [_room_for(rows.A) for rows in groups]
+    starts = np.cumsum([0, *(len(s) for s, _ in found)])
+
+    def fill(first, last):
+        for rows, start, (s, V) in zip(groups, starts[:-1], found, strict=True):
+            some = slice(max(first - start, 0), max(last - start, 0))
+            s[some], V[some] = _singular_values(rows.A[some])
+
+    costs = [np.full(len(s), _SVD * s.shape[1] * V[0].size) for s, V in found]
+    in_threads(fill, np.concatenate([np.empty(0), *costs]), n_jobs)
+    return tuple(_of_singular_values(rows, s, V, centered) for rows, (s, V) in zip(groups, found, strict=True))
+
+
+def _room_for(A):
+    """Arrays for the singular values and the right singular vectors of A (g, r, d)."""
+    g, r, d = A.shape
+    return np.empty((g, min(r, d))), np.empty((g, min(r, d), d))
+
+
+def _singular_values(A):
+    """The singular values of A (g, r, d), and their right singular vectors."""
     if A.shape[1] > A.shape[2]:  # with `keep_rows`
         _, s, V = np.linalg.svd(A, full_matrices=False)
-    else:  # LAPACK takes tall matrices in half the time; eigh of A A' would lose what is below 1e-8 of the largest s
-        U, s, _ = np.linalg.svd(A.swapaxes(1, 2), full_matrices=False)
-        V = np.ascontiguousarray(U.swapaxes(1, 2))
-        if centered:
-            s[:, -1] = 0.0  # centred rows have a combination that is zero, but for the rounding of their mean
+        return s, V
+    # LAPACK takes tall matrices in half the time; eigh of A A' would lose what is below 1e-8 of the largest s
+    U, s, _ = np.linalg.svd(A.swapaxes(1, 2), full_matrices=False)
+    return s, U.swapaxes(1, 2)
+
+
+def _of_singular_values(rows, s, V, centered):
+    """The `Factor` of the rows, less the rounding noise in s."""
+    if centered and rows.A.shape[1] <= rows.A.shape[2]:
+        s[:, -1] = 0.0  # centred rows have a combination that is zero, but for the rounding of their mean
     return Factor(rows.tasks, V, _without_noise(s, s[:, :1]) ** 2)
 
 

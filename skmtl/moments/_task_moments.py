@@ -174,7 +174,7 @@ class TaskMoments:
     def thin_factors(self):
         """The factors of the tasks that keep rows."""
         with one_blas_thread:
-            return tuple(of_rows(rows, self.centered) for rows in self.rows)
+            return of_rows(self.rows, self.centered, self.n_jobs)
 
     # ------------------------------------------------------------------------------------------------------- algebra
 
