@@ -98,7 +98,12 @@ class Rows:
         if len(self.raw) > 1:
             return np.matmul(R[:, None, :], self.raw)[:, 0]
         H = R @ self.raw[0]
-        return H if self.mean is None else _minus_outer(H, R.sum(axis=1), self.mean)
+        if self.mean is None:
+            return H
+        # The sum of centred rows is 0, but for rounding: what is taken off then is less than the product may be wrong.
+        total = R.sum(axis=1)
+        noise = np.finfo(float).eps * R.shape[1] * np.linalg.norm(R, axis=1)
+        return H if (np.abs(total) <= noise).all() else _minus_outer(H, total, self.mean)
 
     def products_of(self, k, R):
         """The products ``A_t' r_t`` of the tasks k (n,), for R (n, r); shape (n, d)."""

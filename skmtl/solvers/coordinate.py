@@ -77,7 +77,7 @@ def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, 
             found = _without_norm(columns, omega, max(tol, ROUNDING) * f0)
         elif omega.apart and Lassos.suit(columns):
             lassos = lassos or Lassos(columns)
-            W, H, certificate, n_iter = lassos.minimize(omega, tol * f0, max_iter, *here)
+            W, H, certificate, n_iter = lassos.minimize(omega, tol * f0, max_iter, here.W, here.H)
             found = Found(State(W, H), certificate, n_iter, certificate.dual_gap <= max(tol, ROUNDING) * f0)
         else:
             rounds = Rounds(columns, omega, tol * f0, descent)
@@ -99,9 +99,9 @@ def _without_norm(columns, omega, goal):
         state = columns.state(np.where(columns.curved, solution.W.T, 0.0))
     else:
         state = columns.state(least_squares(columns))
-    objective = columns.loss(*state) + omega.value(state.W)
+    objective = columns.objective(omega, state)
     if omega.ridge:
-        gap = max(objective - lower_bound(columns, omega, columns.q, *state).value, 0.0)
+        gap = max(objective - lower_bound(columns, omega, columns.q, state.W, state.H).value, 0.0)
     else:
         gap = gap_of_least_squares((columns.c * state.H).T, columns.moments, columns.c)
     return Found(state, Certificate(objective, float(gap), None), 1, gap <= goal)
@@ -151,5 +151,12 @@ def _ahead(states, alphas):
         return []
     *known, wanted = alphas
     shares = [np.prod([(wanted - other) / (alpha - other) for other in known if other != alpha]) for alpha in known]
-    W, H = (sum(f * part for f, part in zip(shares, parts, strict=True)) for parts in zip(*states, strict=True))
-    return [State(W, H)]
+    return [State(_combination(shares, [one.W for one in states]), _combination(shares, [one.H for one in states]))]
+
+
+def _combination(shares, arrays):
+    """The sum of the arrays times their shares."""
+    total = shares[0] * arrays[0]
+    for share, array in zip(shares[1:], arrays[1:], strict=True):
+        total += share * array
+    return total

@@ -5,7 +5,7 @@ Weights and products are (n_features, n_tasks) here, residuals (n_tasks, n_rows)
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -22,11 +22,23 @@ LARGEST = 5e7  # numbers in the Gram matrices of a working set; beyond, residual
 _SPARE = 1.3  # times as many features as asked for, rather than a copy of the Gram matrices of those
 
 
-class State(NamedTuple):
-    """Weights W (n_features, n_tasks) and H, ``q_t - G_t w_t``, of the same shape."""
+@dataclass(frozen=True, eq=False)
+class State:
+    """Weights W (n_features, n_tasks) and H, ``q_t - G_t w_t``, of the same shape; neither changes."""
 
     W: np.ndarray
     H: np.ndarray
+
+    @cached_property
+    def used(self):
+        """Which features have weights, bool (n_features,)."""
+        return self.W.any(axis=1)
+
+    @cached_property
+    def some(self):
+        """The positions of these, or a slice of all features where they are not few."""
+        used = np.flatnonzero(self.used)
+        return used if 4 * len(used) < len(self.W) else slice(None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +76,11 @@ class Columns:
     def curved(self):
         """Where the loss depends on a weight, bool (n_features, n_tasks)."""
         return self.squares > 0.0
+
+    @cached_property
+    def visible(self):
+        """Which features the loss depends on, bool (n_features,)."""
+        return self.curved.any(axis=1)
 
     @cached_property
     def all_curved(self):
@@ -112,15 +129,13 @@ class Columns:
         """A gap below which rounding is to blame if there is no more progress."""
         return 1e-10 * loss_at_zero(self.moments, self.c)
 
-    def loss(self, W, H):
-        """``sum_t c_t / 2 |y_t - X_t w_t|^2`` for H = residual_products(W)."""
-        return self.loss_of(W, H, self.q)
+    def objective(self, omega, state):
+        """The objective of a state of all features."""
+        some, W = state.some, state.W[state.some]
+        return self.loss_of(W, state.H[some], self.q[some]) + omega.at(some).value(W)
 
     def loss_of(self, W, H, q):
-        """The same for the features that have these q."""
-        used = np.flatnonzero(W.any(axis=1))
-        if 4 * len(used) < len(W):
-            q, H, W = q[used], H[used], W[used]
+        """``sum_t c_t / 2 |y_t - X_t w_t|^2`` for the features that have these q; H is ``q_t - G_t w_t``."""
         fitted = np.einsum("jt,jt->t", q + H, W)
         return float(0.5 * self.c @ np.maximum(self.moments.yy - fitted, 0.0))
 

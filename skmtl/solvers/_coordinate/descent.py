@@ -115,10 +115,10 @@ class Descent(ABC):
 
     # What follows from these.
 
-    def begin(self, omega, W, H):
-        """Go on from the weights W of all features, whose products are H, with another penalty."""
+    def begin(self, omega, state):
+        """Go on from the `State` of all features, with another penalty."""
         self.omega, self.count, self.lam = omega.at(self.at), 0, read_only(omega.lam[self.at])
-        self._start(np.ascontiguousarray(W[self.at]), H)
+        self._start(np.ascontiguousarray(state.W[self.at]), state.H)
 
     def copy(self):
         """The state as it is now."""
@@ -159,8 +159,11 @@ class Descent(ABC):
         if np.count_nonzero(W) < np.count_nonzero(self.W):
             self.move_to(self.at_weights(W))
 
-    def products(self):
-        """``q_t - G_t w_t`` of all features, from the data."""
+    def of_all(self):
+        """The state of all features, with products from the data."""
+        return self.columns.state(self._weights_of_all())
+
+    def _weights_of_all(self):
         W = np.zeros_like(self.columns.q)
         W[self.at] = self.W
-        return self.columns.residual_products(W)
+        return W

@@ -40,17 +40,22 @@ class Progress:
 class Bound(NamedTuple):
     """A lower bound of the minimum; its scale s, 0 where residuals prove nothing; what the features say.
 
-    `lengths` (n_features,) are those of s Z, `outside` is a mask of the features for which Z itself is too long.
+    Z is not scaled; `lengths` (n_features,) are those of s Z, `outside` is a mask of the features for which Z itself is
+    too long.
     """
 
     value: float
     scale: float
+    Z: np.ndarray
     lengths: np.ndarray
     outside: np.ndarray
 
 
-def lower_bound(columns, omega, q, W, H):
-    """The `Bound` over the features that have these q, from their weights W and ``H = q_t - G_t w_t``."""
+def lower_bound(columns, omega, q, W, H, some=slice(None)):
+    """The `Bound` over the features that have these q, from their weights W and ``H = q_t - G_t w_t``.
+
+    `some` are positions of all features that have weights.
+    """
     Z, free, square = H * columns.c, omega.free, 0.0
     if omega.ridge:
         Z -= omega.ridge * W
@@ -61,16 +66,16 @@ def lower_bound(columns, omega, q, W, H):
             V = left / omega.ridge + W[free]
             square += omega.ridge * (np.vdot(V, V) - np.vdot(W[free], W[free]))
         elif omega.positive and left.max() > 1e-10 * np.abs(q[free] * columns.c).max():
-            return Bound(0.0, 0.0, np.zeros(len(free)), np.ones(len(free), dtype=bool))
+            return Bound(0.0, 0.0, Z, np.zeros(len(free)), np.ones(len(free), dtype=bool))
         Z[free] = 0.0
-    qw, hw = np.einsum("jt,jt->t", q, W), np.einsum("jt,jt->t", H, W)
+    qw, hw = (np.einsum("jt,jt->t", part[some], W[some]) for part in (q, H))
     yy = columns.moments.yy
     a, b = columns.c @ (yy - qw), columns.c @ np.maximum(yy - qw - hw, 0.0) + square
     lengths = omega.lengths(Z)
     outside = lengths > omega.lam
     s = max(min(float(a / b) if b > 0 else 1.0, omega.largest_scale(Z, lengths)), 0.0)
     lengths = omega.lengths(s * Z) if omega.mu and s != 1.0 else s * lengths
-    return Bound(s * a - 0.5 * s**2 * b, s, lengths, outside)
+    return Bound(s * a - 0.5 * s**2 * b, s, Z, lengths, outside)
 
 
 def may_be_used(columns, omega, bound, gap):

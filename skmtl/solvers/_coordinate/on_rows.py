@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg.blas import dgemm
 
 from skmtl._numba import read_only
-from skmtl.solvers._coordinate.columns import columns_of
+from skmtl.solvers._coordinate.columns import State, columns_of
 from skmtl.solvers._coordinate.descent import Descent
 
 __all__ = ["OnOwnRows", "OnSharedRows", "OnSparseRows"]
@@ -66,8 +66,8 @@ class _OnResiduals(Descent):
         )
         return float(0.5 * loss) + self.omega.value(W)
 
-    def products(self):
-        return self.columns.products(self.at_weights(self.W)[1:])
+    def of_all(self):
+        return State(self._weights_of_all(), self.columns.products(self.at_weights(self.W)[1:]))
 
     @property
     def product_price(self):

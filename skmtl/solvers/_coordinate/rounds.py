@@ -6,6 +6,7 @@ and Newton steps (`turns.py`) bring the gap of this working set below a share of
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -67,8 +68,8 @@ class Rounds:
         for three if rounding may be to blame.
         """
         columns, omega = self.columns, self.omega
-        state = self._allowed(min(starts, key=self._objective))
-        alive = columns.curved.any(axis=1)
+        state = self._allowed(min(starts, key=partial(columns.objective, omega)))
+        alive = columns.visible.copy()
         n_epochs, progress = 0, Progress(0.5)
         while True:
             now = self._judge(state)
@@ -79,25 +80,21 @@ class Rounds:
                 break
             alive &= may_be_used(columns, omega, now.bound, now.gap) | now.used
             self._cover(now, alive, progress.idle)
-            self.descent.begin(omega, *now.state)
+            self.descent.begin(omega, now.state)
             goal, enough = self._aims(now, alive, progress.idle)
             n_epochs += Turns(self.descent).run(max_iter - n_epochs, goal, enough)
             self.descent.without_dust()
-            W = np.zeros_like(now.state.W)
-            W[self.descent.at] = self.descent.W
-            state = State(W, self.descent.products())
+            state = self.descent.of_all()
         converged = now.gap <= max(self.goal, 1e-4 * columns.rounding)
         return Found(now.state, Certificate(now.objective, now.gap, None), n_epochs, bool(converged))
 
     def _judge(self, state):
         """How good a state is, with its free features at their optimum."""
         state, dual, left = refitted(self.columns, self.omega, state)
-        objective, bound = self._objective(state), lower_bound(self.columns, self.omega, self.columns.q, *dual)
-        used = state.W.any(axis=1)
-        return _Judged(state, objective, bound, max(objective - bound.value, 0.0) + left, used, bound.outside & ~used)
-
-    def _objective(self, state):
-        return self.columns.loss(*state) + self.omega.value(state.W)
+        objective = self.columns.objective(self.omega, state)
+        bound = lower_bound(self.columns, self.omega, self.columns.q, dual.W, dual.H, dual.some)
+        wanted = bound.outside & ~state.used
+        return _Judged(state, objective, bound, max(objective - bound.value, 0.0) + left, state.used, wanted)
 
     def _allowed(self, state):
         """The state without negative weights, if these are not allowed."""
@@ -112,11 +109,11 @@ class Rounds:
 
     def _working_set(self, now, alive, widen):
         """The positions of the features in use, then of those nearest to being used."""
-        columns, omega, (W, H), s = self.columns, self.omega, now.state, now.bound.scale
-        used = now.used | omega.free & columns.curved.any(axis=1)
+        columns, omega, s = self.columns, self.omega, now.bound.scale
+        used = now.used | omega.free & columns.visible
         n_used = int(used.sum())
-        more = int(joining(np.sum(now.wanted & ~used), n_used, widen)) if s > 0 else len(W)
-        far = omega.room(s * (columns.c * H - omega.ridge * W), now.bound.lengths)
+        more = int(joining(np.sum(now.wanted & ~used), n_used, widen)) if s > 0 else len(used)
+        far = omega.room(now.bound.Z, now.bound.lengths, s)
         reach = np.sqrt(columns.largest)
         far = np.where(alive, far / np.where(reach > 0, reach, 1.0), np.inf)
         far[used] = -np.inf

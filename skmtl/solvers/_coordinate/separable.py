@@ -69,11 +69,11 @@ class Separable:
         Z = self._left(Z, slack)
         return np.abs(Z).sum(axis=1) if self.infinite else row_lengths(Z)
 
-    def room(self, Z, lengths):
-        """How far every row of Z, of these lengths, is from where its weights would be used."""
+    def room(self, Z, lengths, s=1.0):
+        """How far every row of s Z, of these lengths, is from where its weights would be used."""
         room = self.lam - lengths
         if self.mu:  # and how far mu is above its largest entry, which has to get past it first
-            room += np.maximum(self.mu - (Z if self.positive else np.abs(Z)).max(axis=1), 0.0)
+            room += np.maximum(self.mu - s * (Z if self.positive else np.abs(Z)).max(axis=1), 0.0)
         return room
 
     def is_zero_at(self, Z):
