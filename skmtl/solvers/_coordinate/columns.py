@@ -147,7 +147,8 @@ class Columns:
         moments = self.moments
         if len(moments.gram) and self.shared:
             if 2 * len(support) > len(W):  # a copy costs as much as the product
-                return self._masked(self.q - thin_product(moments.gram[0], W))
+                GW = thin_product(moments.gram[0], np.ascontiguousarray(W))
+                return self._masked((moments.xy - np.ascontiguousarray(GW.T)).T)
             return self._masked((moments.xy - W[support].T @ moments.gram[0][support]).T)
         if len(moments.gram):
             return self._masked((moments.xy - moments.times_gram(np.ascontiguousarray(W.T))).T)
