@@ -772,10 +772,14 @@ BAD_GRAPHS = {
     "two weights": (
         {("t00", "t01"): 1.0, ("t01", "t00"): 2.0},
         ValueError,
-        "twice with different weights, 1.0 and 2.0",
+        "between 't00', 't01' twice with different weights, 1.0 and 2.0",
     ),
-    "directed array": (np.triu(np.ones((7, 7)), 1), ValueError, "not symmetric"),
-    "directed sparse": (sparse.csr_array(np.triu(np.ones((7, 7)), 1)), ValueError, "not symmetric"),
+    "directed array": (np.triu(np.ones((7, 7)), 1), ValueError, r"not symmetric.*Got 1 at \(0, 1\) and 0 at \(1, 0\)"),
+    "directed sparse": (
+        sparse.csr_array(([3.0], ([4], [2])), shape=(7, 7)),
+        ValueError,
+        r"not symmetric.*Got 0 at \(2, 4\) and 3 at \(4, 2\)",
+    ),
     "too small": (np.ones((6, 6)), ValueError, r"shape \(6, 6\), but there are 7 tasks"),
     "not square": (np.ones((7, 6)), ValueError, r"\(7, 6\)"),
     "no edges at all": (3.0, TypeError, "must be a dict.*Got float"),

@@ -93,8 +93,13 @@ def _symmetric(K):
     if K.ndim != 2 or K.shape[0] != K.shape[1]:
         raise ValueError(f"graph must be square, of shape (n_tasks, n_tasks). Got shape {K.shape}.")
     _check_weights(K.data if sparse.issparse(K) else K)
-    if abs(K - K.T).max() > 1e-12 * abs(K).max():
-        raise ValueError("graph is not symmetric: edges have no direction, so that weight (a, b) equals weight (b, a).")
+    difference = abs(K - K.T)
+    if difference.max() > 1e-12 * abs(K).max():
+        a, b = (int(at) for at in np.unravel_index(difference.argmax(), K.shape))
+        raise ValueError(
+            "graph is not symmetric: edges have no direction, so that weight (a, b) equals weight (b, a). "
+            f"Got {K[a, b]:g} at {(a, b)} and {K[b, a]:g} at {(b, a)}."
+        )
     return K
 
 
@@ -106,7 +111,10 @@ def _joined(edges, tasks):
     weight_of: dict[tuple[int, int], float] = {}
     for s, t, weight in zip(np.minimum(a, b).tolist(), np.maximum(a, b).tolist(), weights.tolist(), strict=True):
         if s != t and weight_of.setdefault((s, t), weight) != weight:
-            raise ValueError(f"The graph lists an edge twice with different weights, {weight_of[s, t]} and {weight}.")
+            raise ValueError(
+                f"The graph lists the edge between {describe(tasks[[s, t]])} twice with different weights, "
+                f"{weight_of[s, t]} and {weight}."
+            )
     a, b = np.array(list(weight_of), dtype=np.intp).reshape(-1, 2).T
     half = sparse.coo_array((list(weight_of.values()), (a, b)), shape=(len(tasks), len(tasks)))
     return (half + half.T).tocsr()
