@@ -23,6 +23,7 @@ there splitting is tried after some epochs, and most of the time it is enough.
 Working sets and extrapolation: Massias, Gramfort, Salmon (2018), *ICML*, 3315-3324.  Screening: `gap.py`.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -150,7 +151,7 @@ def _ahead(states, alphas):
     if len(states) < 2 or (np.diff(alphas) >= 0.0).any():
         return []
     *known, wanted = alphas
-    shares = [np.prod([(wanted - other) / (alpha - other) for other in known if other != alpha]) for alpha in known]
+    shares = [math.prod((wanted - other) / (alpha - other) for other in known if other != alpha) for alpha in known]
     return [State(_combination(shares, [one.W for one in states]), _combination(shares, [one.H for one in states]))]
 
 

@@ -132,7 +132,7 @@ class Columns:
     def objective(self, omega, state):
         """The objective of a state of all features."""
         some, W = state.some, state.W[state.some]
-        return self.loss_of(W, state.H[some], self.q[some]) + omega.at(some).value(W)
+        return self.loss_of(W, state.H[some], self.q[some]) + omega.value(W, some)
 
     def loss_of(self, W, H, q):
         """``sum_t c_t / 2 |y_t - X_t w_t|^2`` for the features that have these q; H is ``q_t - G_t w_t``."""
@@ -304,7 +304,9 @@ class _SharedGrams:
         G = np.empty((size, size), dtype=np.float32)
         G[:old, :old] = self.G
         if self.full is not None:
-            G[old:] = self.full[new[:, None], self.order] * self.unit[new, None] * self.unit[self.order]
+            G[old:] = self.full.take(new, axis=0).take(self.order, axis=1) * (
+                self.unit[new, None] * self.unit[self.order]
+            )
         else:
             self.parts.append(self._part(new))
             start = 0

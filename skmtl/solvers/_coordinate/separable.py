@@ -54,9 +54,9 @@ class Separable:
         """Whether nothing but the norms of features has kinks, and those only at zero."""
         return not (self.mu or self.positive or self.infinite)
 
-    def value(self, W):
-        """The penalty of W, which is >= 0 under `positive`."""
-        value = self.lam @ (np.abs(W).max(axis=1, initial=0.0) if self.infinite else row_lengths(W))
+    def value(self, W, at=slice(None)):
+        """The penalty of W, which is >= 0 under `positive`: the weights of the features at `at`."""
+        value = self.lam[at] @ (np.abs(W).max(axis=1, initial=0.0) if self.infinite else row_lengths(W))
         if self.mu:
             value += self.mu * np.abs(W).sum()
         return float(value + 0.5 * self.ridge * np.einsum("jt,jt->", W, W) if self.ridge else value)
