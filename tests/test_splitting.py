@@ -289,6 +289,25 @@ def test_a_strength_of_zero_leaves_what_else_there_is(penalty, expected, rng):
     assert_allclose(got.coef_, want.coef_, rtol=0, atol=1e-6 * np.abs(want.coef_).max())
 
 
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        SharedPlusSpecific(1.0, alpha_l1=0.2),
+        TaskGraph(1.0, {(0, 1): 1.0}, alpha_l1=0.2),
+        Temporal(1.0, 0.2, smooth=True),
+        Temporal(1.0, 0.0, 0.2, smooth=True),
+    ],
+    ids=str,
+)
+def test_a_path_may_end_at_a_strength_of_zero(penalty, rng):
+    data = outputs(rng, 30, 4, 3)
+    model = MultiTaskRegressor(penalty, tol=1e-12)
+    path = model.path(data.X, data.y, alphas=[0.0, 1.0, 0.0])
+    for alpha, coef in zip(path.alphas, path.coefs, strict=True):
+        want = model.set_params(penalty=penalty.with_alpha(alpha)).fit(data.X, data.y).coef_
+        assert_allclose(coef, want, rtol=0, atol=1e-6 * np.abs(want).max())
+
+
 @pytest.mark.parametrize("loss", ["squared", "huber"])
 @pytest.mark.parametrize("none", [FusedTasks(0.0), TraceNorm(0.0), FusedTasks(0.1, {(0, 1): 0.0})], ids=str)
 def test_no_strength_but_on_the_intercepts(none, loss, rng):

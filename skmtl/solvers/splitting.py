@@ -64,6 +64,7 @@ def solve_by_splitting(penalty: Penalty, path, moments, c, *, tol=1e-6, max_iter
 def _solve_path(path, moments, c, quadratic, tol, max_iter, init):
     """The solutions of a path, each from the one before."""
     state = None if init is None else [*(init if isinstance(init, tuple) else (init,))]
+    found, n_terms = None, 0
     for one in path:
         quadratic.ridge = one.ridge
         problem = (Decomposed if one.decomposition else Together)(one, quadratic)
@@ -72,7 +73,9 @@ def _solve_path(path, moments, c, quadratic, tol, max_iter, init):
             parts = one.parts_of(solution.W, moments.active) if one.decomposition else None
             yield replace(solution, parts=parts)
             continue
-        goal = max(tol, ROUNDING) * quadratic.f0
+        if found is not None and len(problem.terms) != n_terms:  # alpha=0 ends a term, and its copies in the state
+            state = found.weights
+        goal, n_terms = max(tol, ROUNDING) * quadratic.f0, len(problem.terms)
         if SparseStep.suits(problem):
             found = _with_sparse_steps(one, problem, goal, max_iter, state)
         elif _dual_newton.suits(problem):
