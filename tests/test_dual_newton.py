@@ -249,3 +249,16 @@ def test_tasks_of_many_rows_are_left_to_the_splitting(rounds, rng):
     X = rng.normal(size=(2 * D, D))
     MultiTaskRegressor(Dirty(0.1, 0.1)).fit(X, X[:, :T] + rng.normal(size=(2 * D, T)))
     assert not rounds
+
+
+@pytest.mark.parametrize("norm", [2, np.inf])
+def test_zero_is_the_end_of_the_first_iterations_only_where_it_is_optimal(norm, rng, monkeypatch):
+    """A gap that a loose `tol` allows is not enough: below alpha_max there are weights."""
+    monkeypatch.setattr(_dual_newton, "patience", lambda problem: 20)
+    for _ in range(10):  # of which some are at zero when the first iterations end
+        X, Y = rng.normal(size=(12, D)), rng.normal(size=(12, 3))
+        largest_weight = np.abs((X - X.mean(axis=0)).T @ (Y - Y.mean(axis=0))).max() / 12
+        model = DirtyRegressor(alpha_sparse=1.001 * largest_weight, norm=norm, tol=1e-2)
+        largest = model.alpha_max(X, Y)
+        assert model.set_params(alpha=0.999 * largest).fit(X, Y).coef_.any()
+        assert not model.set_params(alpha=largest).fit(X, Y).coef_.any()

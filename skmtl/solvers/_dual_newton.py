@@ -70,7 +70,7 @@ def minimize_by_newton(problem, found, goal, max_iter):
     rho = found.state[1]
     fit = _Multipliers(problem, found.weights, _FIRST / rho)
     left, idle = max_iter, 0
-    while found.gap > goal and left > 0 and idle < _IDLE:
+    while not found.reaches(goal, problem.quadratic.f0) and left > 0 and idle < _IDLE:
         before = found.gap
         try:
             left -= max(fit.round(min(_STEPS, left)), 1)

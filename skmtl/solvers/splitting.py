@@ -105,7 +105,7 @@ def _with_sparse_steps(penalty, problem, goal, max_iter, state):
     if len(moments.full) or moments.n_features < _WIDE:
         return minimize(sparse, goal, max_iter, state)
     found = minimize(problem, goal, min(_BRIEF, max_iter), state)
-    if not found.converged and found.n_iter < max_iter:
+    if not found.reaches(goal, problem.quadratic.f0) and found.n_iter < max_iter:
         found = found.then(minimize(sparse, goal, max_iter - found.n_iter, found.weights), goal)
         found.state = found.weights
     return found
@@ -114,7 +114,7 @@ def _with_sparse_steps(penalty, problem, goal, max_iter, state):
 def _with_newton_steps(problem, goal, max_iter, state):
     """What is `Found` by Newton's method on the residuals, after some iterations, before others if rounding ends it."""
     found = minimize(problem, goal, min(_dual_newton.patience(problem), max_iter), state)
-    if not found.converged:
+    if not found.reaches(goal, problem.quadratic.f0):
         found = _dual_newton.minimize_by_newton(problem, found, goal, max_iter - found.n_iter)
     if not found.converged and found.n_iter < max_iter:
         found = found.then(minimize(problem, goal, max_iter - found.n_iter, found.state), goal)
@@ -156,6 +156,10 @@ class Found:
         """The best point as a list, [W] or [P, Q]: a state to start from."""
         return [*(self.parts or (self.W,))]
 
+    def reaches(self, goal, f0):
+        """Whether the gap is at most `goal`; of zero weights, which nothing may have shown to be optimal, all of it."""
+        return self.gap <= (goal if self.W.any() else min(goal, ROUNDING * f0))
+
     def improve(self, points, bound, dual=None):
         """Take the best of some points (objective, W, parts), and the bound with its proof if it is higher."""
         for objective, W, parts in points:
@@ -191,7 +195,7 @@ def minimize(problem, goal, max_iter, state):
                 steps.restart(found.weights)
                 continue
             found.improve(points, bound, dual)
-            if found.gap <= goal and (found.W.any() or found.gap <= ROUNDING * f0):
+            if found.reaches(goal, f0):
                 break
         steps.advance()
     found.n_iter, found.converged, found.state = steps.n, found.gap <= goal, (steps.z, steps.rho)
