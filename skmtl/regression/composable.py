@@ -41,7 +41,8 @@ class MultiTaskRegressor(LinearRegressor):
         Most iterations of solvers that iterate.
     tol : float, default=1e-6
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
-        best intercepts; quadratic models are solved exactly, whatever it is.
+        best intercepts; quadratic models are solved exactly, whatever it is, unless their sums over the rows would be
+        large: of a sparse X with more than 300 columns, or with more than 3e7 numbers.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`; tasks that are new to it, from `shared_coef_`.
     n_jobs : int or None, default=None
@@ -80,7 +81,7 @@ class MultiTaskRegressor(LinearRegressor):
         How far `objective_` is above its minimum, at most; in the same units.
     residual_ : float
         How exactly the normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``; of
-        quadratic penalties only.
+        quadratic penalties only, and not after steps on the rows (see `tol`).
     n_iter_ : int
         Iterations of the solver; 1 where the solution is direct.
     n_features_in_ : int

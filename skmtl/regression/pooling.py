@@ -30,7 +30,8 @@ class IndependentRegressor(LinearRegressor):
         Most iterations of solvers that iterate; this one needs none.
     tol : float, default=1e-6
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
-        best intercepts; quadratic models are solved exactly, whatever it is.
+        best intercepts; quadratic models are solved exactly, whatever it is, unless their sums over the rows would be
+        large: of a sparse X with more than 300 columns, or with more than 3e7 numbers.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`; tasks that are new to it, from `shared_coef_`.
     n_jobs : int or None, default=None
@@ -66,9 +67,10 @@ class IndependentRegressor(LinearRegressor):
     dual_gap_ : float
         How far `objective_` is above its minimum, at most; in the same units.
     residual_ : float
-        How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``.
+        How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``; not after
+        steps on the rows (see `tol`).
     n_iter_ : int
-        1: the solution is direct.
+        1 where the solution is direct.
     n_features_in_ : int
         Columns of X, the task column included.
     feature_names_in_ : array of shape (`n_features_in_`,)
@@ -150,7 +152,8 @@ class PooledRegressor(LinearRegressor):
         Most iterations of solvers that iterate; this one needs none.
     tol : float, default=1e-6
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
-        best intercepts; quadratic models are solved exactly, whatever it is.
+        best intercepts; quadratic models are solved exactly, whatever it is, unless their sums over the rows would be
+        large: of a sparse X with more than 300 columns, or with more than 3e7 numbers.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`; tasks that are new to it, from `shared_coef_`.
     n_jobs : int or None, default=None
@@ -186,9 +189,10 @@ class PooledRegressor(LinearRegressor):
     dual_gap_ : float
         How far `objective_` is above its minimum, at most; in the same units.
     residual_ : float
-        How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``.
+        How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``; not after
+        steps on the rows (see `tol`).
     n_iter_ : int
-        1: the solution is direct.
+        1 where the solution is direct.
     n_features_in_ : int
         Columns of X, the task column included.
     feature_names_in_ : array of shape (`n_features_in_`,)
@@ -280,7 +284,8 @@ class MeanRegularizedRegressor(LinearRegressor):
         Most iterations of solvers that iterate, as with `alpha_l1`.
     tol : float, default=1e-6
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
-        best intercepts; quadratic models are solved exactly, whatever it is.
+        best intercepts; quadratic models are solved exactly, whatever it is, unless their sums over the rows would be
+        large: of a sparse X with more than 300 columns, or with more than 3e7 numbers.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`; tasks that are new to it, from `shared_coef_`.
     n_jobs : int or None, default=None
@@ -317,9 +322,9 @@ class MeanRegularizedRegressor(LinearRegressor):
         How far `objective_` is above its minimum, at most; in the same units.
     residual_ : float
         How exactly its normal equations A x = b hold: ``|A x - b| / (|A| |x| + |b|)``; only where
-        `alpha_l1` is 0.
+        `alpha_l1` is 0, and not after steps on the rows (see `tol`).
     n_iter_ : int
-        1: the solution is direct; with `alpha_l1`, iterations of the solver.
+        1 where the solution is direct; else iterations of the solver.
     n_features_in_ : int
         Columns of X, the task column included.
     feature_names_in_ : array of shape (`n_features_in_`,)
