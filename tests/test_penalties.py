@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from skmtl import MultiTaskRegressor, penalties
 from skmtl.penalties import (
+    L1,
     AdaptiveJointFeature,
     LatentBasis,
     Norm,
@@ -20,6 +21,7 @@ from skmtl.penalties import (
     Ridge,
     SharedPlusSpecific,
     TaskGraph,
+    TraceNorm,
 )
 from skmtl.penalties.base import Chain, Square
 from skmtl.penalties.graph import Edges
@@ -253,6 +255,37 @@ def test_a_penalty_of_ones_own_without_a_solver_says_so(rng):
     data = INSTANCES["one feature"](rng)
     with pytest.raises(TypeError, match=r"no solver for the penalty .*Surprise"):
         MultiTaskRegressor(Surprise()).fit(**data.arguments)
+
+
+@pytest.mark.parametrize("missing", ["value", "prox", "dual_norm"])
+def test_a_norm_of_ones_own_has_all_three_methods(missing):
+    methods = {name: getattr(L1, name) for name in ("value", "prox", "dual_norm") if name != missing}
+    with pytest.raises(TypeError, match=rf"abstract method '?{missing}"):
+        type("Own", (Norm,), methods)()
+
+
+class WithoutStrength(L1):
+    def __init__(self, strength=1.0):
+        self.strength = strength
+
+
+class Hiding(L1):
+    def __init__(self, alpha=1.0, price=2.0):
+        self.alpha, self.price = alpha, price
+
+
+@pytest.mark.parametrize(
+    ("penalty", "message"),
+    [
+        (WithoutStrength(), "WithoutStrength needs a parameter 'alpha'"),
+        (Hiding(), "'price', which hides Norm.price"),
+        (TraceNorm() + Hiding(), "'price', which hides Norm.price"),
+    ],
+    ids=["no alpha", "a name of Norm", "in a sum"],
+)
+def test_parameters_of_a_norm_of_ones_own(penalty, message, rng):
+    with pytest.raises(ValueError, match=message):
+        MultiTaskRegressor(penalty).fit(**INSTANCES["one feature"](rng).arguments)
 
 
 # --------------------------------------------------------------------------------------- norms, squares and their duals

@@ -16,7 +16,7 @@ Four kinds of term; all but the last are a `Term`, which says what else a solver
 """
 
 import copy
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from sklearn.base import BaseEstimator
 __all__ = ["Chain", "Norm", "Penalty", "Square", "Term"]
 
 
-class Penalty(BaseEstimator):
+class Penalty(ABC, BaseEstimator):
     """A belief about how tasks relate, as a function of W (n_tasks, n_features).
 
     A `BaseEstimator`, so that ``penalty__alpha`` can be tuned and a penalty can be cloned and printed.
@@ -221,6 +221,15 @@ class Norm(Term):
     @abstractmethod
     def dual_norm(self, Z):
         """``max { <Z, W> : Omega(W) <= 1 }``, Omega without alpha."""
+
+    def check(self):
+        """Raise ValueError where a norm of somebody's own has no `alpha`, or a parameter that hides what a norm has."""
+        name, own = type(self).__name__, self.get_params(deep=False).keys()
+        if "alpha" not in own:
+            raise ValueError(f"{name} needs a parameter 'alpha', its strength, in its __init__.")
+        for hiding in own - {"alpha"}:
+            if hasattr(Norm, hiding):
+                raise ValueError(f"{name} has a parameter {hiding!r}, which hides Norm.{hiding}: rename it.")
 
     def gauge(self, U):
         length = self.dual_norm(U)
