@@ -274,14 +274,20 @@ class Hiding(L1):
         self.alpha, self.price = alpha, price
 
 
+class Mixture(L1):
+    def __init__(self, alpha=1.0, alpha_l1=0.5):
+        self.alpha, self.alpha_l1 = alpha, alpha_l1
+
+
 @pytest.mark.parametrize(
     ("penalty", "message"),
     [
         (WithoutStrength(), "WithoutStrength needs a parameter 'alpha'"),
-        (Hiding(), "'price', which hides Norm.price"),
-        (TraceNorm() + Hiding(), "'price', which hides Norm.price"),
+        (Hiding(), "'price', which hides Term.price"),
+        (TraceNorm() + Hiding(), "'price', which hides Term.price"),
+        (Mixture() + L1(), "'alpha_l1'. Names that begin with 'alpha'"),
     ],
-    ids=["no alpha", "a name of Norm", "in a sum"],
+    ids=["no alpha", "a name of Term", "in a sum", "a second strength"],
 )
 def test_parameters_of_a_norm_of_ones_own(penalty, message, rng):
     with pytest.raises(ValueError, match=message):

@@ -180,6 +180,20 @@ class Term(Penalty):
         """Whether it is 0 for weights >= 0, and infinite for all others."""
         return False
 
+    def check(self):
+        """Raise ValueError where somebody's own class has no `alpha`, or a parameter with a name that says more."""
+        kind, names = type(self), self.get_params(deep=False).keys()
+        if "alpha" not in names:
+            raise ValueError(f"{kind.__name__} needs a parameter 'alpha', its strength, in its __init__.")
+        for name in names - {"alpha", "alpha_ridge"}:
+            if hasattr(Term, name):
+                raise ValueError(f"{kind.__name__} has a parameter {name!r}, which hides Term.{name}: rename it.")
+            if name.startswith("alpha") and kind.terms is Term.terms:
+                raise ValueError(
+                    f"{kind.__name__} has a parameter {name!r}. Names that begin with 'alpha' are for strengths of "
+                    "terms, which a sum changes, and this penalty has one term: rename it."
+                )
+
     @abstractmethod
     def prox(self, V, step):
         """``argmin_P step * value(P) + 1/2 |P - V|_F^2``."""
@@ -221,15 +235,6 @@ class Norm(Term):
     @abstractmethod
     def dual_norm(self, Z):
         """``max { <Z, W> : Omega(W) <= 1 }``, Omega without alpha."""
-
-    def check(self):
-        """Raise ValueError where a norm of somebody's own has no `alpha`, or a parameter that hides what a norm has."""
-        name, own = type(self).__name__, self.get_params(deep=False).keys()
-        if "alpha" not in own:
-            raise ValueError(f"{name} needs a parameter 'alpha', its strength, in its __init__.")
-        for hiding in own - {"alpha"}:
-            if hasattr(Norm, hiding):
-                raise ValueError(f"{name} has a parameter {hiding!r}, which hides Norm.{hiding}: rename it.")
 
     def gauge(self, U):
         length = self.dual_norm(U)
