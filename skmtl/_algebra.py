@@ -64,15 +64,27 @@ def pseudo_inverse(A, smallest=SINGULAR):
     """The pseudo-inverse of positive semi-definite matrices A (..., d, d).
 
     Features may differ in length by orders of magnitude: they are scaled to length 1 before eigenvalues below
-    `smallest` times the largest count as zero.
+    `smallest` times the largest count as zero.  What it makes of r in the range of A is the smallest solution, in units
+    of `lengths_of` the features, as that of `inverse_of_rows` and `positive_solver` is.
     """
     D = _roots_of_diagonal(A)
-    scale = D[..., :, None] * D[..., None, :]
-    return np.linalg.pinv(A / scale, rcond=smallest, hermitian=True) / scale
+    l, Q = np.linalg.eigh(A / D[..., :, None] / D[..., None, :])  # noqa: E741
+    solid = l > smallest * l[..., -1:]
+    U = Q / D[..., None]
+    inverse = (U * over(1.0, np.where(solid, l, 0.0))[..., None, :]) @ U.swapaxes(-1, -2)
+    E = lengths_of(np.einsum("...jj->...j", A))
+    for k in map(tuple, np.argwhere(~solid.all(axis=-1))):
+        onto = np.linalg.qr(over(1.0, E[k] / D[k])[:, None] * Q[k][:, solid[k]])[0]
+        smallest_of = (onto / E[k][:, None]) @ (onto.T * E[k])
+        inverse[k] = smallest_of @ inverse[k] @ smallest_of.T
+    return inverse
 
 
 def smallest_solution(A, R, smallest=SINGULAR):
-    """``pseudo_inverse(A, smallest) @ R`` for R (..., d, k), with the digits that forming the inverse would lose."""
+    """A solution of ``A X = R`` for R (..., d, k), with the digits that forming the inverse would lose.
+
+    Scaling and `smallest` are those of `pseudo_inverse`; of many solutions, it is the smallest in scaled features.
+    """
     D = _roots_of_diagonal(A)[..., None]
     l, Q = np.linalg.eigh(A / D / D.swapaxes(-1, -2))  # noqa: E741
     inverse = over(1.0, np.where(l > smallest * l[..., -1:], l, 0.0))[..., None]

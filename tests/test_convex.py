@@ -723,6 +723,29 @@ def test_a_repeated_row_has_weight_two(case, rng):
     assert weighted.objective_ == pytest.approx(repeated.objective_, rel=1e-10)
 
 
+@pytest.mark.parametrize("n_tasks", [1, 3])
+@pytest.mark.parametrize(
+    "model",
+    [
+        skmtl.FusedTasksRegressor(alpha=1.0, norm=1),
+        skmtl.FusedTasksRegressor(alpha=1.0, norm=2),
+        skmtl.JointFeatureRegressor(alpha=0.0),
+        skmtl.L1Regressor(alpha=0.0),
+        skmtl.TaskGraphRegressor(alpha=1.0, alpha_ridge=0.0),
+        skmtl.TemporalRegressor(alpha=1.0),
+        skmtl.TemporalRegressor(alpha=1.0, smooth=True),
+    ],
+    ids=lambda model: f"{type(model).__name__}-{getattr(model, 'norm', getattr(model, 'smooth', ''))}",
+)
+def test_a_repeated_row_has_weight_two_where_rows_leave_weights_open(model, n_tasks, rng):
+    """Of many solutions the smallest is taken, whether tasks keep their few rows or, with these repeated, do not."""
+    X, y, task = rng.normal(size=(3, 5)) * [1.0, 10.0, 0.1, 5.0, 1.0], rng.normal(size=3), np.arange(3) % n_tasks
+    model.set_params(fit_intercept=False)
+    weighted = clone(model).fit(X, y, [3, 3, 1], task=task)
+    repeated = clone(model).fit(*(np.repeat(a, [3, 3, 1], axis=0) for a in (X, y)), task=np.repeat(task, [3, 3, 1]))
+    assert_same(repeated, weighted, 1e-9)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_few_weights_beside_pulled_intercepts_do_not_slow_each_other(seed):
     """With copies of the weights, features far from zero took more than 20,000 iterations."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skmtl._algebra import positive_solver
+from skmtl._algebra import lengths_of, positive_solver
 from skmtl._blas import thin_product
 from skmtl.moments import TaskMoments
 from skmtl.solvers.solution import loss_at_zero
@@ -337,7 +337,7 @@ def least_squares(columns):
     moments = columns.moments
     q, curved = columns.q.T, columns.curved.T
     W = np.zeros_like(q)
-    unit = np.where(curved, 1.0 / np.sqrt(np.where(curved, columns.squares.T, 1.0)), 0.0)
+    unit = np.where(curved, 1.0 / lengths_of(np.where(curved, columns.squares.T, 0.0)), 0.0)
     if len(moments.gram):
         full = moments.full[:1] if moments.shared else moments.full
         for t, G in zip(full, moments.gram, strict=True):
