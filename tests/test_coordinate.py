@@ -444,6 +444,25 @@ def test_maximum_norm_of_a_crowd_of_features_is_split_after_a_few_epochs(rng, mo
     assert 70 < solution.n_iter <= (1000 if patience == 500 else 20_000)
 
 
+@pytest.mark.parametrize("options", [{}, {"alpha_l1": 0.3}, {"positive": True}], ids=str)
+@pytest.mark.parametrize("shared", [True, False])
+def test_more_features_in_use_than_rows_take_few_iterations(shared, options):
+    """Only a weak norm curves along what no row sees: epochs alone take up to thousands, and long ones."""
+    rng, n_tasks, n = np.random.default_rng(0), 10, 15
+    X = rng.normal(size=(n if shared else n * n_tasks, 120))
+    for j in range(1, 120):
+        X[:, j] = 0.9 * X[:, j - 1] + 0.44 * X[:, j]
+    task = None if shared else np.repeat(np.arange(n_tasks), n)
+    y = rng.normal(size=(n, n_tasks) if shared else n * n_tasks)
+    alpha = 1e-4 * MultiTaskRegressor(JointFeature(1.0)).alpha_max(X, y, task=task)
+    options = {"alpha_l1": options["alpha_l1"] * alpha} if "alpha_l1" in options else options
+    solution, moments, c = fit(JointFeature(alpha, **options), X, y, task=task, tol=1e-6)
+    assert np.count_nonzero(solution.W.any(axis=0)) > n
+    assert solution.converged
+    assert solution.dual_gap <= 1e-6 * unit_of(moments, c)
+    assert solution.n_iter <= 250
+
+
 def test_newton_steps_go_on_to_where_a_feature_ends():
     """Indicators depend on each other, and a step may turn one around that the others need at zero."""
     rng, n_tasks, n = np.random.default_rng(41), 20, 15

@@ -16,9 +16,10 @@ Few features matter, so a fit is a loop in a loop, each in a file of `_coordinat
 `max_iter` is how many epochs all turns of all rounds may take.  Both loops also end when gaps no longer shrink.
 
 Some penalties go other ways.  Without any norm squares are left, which are solved at once.  Where lam = 0, tasks are
-lassos of their own (`lassos.py`), unless they share a Gram matrix, which then is read once for all.  Under the maximum
-norm, where tasks have no Gram matrix, a feature has many largest weights, and which these are changes all the time:
-there splitting is tried after some epochs, and most of the time it is enough.
+lassos of their own (`lassos.py`), unless they share a Gram matrix, which then is read once for all.  Where tasks have
+no Gram matrix, splitting is tried after some epochs, and most of the time it is enough: under the maximum norm, as a
+feature has many largest weights, and which these are changes all the time; under the Euclidean one if more features
+are in use than most tasks have rows, as then only the norm curves along what no row sees, and a weak one hardly.
 
 Working sets and extrapolation: Massias, Gramfort, Salmon (2018), *ICML*, 3315-3324.  Screening: `gap.py`.
 """
@@ -83,7 +84,7 @@ def solve_by_coordinates(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, 
         else:
             rounds = Rounds(columns, omega, tol * f0, descent)
             starts = here, zero, *_ahead(last, [one.alpha for one in path[k - len(last) : k + 1]])
-            if _has_large_faces(omega, moments):
+            if _may_suit_splitting(omega, moments):
                 found = _with_splitting(rounds, member, moments, c, tol, max_iter, starts)
             else:
                 found = rounds.run(max_iter, *starts)
@@ -108,9 +109,9 @@ def _without_norm(columns, omega, goal):
     return Found(state, Certificate(objective, float(gap), None), 1, gap <= goal)
 
 
-def _has_large_faces(omega, moments):
-    """Whether most weights may be the largest of their features: under the maximum norm, of tasks that keep rows."""
-    return omega.infinite and len(moments.full) < moments.n_tasks and not (omega.lam == 0.0).any()
+def _may_suit_splitting(omega, moments):
+    """Whether tasks keep rows, which may not determine all weights, and every feature has a norm."""
+    return len(moments.full) < moments.n_tasks and not (omega.lam == 0.0).any()
 
 
 def _with_splitting(rounds, member, moments, c, tol, max_iter, starts):
@@ -122,6 +123,8 @@ def _with_splitting(rounds, member, moments, c, tol, max_iter, starts):
         found = found.then(rounds.run(min(_LONG, max_iter) - found.n_iter, found.state))
     if found.converged or found.n_iter >= max_iter:
         return found
+    if not rounds.omega.infinite and n_used <= np.median(moments.n_rows[moments.active]):
+        return found.then(rounds.run(max_iter - found.n_iter, found.state))
     patience = _PATIENCE if n_features < MANY else max_iter
     how = {"tol": tol, "max_iter": min(patience, max_iter - found.n_iter), "init": found.state.W.T}
     solution = next(solve_by_splitting(member, [member], moments, c, **how))
