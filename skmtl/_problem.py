@@ -53,7 +53,7 @@ def _moments_of(data, penalty, losses):
     if not all(isinstance(loss, Squared) for loss in losses):
         return None
     dear = isinstance(penalty, Sum | FusedTasks)  # in steps on the rows: their proxes take iterations of their own
-    small, solver = has_moments(data, one_gram=True, wide_sparse=dear), solver_of(penalty)
+    small, solver = has_moments(data, once=True, wide_sparse=dear), solver_of(penalty)
     without_grams = getattr(solver, "without_grams", False) and not penalty.penalizes_intercepts
     if without_grams and nearly_complete(data):
         better_with = _uneven(data.X) or (solver is solve_by_splitting and needs_grams(penalty, data.tasks))

@@ -390,12 +390,21 @@ def test_sums_of_several_beliefs_stay_sums():
     ids=["low rank", "shared", "graph"],
 )
 def test_a_sum_has_no_moments_that_are_too_large_for_its_parts(penalty, rng, monkeypatch):
-    X, Y = rng.normal(size=(20, 5)), rng.normal(size=(20, 4))
+    X, Y = rng.normal(size=(16, 5)), rng.normal(size=(16, 4))
+    Y[rng.uniform(size=Y.shape) < 0.1] = np.nan  # so that four Gram matrices take more than X does
     model = MultiTaskRegressor(penalty, tol=1e-10)
     known = model.fit(X, Y).objective_
     monkeypatch.setattr(newton, "_LARGEST", 0.0)
     monkeypatch.setattr(_problem, "_Moments", None)
     assert model.fit(X, Y).objective_ == pytest.approx(known, rel=1e-8)
+
+
+@pytest.mark.parametrize("penalty", [TraceNorm(0.1), SharedPlusSpecific(0.1)], ids=["low rank", "shared"])
+def test_sums_no_larger_than_the_rows_are_formed_however_large_these_are(penalty, rng, monkeypatch):
+    X, y, task = rng.normal(size=(30, 5)), rng.normal(size=30), np.repeat(np.arange(4), [3, 7, 10, 10])
+    monkeypatch.setattr(newton, "_LARGEST", 0.0)
+    monkeypatch.setattr(_problem, "_Rows", None)
+    assert MultiTaskRegressor(penalty).fit(X, y, task=task).coef_.any()
 
 
 @pytest.mark.parametrize("pooling", [SharedPlusSpecific(0.1), Sum(SharedPlusSpecific(0.1), Ridge(0.1), 2.0)], ids=str)

@@ -41,8 +41,8 @@ class MultiTaskRegressor(LinearRegressor):
         Most iterations of solvers that iterate.
     tol : float, default=1e-6
         Solvers that iterate stop when ``dual_gap_ <= tol * F(0)``, F(0) being the objective at zero weights with the
-        best intercepts; quadratic models are solved exactly, whatever it is, unless their sums over the rows would be
-        large: of a sparse X with more than 300 columns, or with more than 3e7 numbers.
+        best intercepts; quadratic models are solved exactly, whatever it is, unless X is sparse with more than 300
+        columns, or sums over its rows would have more than 3e7 numbers and more than X has.
     warm_start : bool, default=False
         Whether solvers that iterate start from the last `coef_`; tasks that are new to it, from `shared_coef_`.
     n_jobs : int or None, default=None

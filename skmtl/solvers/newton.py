@@ -49,17 +49,18 @@ _FAR = 1e-10  # share of the loss at zero: the gap that small problems aim at, s
 _NOTHING = 1e-12  # share of the loss at zero: the gap of quadratic penalties, as exact as with the squared loss
 
 
-def has_moments(data, *, one_gram, wide_sparse=False):
+def has_moments(data, *, once=False, wide_sparse=False):
     """Whether sums over the rows of `data` are small enough for the steps that need them.
 
-    With `one_gram` tasks that share all rows have a single Gram matrix.  Sums over sparse rows of many features, which
-    are dense, count only with `wide_sparse`.
+    With `once` they are formed once, as for the squared loss: they may be as large as the rows, and tasks that share
+    all rows have a single Gram matrix.  Sums over sparse rows of many features, which are dense, count only with
+    `wide_sparse`.
     """
     n, d = data.X.shape
     if sparse.issparse(data.X) and d > _NARROW and not wide_sparse:
         return False
-    sizes = np.diff(data.starts) if not data.shared else np.full(1 if one_gram and data.complete else data.n_tasks, n)
-    return d * float(np.minimum(sizes, d).sum()) <= _LARGEST
+    sizes = np.diff(data.starts) if not data.shared else np.full(1 if once and data.complete else data.n_tasks, n)
+    return d * float(np.minimum(sizes, d).sum()) <= max(_LARGEST, data.X.size if once else 0)
 
 
 class RowProblem:
@@ -246,7 +247,7 @@ def _has_model(descent):
     """Whether Newton's steps are possible: whether there is room for a model, and a solver for it."""
     rows, penalty = descent.rows, descent.penalty
     if rows.K == 1:
-        return has_moments(rows.data, one_gram=False)
+        return has_moments(rows.data)
     if rows.a_b > 0.0 or (sparse.issparse(rows.data.X) and rows.shape[1] > _NARROW):
         return False
     if penalty.unfolds:
