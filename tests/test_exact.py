@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge as SklearnRidge
 
+import skmtl._threads
 from skmtl import (
     IndependentRegressor,
     MeanRegularizedRegressor,
@@ -880,6 +881,14 @@ def test_many_tasks_on_a_sparse_graph(rng):
         G[at, at], q[at] = centred.T @ centred / 30, centred.T @ rows.y / 30
     W = np.linalg.solve(G + np.kron(Q, np.eye(d)), q).reshape(n_tasks, d)
     assert_allclose(model.coef_, W, rtol=0, atol=1e-9 * np.abs(W).max())
+
+
+@pytest.mark.parametrize("alpha", [1e-9, 1.0])  # by factors of the rows, and by inverses
+def test_threads_change_no_bit_of_tasks_around_a_mean(alpha, rng, monkeypatch):
+    data = INSTANCES["uneven tasks"](rng)
+    one = MeanRegularizedRegressor(alpha).fit(**data.arguments)
+    monkeypatch.setattr(skmtl._threads, "_WORTH_THREADS", 0)
+    assert_array_equal(MeanRegularizedRegressor(alpha, n_jobs=2).fit(**data.arguments).coef_, one.coef_)
 
 
 @pytest.mark.parametrize("max_iter", [1, 2])

@@ -17,32 +17,53 @@ import numpy as np
 from scipy.linalg import lapack
 
 from skmtl._algebra import plus_diagonal
+from skmtl._threads import in_threads
 from skmtl.moments._incomplete import IncompleteMoments
+from skmtl.solvers.solution import largest_of
 
 __all__ = ["IncompleteResolvent", "Resolvent", "resolvent_of"]
 
 _LEAST = 1e-12  # share of the largest curvature: a smaller D would be rounding beside it, and counts as this much
 _ATTEMPTS = 5  # to factor a matrix that is positive definite but for rounding
+_WEAK = 1e-6  # share of the largest curvature: with a strength of less, inverting products of rows would lose digits
+_INVERSE = 15  # multiplications of an inversion, in units of the cube of the size
 
 
-def resolvent_of(moments, c, a):
-    """The resolvent that the moments have, for one a > 0: called with R, and with a `sum_damped` over the tasks."""
-    return (IncompleteResolvent if isinstance(moments, IncompleteMoments) else Resolvent)(moments, c, a)
+def resolvent_of(moments, c, a, once=False):
+    """The resolvent that the moments have, for one a > 0: called with R, and with a `sum_damped` over the tasks.
+
+    With `once` there is no other strength that could use the factors of the moments again.
+    """
+    if isinstance(moments, IncompleteMoments):
+        return IncompleteResolvent(moments, c, a)
+    return Resolvent(moments, c, a, once)
 
 
 class Resolvent:
     """``(A_t + a I)^-1`` for A_t = c_t G_t and a > 0.
 
     By inversion where a task has a Gram matrix of its own: half the time of an eigendecomposition, and features may
-    differ in length by orders of magnitude, which eigenvalues do not bear.
+    differ in length by orders of magnitude, which eigenvalues do not bear.  Tasks with few rows X have factors; or, for
+    just one strength that is not weak, a tenth of whose time the smaller inverses of
+
+        (A_t + a I)^-1 = 1 / a (I - X' K^-1 X),    K = X X' + a / c_t I
+
+    take.
     """
 
-    def __init__(self, moments, c, a):
+    def __init__(self, moments, c, a, once=False):
         self.moments, self.c, self.a = moments, c, a
-        self.factors = moments.factors if moments.shared else moments.thin_factors
-        self.inverse = None
-        if len(moments.gram) and not moments.shared:
-            self.inverse = np.linalg.inv(plus_diagonal(c[moments.full, None, None] * moments.gram, a))
+        self.inverse, self.inside = None, []
+        if moments.shared:
+            self.factors = moments.factors
+            return
+        if len(moments.gram):
+            self.inverse = _inverses(plus_diagonal(c[moments.full, None, None] * moments.gram, a), moments.n_jobs)
+        few = once and a > _WEAK * largest_of(moments, c)
+        self.factors = () if few else moments.thin_factors
+        for rows in moments.rows if few else ():
+            K = plus_diagonal(np.matmul(rows.A, rows.A.swapaxes(1, 2)), a / c[rows.tasks, None])
+            self.inside.append((rows, _inverses(K, moments.n_jobs)))
 
     def __call__(self, R):
         """``(A_t + a I)^-1 r_t`` for r_t in the range of A_t."""
@@ -52,6 +73,10 @@ class Resolvent:
             out[full] = np.matmul(R[full, None, :], self.inverse)[:, 0]
         for f in self.factors:
             out[f.tasks] = f.up(f.down(R[f.tasks]) / (self.c[f.tasks, None] * f.l + self.a))
+        for rows, inverse in self.inside:
+            R_few = R[rows.tasks]
+            within = rows.products(np.matmul(rows.margins(R_few)[:, None], inverse)[:, 0])
+            out[rows.tasks] = (R_few - within) / self.a
         return out
 
     def sum_damped(self):
@@ -60,8 +85,10 @@ class Resolvent:
         S = np.zeros((d, d))
         if self.inverse is not None:
             A = self.c[self.moments.full, None, None] * self.moments.gram
-            S = self.a * (self.inverse.swapaxes(0, 1).reshape(d, -1) @ A.reshape(-1, d))
-            S = 0.5 * (S + S.T)
+            S = self.a * (self.inverse.reshape(-1, d).T @ A.reshape(-1, d))  # inverses are symmetric
+        for rows, inverse in self.inside:
+            S += self.a * (rows.A.reshape(-1, d).T @ np.matmul(inverse, rows.A).reshape(-1, d))
+        S = 0.5 * (S + S.T)
         for f in self.factors:
             l = self.c[f.tasks, None] * f.l  # noqa: E741
             damped = self.a * l / (l + self.a)
@@ -70,6 +97,16 @@ class Resolvent:
             half = (np.sqrt(damped)[:, :, None] * f.V).reshape(-1, d)
             S += half.T @ half
         return S
+
+
+def _inverses(A, n_jobs):
+    """The inverses of positive definite matrices A (n, d, d), in their place."""
+
+    def fill(first, last):
+        A[first:last] = np.linalg.inv(A[first:last])
+
+    in_threads(fill, np.full(len(A), _INVERSE * float(A.shape[1]) ** 3), n_jobs)
+    return A
 
 
 class IncompleteResolvent:

@@ -192,7 +192,7 @@ def solve_shared_plus_specific(penalty: SharedPlusSpecific, path, moments, c, *,
     rows, k, U = mean_rows(moments, c, a_b)
     for shared in path:
         if shared.alpha > 0:
-            equations = _SharedEquations(rows, c, U, k, shared.alpha, shared.alpha_shared)
+            equations = _SharedEquations(rows, c, U, k, shared.alpha, shared.alpha_shared, once=len(path) == 1)
             w0, V, b0, gap, residual = equations.solve(k @ moments.y_mean)
             W = w0 + V
         else:
@@ -231,9 +231,9 @@ def _free_deviations(rows, c, U, k, beta):
 class _SharedEquations:
     """The equations for w_0 and, where not all weights `k` of the mean rows are zero, b_0; ``U_t = k_t x_mean_t``."""
 
-    def __init__(self, rows, c, U, k, a, a0):
+    def __init__(self, rows, c, U, k, a, a0, *, once):
         self.rows, self.c, self.U, self.k, self.a, self.a0 = rows, c, U, k, a, a0
-        self.divide = resolvent_of(rows, c, a)
+        self.divide = resolvent_of(rows, c, a, once)
         S = self.divide.sum_damped() + a0 * np.eye(rows.n_features)
         if k.any():
             through = self.divide(U)
