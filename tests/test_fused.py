@@ -18,7 +18,7 @@ from skmtl.penalties.graph import Edges, EveryPair
 from skmtl.solvers import fused, solve
 from skmtl.solvers._fused import edge_systems, fronts, sampled_laplacians
 from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_boundary
-from skmtl.solvers._fused.edge_systems import Direct, Iterative, Switching, edge_system, invert_all
+from skmtl.solvers._fused.edge_systems import Direct, Iterative, Switching, edge_system
 from skmtl.solvers._fused.fronts import Elimination
 from skmtl.solvers._fused.laplacians import Laplacians
 from skmtl.solvers._fused.sampled_laplacians import SampledLaplacians
@@ -571,18 +571,6 @@ def test_the_way_ends_at_the_boundary(dot, rng):
     assert abs(depth(step)) < 1e-9
     assert depth(0.999 * step) > 0
     assert way_to_boundary(a0, a1, np.ones_like(a0), 0.0 * d1) == np.inf
-
-
-@pytest.mark.parametrize("d", [7, 90])
-def test_inverses_of_many_matrices(d, rng):
-    F = rng.normal(size=(4, d, d + 2))
-    A = F @ F.swapaxes(1, 2)
-    A[3] = np.outer(A[3, 0], A[3, 0])  # positive definite but for rounding
-    inverse = A.copy()
-    invert_all(inverse)
-    assert_allclose(inverse[:3], np.linalg.inv(A[:3]), rtol=1e-6, atol=1e-9)
-    assert np.isfinite(inverse[3]).all()
-    assert (np.linalg.eigvalsh(inverse[3]) > -1e-6 * np.abs(inverse[3]).max()).all()
 
 
 # ----------------------------------------------------------------------------------------------------- all pairs

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from skmtl._algebra import plus_diagonal
-from skmtl._threads import in_threads
+from skmtl._inverses import invert_all
 from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.solvers.solution import largest_of
 
@@ -26,7 +26,6 @@ __all__ = ["IncompleteResolvent", "Resolvent", "resolvent_of"]
 _LEAST = 1e-12  # share of the largest curvature: a smaller D would be rounding beside it, and counts as this much
 _ATTEMPTS = 5  # to factor a matrix that is positive definite but for rounding
 _WEAK = 1e-6  # share of the largest curvature: with a strength of less, inverting products of rows would lose digits
-_INVERSE = 15  # multiplications of an inversion, in units of the cube of the size
 
 
 def resolvent_of(moments, c, a, once=False):
@@ -58,12 +57,12 @@ class Resolvent:
             self.factors = moments.factors
             return
         if len(moments.gram):
-            self.inverse = _inverses(plus_diagonal(c[moments.full, None, None] * moments.gram, a), moments.n_jobs)
+            self.inverse = invert_all(plus_diagonal(c[moments.full, None, None] * moments.gram, a), moments.n_jobs)
         few = once and a > _WEAK * largest_of(moments, c)
         self.factors = () if few else moments.thin_factors
         for rows in moments.rows if few else ():
             K = plus_diagonal(np.matmul(rows.A, rows.A.swapaxes(1, 2)), a / c[rows.tasks, None])
-            self.inside.append((rows, _inverses(K, moments.n_jobs)))
+            self.inside.append((rows, invert_all(K, moments.n_jobs)))
 
     def __call__(self, R):
         """``(A_t + a I)^-1 r_t`` for r_t in the range of A_t."""
@@ -97,16 +96,6 @@ class Resolvent:
             half = (np.sqrt(damped)[:, :, None] * f.V).reshape(-1, d)
             S += half.T @ half
         return S
-
-
-def _inverses(A, n_jobs):
-    """The inverses of positive definite matrices A (n, d, d), in their place."""
-
-    def fill(first, last):
-        A[first:last] = np.linalg.inv(A[first:last])
-
-    in_threads(fill, np.full(len(A), _INVERSE * float(A.shape[1]) ** 3), n_jobs)
-    return A
 
 
 class IncompleteResolvent:

@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.linalg import LinAlgError
 from scipy import sparse
-from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse import csgraph
 
 from skmtl._algebra import membership, pseudo_inverse
+from skmtl._inverses import invert_all
 from skmtl._numba import kernel, read_only
 from skmtl.solvers._fused.fronts import Elimination, Fronts
 from skmtl.solvers._fused.laplacians import Laplacians
@@ -27,8 +27,6 @@ _PAIRS = 100  # pairs of neighbours, twice, that eliminations couple for each ed
 _REFINEMENTS = 20  # at most
 _STEPS = 500  # of conjugate gradients
 _EXACT, _ROUGH = 1e-4, 0.03  # their residual
-_ROUNDING = 1e-15  # share of its diagonal that a positive definite matrix has left in a factor, at least
-_SMALL = 80  # features; with more, LAPACK inverts a matrix faster
 
 
 def edge_system(H, s, t):
@@ -301,55 +299,6 @@ def add_edges(X, s, t, K, U, out):
                 y = K[e, j] * (X[a, j] - X[b, j])
                 out[a, j] += y
                 out[b, j] -= y
-
-
-def invert_all(A):
-    """Replace the matrices A (n, d, d), positive definite but for rounding, by their inverses; small ones at once."""
-    if A.shape[1] <= _SMALL:
-        return invert(A, np.empty(A.shape[1:]))
-    for one in A:
-        factor, failed = dpotrf(one)
-        if failed or (np.diag(factor) ** 2 < _ROUNDING * np.diag(one)).any():
-            l, Q = np.linalg.eigh(one)  # noqa: E741
-            one[:] = Q / np.maximum(l, _ROUNDING * l[-1]) @ Q.T
-        else:
-            upper = np.triu(dpotri(factor, overwrite_c=True)[0])
-            one[:] = upper + np.triu(upper, 1).T
-
-
-@kernel
-def invert(A, L):
-    r"""Replace the matrices A (n, d, d), positive definite but for rounding, by their inverses; L (d, d) is workspace.
-
-    By ``A = L L'`` and ``A^-1 = M'M``, ``M = L^-1``.  NumPy's inverse is a general one: it takes three times as long.
-    """
-    d = A.shape[1]
-    for t in range(len(A)):
-        for i in range(d):
-            for j in range(i):
-                s = A[t, i, j]
-                for k in range(j):
-                    s -= L[i, k] * L[j, k]
-                L[i, j] = s / L[j, j]
-            s = A[t, i, i]
-            for k in range(i):
-                s -= L[i, k] * L[i, k]
-            L[i, i] = np.sqrt(max(s, _ROUNDING * A[t, i, i]))
-        for i in range(d):  # M, row by row in the place of A
-            A[t, i] = 0.0
-            A[t, i, i] = 1.0 / L[i, i]
-            for k in range(i):
-                share = L[i, k] / L[i, i]
-                for j in range(k + 1):
-                    A[t, i, j] -= share * A[t, k, j]
-        L[:] = 0.0
-        for k in range(d):
-            for i in range(k + 1):
-                for j in range(i + 1):
-                    L[i, j] += A[t, k, i] * A[t, k, j]
-        for i in range(d):
-            for j in range(i + 1):
-                A[t, i, j] = A[t, j, i] = L[i, j]
 
 
 @kernel
