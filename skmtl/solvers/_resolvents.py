@@ -21,7 +21,7 @@ from skmtl._inverses import invert_all
 from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.solvers.solution import largest_of
 
-__all__ = ["IncompleteResolvent", "Resolvent", "resolvent_of"]
+__all__ = ["IncompleteResolvent", "Resolvent", "between_rows", "resolvent_of"]
 
 _LEAST = 1e-12  # share of the largest curvature: a smaller D would be rounding beside it, and counts as this much
 _ATTEMPTS = 5  # to factor a matrix that is positive definite but for rounding
@@ -38,16 +38,19 @@ def resolvent_of(moments, c, a, once=False):
     return Resolvent(moments, c, a, once)
 
 
+def between_rows(rows, c, a):
+    """``X_t X_t' + a / c_t I`` of tasks that keep rows X_t."""
+    return plus_diagonal(np.matmul(rows.A, rows.A.swapaxes(1, 2)), a / c[rows.tasks, None])
+
+
 class Resolvent:
     """``(A_t + a I)^-1`` for A_t = c_t G_t and a > 0.
 
     By inversion where a task has a Gram matrix of its own: half the time of an eigendecomposition, and features may
-    differ in length by orders of magnitude, which eigenvalues do not bear.  Tasks with few rows X have factors; or, for
-    just one strength that is not weak, a tenth of whose time the smaller inverses of
+    differ in length by orders of magnitude, which eigenvalues do not bear.  Tasks with few rows X have factors; for one
+    strength alone, unless it is weak, smaller inverses take a tenth of their time:
 
-        (A_t + a I)^-1 = 1 / a (I - X' K^-1 X),    K = X X' + a / c_t I
-
-    take.
+        (A_t + a I)^-1 = 1 / a (I - X' K^-1 X),    K = X X' + a / c_t I.
     """
 
     def __init__(self, moments, c, a, once=False):
@@ -61,8 +64,7 @@ class Resolvent:
         few = once and a > _WEAK * largest_of(moments, c)
         self.factors = () if few else moments.thin_factors
         for rows in moments.rows if few else ():
-            K = plus_diagonal(np.matmul(rows.A, rows.A.swapaxes(1, 2)), a / c[rows.tasks, None])
-            self.inside.append((rows, invert_all(K, moments.n_jobs)))
+            self.inside.append((rows, invert_all(between_rows(rows, c, a), moments.n_jobs)))
 
     def __call__(self, R):
         """``(A_t + a I)^-1 r_t`` for r_t in the range of A_t."""

@@ -12,7 +12,7 @@ from skmtl.moments import Factor
 from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.penalties import Pooled, Ridge, SharedPlusSpecific
 from skmtl.solvers._quadratic import mean_rows
-from skmtl.solvers._resolvents import resolvent_of
+from skmtl.solvers._resolvents import between_rows, resolvent_of
 from skmtl.solvers.solution import (
     ROUNDING,
     Certificate,
@@ -84,8 +84,8 @@ def _solve_each(moments, c, a):
     A = plus_diagonal(c[full, None, None] * moments.gram, a)
     W[full] = np.linalg.solve(A, (c[:, None] * moments.xy)[full, :, None])[:, :, 0]
     for rows in moments.rows:
-        K = plus_diagonal(np.matmul(rows.A, rows.A.swapaxes(1, 2)), a / c[rows.tasks, None])
-        W[rows.tasks] = np.matmul(np.linalg.solve(K, rows.v[:, :, None]).swapaxes(1, 2), rows.A)[:, 0]
+        inside = np.linalg.solve(between_rows(rows, c, a), rows.v[:, :, None])
+        W[rows.tasks] = np.matmul(inside.swapaxes(1, 2), rows.A)[:, 0]
     return W
 
 
