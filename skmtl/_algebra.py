@@ -16,6 +16,7 @@ __all__ = [
     "plus_diagonal",
     "positive_solver",
     "pseudo_inverse",
+    "smallest_inverse",
     "smallest_solution",
     "weighted_mean",
 ]
@@ -64,31 +65,37 @@ def pseudo_inverse(A, smallest=SINGULAR):
     """The pseudo-inverse of positive semi-definite matrices A (..., d, d).
 
     Features may differ in length by orders of magnitude: they are scaled to length 1 before eigenvalues below
-    `smallest` times the largest count as zero.  What it makes of r in the range of A is the smallest solution, in units
-    of `lengths_of` the features, as that of `inverse_of_rows` and `positive_solver` is.
+    `smallest` times the largest count as zero.
     """
     D = _roots_of_diagonal(A)
-    l, Q = np.linalg.eigh(A / D[..., :, None] / D[..., None, :])  # noqa: E741
-    solid = l > smallest * l[..., -1:]
-    U = Q / D[..., None]
-    inverse = (U * over(1.0, np.where(solid, l, 0.0))[..., None, :]) @ U.swapaxes(-1, -2)
-    E = lengths_of(np.einsum("...jj->...j", A))
-    for k in map(tuple, np.argwhere(~solid.all(axis=-1))):
-        onto = np.linalg.qr(over(1.0, E[k] / D[k])[:, None] * Q[k][:, solid[k]])[0]
-        smallest_of = (onto / E[k][:, None]) @ (onto.T * E[k])
-        inverse[k] = smallest_of @ inverse[k] @ smallest_of.T
-    return inverse
+    scale = D[..., :, None] * D[..., None, :]
+    return np.linalg.pinv(A / scale, rcond=smallest, hermitian=True) / scale
 
 
 def smallest_solution(A, R, smallest=SINGULAR):
-    """A solution of ``A X = R`` for R (..., d, k), with the digits that forming the inverse would lose.
-
-    Scaling and `smallest` are those of `pseudo_inverse`; of many solutions, it is the smallest in scaled features.
-    """
+    """``pseudo_inverse(A, smallest) @ R`` for R (..., d, k), with the digits that forming the inverse would lose."""
     D = _roots_of_diagonal(A)[..., None]
     l, Q = np.linalg.eigh(A / D / D.swapaxes(-1, -2))  # noqa: E741
     inverse = over(1.0, np.where(l > smallest * l[..., -1:], l, 0.0))[..., None]
     return Q @ (inverse * (Q.swapaxes(-1, -2) @ (R / D))) / D
+
+
+def smallest_inverse(A):
+    """The inverse of a positive semi-definite A (d, d) that makes of r in its range the smallest solution.
+
+    Which eigenvalues count as zero is as in `pseudo_inverse`, but small are solutions in units of `lengths_of` the
+    features, as those of `inverse_of_rows` and `positive_solver` are.
+    """
+    D, E = _roots_of_diagonal(A), lengths_of(np.diag(A))
+    l, Q = np.linalg.eigh(A / D / D[:, None])  # noqa: E741
+    solid = l > SINGULAR * l[-1]
+    U = Q[:, solid] / D[:, None]
+    inverse = (U / l[solid]) @ U.T
+    if solid.all():
+        return inverse
+    onto = np.linalg.qr(over(1.0, E / D)[:, None] * Q[:, solid])[0]
+    smallest = (onto / E[:, None]) @ (onto.T * E)
+    return smallest @ inverse @ smallest.T
 
 
 def inverse_down_to_noise(A):
@@ -120,7 +127,7 @@ def _roots_of_diagonal(A):
 
 
 def inverse_of_rows(A):
-    """The function ``r -> pseudo_inverse(A'A) @ r`` for A (n, d) of few rows, without an array of d x d numbers."""
+    """The function ``r -> smallest_inverse(A'A) @ r`` for A (n, d) of few rows, without an array of d x d numbers."""
     D = lengths_of(np.einsum("ij,ij->j", A, A))
     P = np.linalg.pinv(A / D, rcond=SINGULAR) / D[:, None]
     return lambda r: P @ (P.T @ r)

@@ -620,5 +620,6 @@ def test_many_features_need_no_array_of_pairs_of_features(penalty, rng, monkeypa
     monkeypatch.undo()
     monkeypatch.setattr(TaskMoments, "rows_of_sum", lambda self, c: None)
     usual = solution(penalty, arguments, max_iter=5000)
-    assert few.objective - few.dual_gap <= usual.objective
-    assert usual.objective - usual.dual_gap <= few.objective
+    rounding = 1e-12 * np.var(arguments["y"])  # both fit the labels: what is left of the loss is noise
+    assert few.objective - few.dual_gap <= usual.objective + rounding
+    assert usual.objective - usual.dual_gap <= few.objective + rounding

@@ -9,7 +9,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.optimize import brentq
 
-from skmtl._algebra import inverse_down_to_noise, inverse_of_rows, over, pseudo_inverse
+from skmtl._algebra import inverse_down_to_noise, inverse_of_rows, over, smallest_inverse
 from skmtl.moments import Factor
 from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.solvers._resolvents import IncompleteResolvent
@@ -149,7 +149,7 @@ class Quadratic:
         gram = self.moments.gram_sum(c)
         if to_noise:
             return inverse_down_to_noise(gram)
-        inverse = pseudo_inverse(gram)
+        inverse = smallest_inverse(gram)
         return lambda r: inverse @ r
 
 
