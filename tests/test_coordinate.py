@@ -1,5 +1,7 @@
 """Coordinate descent: scikit-learn's models as special cases, cvxpy as oracle, certificates that can be trusted."""
 
+import tracemalloc
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -461,6 +463,23 @@ def test_more_features_in_use_than_rows_take_few_iterations(shared, options):
     assert solution.converged
     assert solution.dual_gap <= 1e-6 * unit_of(moments, c)
     assert solution.n_iter <= 250
+
+
+@pytest.mark.parametrize("n", [30, 80], ids=["fewer rows than features", "more"])
+def test_few_copies_of_gram_matrices_are_made(rng, n):
+    """They are most of what a fit of many tasks needs: the moments, those of a working set, and what steps take."""
+    T, d = 60, 60
+    X, task = rng.normal(size=(T * n, d)), np.repeat(np.arange(T), n)
+    y = np.einsum("ij,ij->i", X, rng.normal(size=(T, d))[task])
+    model = JointFeatureRegressor(0.01).fit(X, y, task=task)  # after which all kernels are compiled
+    tracemalloc.start()
+    try:
+        model.fit(X, y, task=task)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert model.coef_.all()
+    assert peak < 4.5 * T * d**2 * 8
 
 
 def test_newton_steps_go_on_to_where_a_feature_ends():

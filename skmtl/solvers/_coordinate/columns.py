@@ -216,12 +216,12 @@ class _OwnGrams:
         self.parts: list[list] = [[] for _ in moments.rows]  # each group's rows, with the features that came together
 
     def of(self, at):
-        """The matrices of the features at `at`, a copy."""
+        """The matrices of the features at `at`."""
         new = at[self.where[at] < 0]
         if len(new):
             self._grow(new)
         k = self.where[at]
-        return self.G[k[:, None], k]
+        return self.G if np.array_equal(k, np.arange(len(self.G))) else self.G[k[:, None], k]
 
     def _grow(self, new):
         """Give the features `new` the next places, and form their products with all that have one."""
@@ -232,7 +232,8 @@ class _OwnGrams:
         G = np.zeros((size, size, moments.n_tasks))
         G[:old, :old] = self.G
         if len(moments.gram):
-            G[:, :, moments.full] = np.moveaxis(moments.gram[:, self.order[:, None], self.order], 0, 2)
+            for j, feature in enumerate(self.order):  # not at once, as that takes a copy of them all
+                G[j, :, moments.full] = moments.gram[:, feature, self.order]
         for rows, known in zip(moments.rows, self.parts, strict=True):
             part = rows.take(new)
             known.append(part)

@@ -61,8 +61,9 @@ class OnGram(_OnProducts):
     @cached_property
     def _single(self):
         """``D G_t D`` in single precision, (n_tasks, n_features, n_features)."""
-        scaled = self.G * (self.unit_scale[:, None] * self.unit_scale)[:, :, None]
-        return np.ascontiguousarray(np.moveaxis(scaled, 2, 0)).astype(np.float32)
+        G = np.moveaxis(self.G, 2, 0)
+        out = np.empty(G.shape, dtype=np.float32)  # filled at once: copies in double precision are large
+        return np.multiply(G, self.unit_scale[:, None] * self.unit_scale, out=out, casting="same_kind")
 
     def single(self):
         G = self._single
