@@ -18,7 +18,7 @@ from skmtl.losses import Squared
 from skmtl.moments import TaskMoments
 from skmtl.moments._incomplete import IncompleteMoments, nearly_complete
 from skmtl.penalties import FusedTasks, Ridge, Sum
-from skmtl.solvers import chooses_moments, moments_for, solve, solver_of
+from skmtl.solvers import chooses_moments, does_without_grams, moments_for, solve, solver_of
 from skmtl.solvers._sparse_step import needs_grams
 from skmtl.solvers.newton import RowProblem, has_moments
 from skmtl.solvers.splitting import solve_by_splitting
@@ -54,8 +54,7 @@ def _moments_of(data, penalty, losses):
         return None
     dear = isinstance(penalty, Sum | FusedTasks)  # in steps on the rows: their proxes take iterations of their own
     small, solver = has_moments(data, once=True, wide_sparse=dear), solver_of(penalty)
-    without_grams = getattr(solver, "without_grams", False) and not penalty.penalizes_intercepts
-    if without_grams and nearly_complete(data):
+    if not penalty.penalizes_intercepts and nearly_complete(data) and does_without_grams(penalty, data):
         better_with = _uneven(data.X) or (solver is solve_by_splitting and needs_grams(penalty, data.tasks))
         if not (small and better_with):
             return IncompleteMoments.of

@@ -57,7 +57,7 @@ from skmtl.solvers import (  # noqa: F401 - they register
     splitting,
     temporal,
 )
-from skmtl.solvers.composite import chooses_moments, solver_of
+from skmtl.solvers.composite import chooses_moments, does_without_grams, solver_of
 from skmtl.solvers.solution import Certificate, Solution, moments_for, solve
 
-__all__ = ["Certificate", "Solution", "chooses_moments", "moments_for", "solve", "solver_of"]
+__all__ = ["Certificate", "Solution", "chooses_moments", "does_without_grams", "moments_for", "solve", "solver_of"]

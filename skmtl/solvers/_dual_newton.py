@@ -21,7 +21,7 @@ from skmtl.penalties.base import Chain
 from skmtl.solvers._coupling import Decomposed, Together
 from skmtl.solvers._quadratic import Quadratic
 
-__all__ = ["minimize_by_newton", "n_rows_of", "patience", "suits"]
+__all__ = ["has_few_labels", "minimize_by_newton", "n_rows_of", "patience", "suits"]
 
 _ROWS = 1000  # of all tasks: with more, a step takes longer than hundreds of iterations of the splitting
 _CHEAP, _MANY = 200, 100  # iterations of the splitting that cost next to nothing, with fewer features than so many
@@ -55,6 +55,11 @@ def patience(problem):
     """
     moments = problem.quadratic.moments
     return max(30 + n_rows_of(moments) // 4, _CHEAP if moments.n_features < _MANY else 0)
+
+
+def has_few_labels(data):
+    """Whether tasks have so few labels in all that the method may be wanted, for which they have to keep rows."""
+    return np.count_nonzero(data.label_weight()) <= _ROWS
 
 
 def n_rows_of(moments):

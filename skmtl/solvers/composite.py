@@ -11,13 +11,19 @@ from skmtl.penalties import Penalty, Sum
 from skmtl.solvers.solution import moments_for, solve, solve_one
 from skmtl.solvers.splitting import solve_by_splitting
 
-__all__ = ["chooses_moments", "solver_of"]
+__all__ = ["chooses_moments", "does_without_grams", "solver_of"]
 
 
 def solver_of(penalty):
     """The function that `solve` calls for a penalty; for a sum, the one that it comes to."""
     one = _one_belief(penalty)
     return solve_by_splitting if one is None else solve.dispatch(type(one))
+
+
+def does_without_grams(penalty, data):
+    """Whether the solver is one `without_grams` for the penalty and the data."""
+    one, when = _one_belief(penalty), getattr(solver_of(penalty), "without_grams", None)
+    return when is not None and when(penalty if one is None else one, data)
 
 
 def chooses_moments(penalty):

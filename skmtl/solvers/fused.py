@@ -25,6 +25,7 @@ exactly.
 
 import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from scipy.sparse import csgraph
 
 from skmtl._algebra import membership
 from skmtl._threads import crew
+from skmtl.moments._incomplete import IncompleteMoments
 from skmtl.penalties import FusedTasks, Ridge, Temporal
 from skmtl.penalties.graph import Edges
 from skmtl.penalties.sparse import L1
@@ -42,10 +44,10 @@ from skmtl.solvers._coupling import Together
 from skmtl.solvers._fused.cones import Scaling, dot_rows, dot_values, way_to_boundary
 from skmtl.solvers._fused.edge_systems import edge_system
 from skmtl.solvers._quadratic import Quadratic
-from skmtl.solvers.solution import ROUNDING, on_nodes, solve, solve_one
+from skmtl.solvers.solution import ROUNDING, on_nodes, solve, solve_one, without_grams
 from skmtl.solvers.splitting import Found, found_at_once, minimize, solution_found, solve_by_splitting
 
-__all__ = ["OnChain"]  # and a solver, found through `solve`
+__all__ = ["OnChain", "factors_fit"]  # and a solver, found through `solve`
 
 _FAR = 100.0  # times the length of W: a change of W that is longer comes from rounding errors
 _TO_BOUNDARY = 0.995  # the share of the way to the boundary of the cones that a step goes
@@ -83,7 +85,14 @@ class _InOrder(Temporal):
         return self.order
 
 
+def _are_split(penalty, data):
+    """Whether splitting alone solves the problem of some data."""
+    suits = _suits(penalty, penalty.all_tasks(data.tasks), data.X.shape[1])
+    return not suits and not _dual_newton.has_few_labels(data)
+
+
 @solve.register
+@partial(without_grams, when=_are_split)
 @on_nodes
 def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     """The solutions of a path; the interior-point method starts each anew.
@@ -93,7 +102,7 @@ def solve_fused(penalty: FusedTasks, path, moments, c, *, tol=1e-6, max_iter=100
     chain = _chain_of(penalty, moments)
     if chain:
         path = [chain(one) for one in path]
-    if not _suits(path[0], moments):
+    if isinstance(moments, IncompleteMoments) or not _suits(path[0], moments.tasks, moments.n_features):
         path = [_of_one_prox(one) or one for one in path]
         yield from solve_by_splitting(path[0], path, moments, c, tol=tol, max_iter=max_iter, init=init)
         return
@@ -187,14 +196,19 @@ def _patience(problem, moments):
     return n if n >= _FEWEST else 0
 
 
-def _suits(penalty, moments):
+def _suits(penalty, tasks, d):
     """Whether a step finds the memory it needs, and no prox for all pairs of tasks at once is the shorter way."""
-    n_tasks, d = moments.n_tasks, moments.n_features
+    n_tasks = len(tasks)
     if penalty.graph is None:
         n_cones, most = 0.5 * n_tasks * (n_tasks - 1) * d, _MOST_CONES if float(penalty.norm) == 2 else _MOST_PAIRS
     else:
-        n_cones, most = 0.5 * penalty.adjacency(moments.tasks).nnz * d, _MOST_CONES
-    return n_tasks * d**2 <= _LARGEST and n_tasks * d**3 <= _COSTLIEST and n_cones <= most
+        n_cones, most = 0.5 * penalty.adjacency(tasks).nnz * d, _MOST_CONES
+    return factors_fit(n_tasks, d) and n_cones <= most
+
+
+def factors_fit(n_tasks, d):
+    """Whether a step may factorise matrices of all tasks, d x d."""
+    return n_tasks * d**2 <= _LARGEST and n_tasks * d**3 <= _COSTLIEST
 
 
 def _by_edges(penalty, n_tasks):

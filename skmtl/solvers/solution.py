@@ -147,9 +147,13 @@ def solve(penalty, path, moments, c, *, tol=1e-6, max_iter=1000, init=None):
     raise TypeError(f"There is no solver for the penalty {penalty!r} of type {type(penalty).__name__}.")
 
 
-def without_grams(solver):
-    """Note that `solver` asks no more of moments than products with G_t and resolvents: `IncompleteMoments` will do."""
-    solver.without_grams = True
+def without_grams(solver, when=lambda penalty, data: True):
+    """Note that `solver` asks no more of moments than products with G_t and resolvents: `IncompleteMoments` will do.
+
+    when : function
+        Of a penalty and the data, `TaskData`: whether it is so for these.
+    """
+    solver.without_grams = when
     return solver
 
 

@@ -4,22 +4,39 @@ With jumps, neighbours are fused to each other, and by absolute values to zero: 
 graph.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy import sparse
 
 from skmtl.penalties import TaskGraph, Temporal
-from skmtl.solvers.fused import OnChain
-from skmtl.solvers.solution import solution_of, solve
+from skmtl.solvers._dual_newton import has_few_labels
+from skmtl.solvers._sparse_step import needs_grams
+from skmtl.solvers.fused import OnChain, factors_fit
+from skmtl.solvers.solution import solution_of, solve, without_grams
 from skmtl.solvers.splitting import solve_by_splitting
 
 __all__: list[str] = []  # found through `solve`
 
 
+def _have_more(penalty):
+    """Whether penalties say more than tasks on a chain do."""
+    return (penalty.smooth and penalty.alpha_l1 > 0) or penalty.alpha_group > 0
+
+
+def _do_without_grams(penalty, data):
+    if _have_more(penalty):
+        return not needs_grams(penalty, data.tasks) and not has_few_labels(data)
+    split = not factors_fit(data.n_tasks, data.X.shape[1]) and not has_few_labels(data)
+    return penalty.smooth or split
+
+
 @solve.register
+@partial(without_grams, when=_do_without_grams)
 def solve_temporal(penalty: Temporal, path, moments, c, **request):
     """The solutions of tasks on a chain; of penalties with more than the chain, those of the splitting."""
     few = moments.only(moments.active)
-    if (penalty.smooth and penalty.alpha_l1 > 0) or penalty.alpha_group > 0 or few.n_tasks == 1:
+    if _have_more(penalty) or few.n_tasks == 1:
         yield from solve_by_splitting(penalty, path, moments, c, **request)
         return
     places, n_tasks = penalty.places(few.tasks), few.n_tasks
