@@ -402,9 +402,13 @@ def test_a_sum_has_no_moments_that_are_too_large_for_its_parts(penalty, rng, mon
 @pytest.mark.parametrize("penalty", [TraceNorm(0.1), SharedPlusSpecific(0.1)], ids=["low rank", "shared"])
 def test_sums_no_larger_than_the_rows_are_formed_however_large_these_are(penalty, rng, monkeypatch):
     X, y, task = rng.normal(size=(30, 5)), rng.normal(size=30), np.repeat(np.arange(4), [3, 7, 10, 10])
+    Y = np.where(rng.uniform(size=(30, 20)) < 0.95, np.nan, rng.normal(size=(30, 20)))  # of which few rows have labels
+    Y[0] = 1.0
     monkeypatch.setattr(newton, "_LARGEST", 0.0)
     monkeypatch.setattr(_problem, "_Rows", None)
     assert MultiTaskRegressor(penalty).fit(X, y, task=task).coef_.any()
+    monkeypatch.setattr(newton, "_LARGEST", 400.0)
+    assert MultiTaskRegressor(penalty).fit(X, Y).coef_.any()
 
 
 @pytest.mark.parametrize("pooling", [SharedPlusSpecific(0.1), Sum(SharedPlusSpecific(0.1), Ridge(0.1), 2.0)], ids=str)

@@ -52,14 +52,19 @@ _NOTHING = 1e-12  # share of the loss at zero: the gap of quadratic penalties, a
 def has_moments(data, *, once=False, wide_sparse=False):
     """Whether sums over the rows of `data` are small enough for the steps that need them.
 
-    With `once` they are formed once, as for the squared loss: they may be as large as the rows, and tasks that share
-    all rows have a single Gram matrix.  Sums over sparse rows of many features, which are dense, count only with
-    `wide_sparse`.
+    With `once` they are formed once, as for the squared loss: they may be as large as the rows, tasks that share all
+    rows have a single Gram matrix, and of those that lack labels only rows with labels count.  Sums over sparse rows of
+    many features, which are dense, count only with `wide_sparse`.
     """
     n, d = data.X.shape
     if sparse.issparse(data.X) and d > _NARROW and not wide_sparse:
         return False
-    sizes = np.diff(data.starts) if not data.shared else np.full(1 if once and data.complete else data.n_tasks, n)
+    if not data.shared:
+        sizes = np.diff(data.starts)
+    elif once:
+        sizes = np.array([n]) if data.complete else np.count_nonzero(data.weight, axis=0)
+    else:
+        sizes = np.full(data.n_tasks, n)
     return d * float(np.minimum(sizes, d).sum()) <= max(_LARGEST, data.X.size if once else 0)
 
 
