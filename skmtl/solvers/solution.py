@@ -180,8 +180,9 @@ def solution_of(moments, W, certificate, w0=None, b=None, b0=None, **how):
     known = slice(None) if active.all() else active
     w0 = W[known].mean(axis=0) if w0 is None else w0
     if b is None:
-        W, b = np.where(active[:, None], W, w0), moments.intercepts(W)
-        b = np.where(active, b, b[known].mean())
+        b = moments.intercepts(W)
+        if not active.all():
+            W, b = np.where(active[:, None], W, w0), np.where(active, b, b[known].mean())
     return Solution(W, b, w0, b[known].mean() if b0 is None else b0, certificate, **how)
 
 
