@@ -74,8 +74,8 @@ def pseudo_inverse(A, smallest=SINGULAR):
 
 def smallest_solution(A, R, smallest=SINGULAR):
     """``pseudo_inverse(A, smallest) @ R`` for R (..., d, k), with the digits that forming the inverse would lose."""
-    D = _roots_of_diagonal(A)[..., None]
-    l, Q = np.linalg.eigh(A / D / D.swapaxes(-1, -2))  # noqa: E741
+    D, l, Q = _scaled_eigenvectors(A)  # noqa: E741
+    D = D[..., None]
     inverse = over(1.0, np.where(l > smallest * l[..., -1:], l, 0.0))[..., None]
     return Q @ (inverse * (Q.swapaxes(-1, -2) @ (R / D))) / D
 
@@ -86,8 +86,7 @@ def smallest_inverse(A):
     Which eigenvalues count as zero is as in `pseudo_inverse`, but small are solutions in units of `lengths_of` the
     features, as those of `inverse_of_rows` and `positive_solver` are.
     """
-    D, E = _roots_of_diagonal(A), lengths_of(np.diag(A))
-    l, Q = np.linalg.eigh(A / D / D[:, None])  # noqa: E741
+    (D, l, Q), E = _scaled_eigenvectors(A), lengths_of(np.diag(A))  # noqa: E741
     solid = l > SINGULAR * l[-1]
     U = Q[:, solid] / D[:, None]
     inverse = (U / l[solid]) @ U.T
@@ -105,8 +104,7 @@ def inverse_down_to_noise(A):
     rounding noise of A, or as that noise where they may be no more: along features that depend on each other nothing is
     left of the equations, and along others that are nearly so it may be much.
     """
-    D = _roots_of_diagonal(A)
-    l, Q = np.linalg.eigh(A / D[..., :, None] / D[..., None, :])  # noqa: E741
+    D, l, Q = _scaled_eigenvectors(A)  # noqa: E741
     noise = np.finfo(float).eps * l[..., -1:]
     l = np.maximum(l - l.shape[-1] * noise, noise)  # noqa: E741
 
@@ -115,6 +113,12 @@ def inverse_down_to_noise(A):
         return np.matmul(inside, Q.swapaxes(-1, -2))[..., 0, :] / D
 
     return inverse
+
+
+def _scaled_eigenvectors(A):
+    """The lengths D of features, and eigenvalues and eigenvectors of ``D^-1 A D^-1``, in which all have length 1."""
+    D = _roots_of_diagonal(A)
+    return D, *np.linalg.eigh(A / D[..., :, None] / D[..., None, :])
 
 
 def _roots_of_diagonal(A):

@@ -11,6 +11,7 @@ from scipy import sparse
 import skmtl.moments
 import skmtl.moments._sums
 from skmtl.moments import TaskMoments
+from skmtl.moments._rows import Rows
 from skmtl.tasks import check_data
 from tests.oracles import INSTANCES, Instance, long_table, outputs
 
@@ -249,6 +250,13 @@ def test_threads_change_no_bit_of_a_table_worth_them(rng):
     one, two = (moments_of(data, n_jobs=n_jobs) for n_jobs in (1, 2))
     for name in ("x_mean", "y_mean", "xy", "yy", "gram"):
         assert_array_equal(getattr(two, name), getattr(one, name))
+
+
+def test_products_take_off_the_mean_whether_residuals_add_up_to_zero_or_not(rng):
+    raw, R = rng.normal(size=(1, 30, 7)) + 0.5, rng.normal(size=(2, 30))
+    rows = Rows(np.arange(2), raw, R, raw[0].mean(axis=0))
+    for residuals in (R, R - R.mean(axis=1, keepdims=True)):
+        assert_allclose(rows.products(residuals), residuals @ rows.A[0], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("instance", ["shared", "shared, weights", "shared, more features than rows", "far, shared"])

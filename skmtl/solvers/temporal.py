@@ -25,10 +25,14 @@ def _have_more(penalty):
 
 
 def _do_without_grams(penalty, data):
+    """Whether splitting alone solves the problem of some data, or the graph's solver does."""
     if _have_more(penalty):
-        return not needs_grams(penalty, data.tasks) and not has_few_labels(data)
-    split = not factors_fit(data.n_tasks, data.X.shape[1]) and not has_few_labels(data)
-    return penalty.smooth or split
+        split = not needs_grams(penalty, data.tasks)
+    elif penalty.smooth:
+        return True
+    else:
+        split = not factors_fit(data.n_tasks, data.X.shape[1])
+    return split and not has_few_labels(data)
 
 
 @solve.register
